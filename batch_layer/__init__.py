@@ -1,0 +1,1 @@
+"""The batch layer: exact recomputes from the history into PostgreSQL."""

@@ -1,0 +1,45 @@
+"""Records into totals: the one definition of how usage is added up, for the live and the batch layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from bytemeter.feeds.feed import Feed
+
+Transformation = Callable[[DataFrame], DataFrame]
+
+
+def window_start(window_s: int) -> Column:
+    """Start, in epoch seconds (UTC), of the window of ``window_s`` seconds that holds ``epoch_s``."""
+    # pmod, so that windows before 1970 start at or before their records, too.
+    return F.col("epoch_s") - F.pmod(F.col("epoch_s"), F.lit(window_s))
+
+
+def keyed_facts(feed: Feed, window_s: int) -> list[Column]:
+    """One struct (type: string, id: string, window_s: long) for each dimension by which a record counts."""
+    window = window_start(window_s).alias("window_s")
+    return [
+        F.struct(F.lit(d.type).alias("type"), F.col(d.column).alias("id"), window) for d in feed.dimensions
+    ]
+
+
+def totals(feed: Feed, window_s: int) -> Transformation:
+    """Totals of the measure per dimension and window.
+
+    Returns:
+        A transformation of valid records (the feed's fields and epoch_s: long) into rows of type: string, id: string,
+        window_s: long (epoch seconds of the window's start), value: long (sum of the measure), records: long.
+    """
+
+    def transformation(records: DataFrame) -> DataFrame:
+        exploded = records.select(
+            F.explode(F.array(*keyed_facts(feed, window_s))).alias("fact"), F.col(feed.measure).alias("measure")
+        )
+        return exploded.groupBy("fact.type", "fact.id", "fact.window_s").agg(
+            F.sum("measure").alias("value"), F.count(F.lit(1)).alias("records")
+        )
+
+    return transformation

@@ -1,0 +1,86 @@
+"""Brings a database and a Kafka to what the layers expect: tables, views, staging, topics, the 20 users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, text
+
+from bytemeter.errors import BytemeterError
+from bytemeter.feeds import Feed
+
+_LOCK = 0x6279_7465
+_USERS = 20
+_QUOTAS = (3_000_000, 12_000_000, 40_000_000, 150_000_000)
+
+
+def migrate(engine: Engine, feeds: Iterable[Feed]) -> list[str]:
+    """Apply the migrations that are new, in order and all in one transaction; the names of those.
+
+    Raises:
+        BytemeterError: the database has a migration that this version does not know.
+    """
+    files = {path.stem: path for path in sorted(_folder().glob("*.sql"))}
+    with engine.begin() as connection:
+        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        applied = _applied(connection)
+        if unknown := sorted(applied - files.keys()):
+            raise BytemeterError(
+                f"the database has the migration {unknown[-1]}, this version knows up to {max(files)}; "
+                "install the version that wrote it, or a later one"
+            )
+        new = [name for name in files if name not in applied]
+        for name in new:
+            connection.exec_driver_sql(files[name].read_text())
+            connection.execute(text("insert into migrations (name) values (:name)"), {"name": name})
+        for feed in feeds:
+            _create_staging(connection, feed)
+    return new
+
+
+def staging_schema(feed: Feed) -> str:
+    """The schema of the staging table of a feed's live query; Spark writes to ``<schema>.staged``."""
+    return f"live_{feed.name.replace('-', '_')}"
+
+
+def provision(engine: Engine) -> int:
+    """Write the 20 users of the simulator's phones with their quotas (bytes per hour); how many were new.
+
+    A user who is there already is left as is.
+    """
+    users = [
+        {
+            "id": f"00000000-0000-0000-0000-{n:012d}",
+            "name": f"User {n:02d}",
+            "email": f"user{n:02d}@example.com",
+            "quota": _QUOTAS[n % len(_QUOTAS)],
+        }
+        for n in range(1, _USERS + 1)
+    ]
+    insert = text(
+        "insert into user_metadata (id, name, email, quota) values (:id, :name, :email, :quota) "
+        "on conflict do nothing returning id"
+    )
+    with engine.begin() as connection:
+        return sum(connection.execute(insert, user).rowcount for user in users)
+
+
+def _applied(connection: Connection) -> set[str]:
+    connection.exec_driver_sql(
+        "create table if not exists migrations (name text primary key, applied_at timestamptz not null default now())"
+    )
+    return set(connection.scalars(text("select name from migrations")))
+
+
+def _create_staging(connection: Connection, feed: Feed) -> None:
+    quote = connection.dialect.identifier_preparer.quote
+    schema = quote(staging_schema(feed))
+    connection.exec_driver_sql(f"create schema if not exists {schema}")
+    connection.exec_driver_sql(f"create unlogged table if not exists {schema}.staged (like public.staged including defaults)")
+
+
+def _folder() -> Path:
+    here = Path(__file__).parent
+    installed = here / "sql" / "migrations"
+    return installed if installed.is_dir() else here.parent / "sql" / "migrations"

@@ -1,0 +1,73 @@
+"""The Spark session of all layers: UTC, our jars, and settings that suit small micro-batches."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from bytemeter.jars import spark_jars
+from bytemeter.java import java_home
+
+_LOGGING = """rootLogger.level=warn
+rootLogger.appenderRef.file.ref=file
+appender.file.type=File
+appender.file.name=file
+appender.file.fileName={log}
+appender.file.layout.type=PatternLayout
+appender.file.layout.pattern=%d %-5p %c: %m%n%ex
+"""
+
+# HotSpot does not compile methods over 8,000 bytes of bytecode unless told; the stage that parses and validates
+# a record is longer.
+_JVM = "-XX:-DontCompileHugeMethods"
+
+SHARED = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.scheduler.mode": "FAIR",
+    "spark.sql.streaming.stopTimeout": "60000",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.executor.extraJavaOptions": _JVM,
+}
+
+
+def submitted_session(name: str) -> SparkSession:
+    """The session inside ``spark-submit``, which brings master, memory and jars."""
+    return _configured(SparkSession.builder.appName(name), SHARED).getOrCreate()
+
+
+def local_session(name: str, *, logs: Path, memory: str = "2g", cores: str = "*", gcs: bool = False) -> SparkSession:
+    """A session of this machine, its log in ``logs/spark.log``.
+
+    Raises:
+        BytemeterError: no supported Java, or the jars could not be resolved.
+    """
+    os.environ["JAVA_HOME"] = str(java_home())
+    logs.mkdir(parents=True, exist_ok=True)
+    logging = logs / "log4j2.properties"
+    logging.write_text(_LOGGING.format(log=logs / "spark.log"))
+    jars = [str(jar) for jar in spark_jars(gcs=gcs)]
+    local = {
+        **SHARED,
+        "spark.driver.memory": memory,
+        "spark.driver.extraJavaOptions": f"{_JVM} -Dlog4j2.configurationFile={logging} -Duser.timezone=UTC",
+        "spark.driver.extraClassPath": os.pathsep.join(jars),
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),
+        "spark.sql.warehouse.dir": str(logs.absolute() / "warehouse"),
+        "spark.local.dir": tempfile.gettempdir(),
+    }
+    return _configured(SparkSession.builder.appName(name).master(f"local[{cores}]"), local).getOrCreate()
+
+
+def _configured(builder: SparkSession.Builder, settings: dict[str, str]) -> SparkSession.Builder:
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    return builder

@@ -1,0 +1,1 @@
+"""Seeded traffic of phones, and the producer that sends it to Kafka."""

@@ -1,0 +1,77 @@
+"""Sends messages to Kafka, as fast as the client can or at the pace of their event times."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import Message as Delivered
+
+from bytemeter.errors import TransientError
+from simulator.traffic import Message
+
+_FLUSH_S = 60
+
+
+def producer(client: Mapping[str, str]) -> Producer:
+    """An idempotent producer with large batches: what it acknowledges stands in the topic once."""
+    return Producer(
+        {
+            **client,
+            "enable.idempotence": True,
+            "linger.ms": 20,
+            "batch.num.messages": 50_000,
+            "batch.size": 1_000_000,
+            "compression.type": "lz4",
+            "queue.buffering.max.messages": 400_000,
+            "queue.buffering.max.kbytes": 262_144,
+            "delivery.report.only.error": True,
+        }
+    )
+
+
+def send(
+    to: Producer,
+    topic: str,
+    pieces: Iterable[tuple[float, list[Message]]],
+    *,
+    paced: bool = False,
+    stop: threading.Event | None = None,
+) -> None:
+    """Send all pieces and wait until the broker has acknowledged them.
+
+    Args:
+        paced: hold each piece back until the wall clock reaches its event time.
+        stop: set from another thread to end early; what was sent by then is acknowledged.
+
+    Raises:
+        TransientError: the broker did not take some of the messages.
+    """
+    stop = stop or threading.Event()
+    failures: list[KafkaError] = []
+
+    def note(error: KafkaError | None, _: Delivered) -> None:
+        if error is not None:
+            failures.append(error)
+
+    for due, messages in pieces:
+        if paced:
+            stop.wait(max(0.0, due - time.time()))
+        if stop.is_set() or failures:
+            break
+        for message in messages:
+            while True:
+                try:
+                    to.produce(topic, message.value, message.key, on_delivery=note)
+                    break
+                except BufferError:
+                    to.poll(0.05)
+                except KafkaException as error:
+                    raise TransientError(f"Kafka refused a message for {topic}: {error.args[0].str()}") from error
+        to.poll(0)
+    unsent = to.flush(_FLUSH_S)
+    if failures or unsent:
+        reason = failures[0].str() if failures else f"not acknowledged within {_FLUSH_S} s"
+        raise TransientError(f"{len(failures) + unsent} messages did not reach {topic}: {reason}; is Kafka up?")

@@ -1,0 +1,1 @@
+"""What spark-submit runs: the mains of the speed layer."""

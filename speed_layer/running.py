@@ -1,0 +1,78 @@
+"""A started query, and why it ended: our own error where the micro-batch raised one, else what Spark tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+from pyspark.sql.streaming import StreamingQuery
+
+from bytemeter.errors import BytemeterError, TransientError
+
+BatchFunction = Callable[[DataFrame, int], None]
+
+_MISSING_TABLE = 'ERROR: relation "'
+# Servers that are away show as these; whatever else is wrong with them is told when the query is started again.
+_OUTAGES = ("org.apache.kafka", "org.postgresql.util.PSQLException", "java.net.", "KafkaException")
+
+
+class Remembering:
+    """A batch function that keeps the error that it raised: Spark tells only its text."""
+
+    def __init__(self, function: BatchFunction) -> None:
+        self._function = function
+        self.failure: Exception | None = None
+
+    def __call__(self, messages: DataFrame, batch_id: int) -> None:
+        """Run the batch function."""
+        try:
+            self._function(messages, batch_id)
+        except Exception as error:
+            self.failure = error
+            raise
+
+
+class RunningQuery:
+    """A streaming query that is to be watched and ended."""
+
+    def __init__(self, query: StreamingQuery, batches: Remembering) -> None:
+        self._query = query
+        self._batches = batches
+
+    def active(self) -> bool:
+        """Whether it still runs."""
+        return bool(self._query.isActive)
+
+    def stop(self) -> None:
+        """End it; a running micro-batch is given up, and done again at the next start."""
+        self._query.stop()
+
+    def raise_failure(self) -> None:
+        """Tell why the query failed, if it did.
+
+        Raises:
+            TransientError: a server was away.
+            BytemeterError: what the micro-batch raised, or a missing table.
+            Exception: any other error of the micro-batch or of Spark.
+        """
+        failure = self._query.exception()
+        if failure is None:
+            return
+        cause = self._batches.failure
+        if isinstance(cause, BytemeterError):
+            raise cause
+        if cause is not None and not isinstance(cause, Py4JJavaError | PySparkException):
+            raise cause
+        raise _explained(self._query.name, cause or failure) from failure
+
+
+def _explained(name: str, error: Exception) -> Exception:
+    told = str(error)
+    lines = [line.strip() for line in told.splitlines() if any(outage in line for outage in _OUTAGES)]
+    if _MISSING_TABLE in told:
+        return BytemeterError(f"the query {name} misses a table: {lines[0] if lines else told[:200]}; run `bytemeter migrate`")
+    if lines:
+        return TransientError(f"the query {name} lost a server: {lines[0].removeprefix('Caused by: ')}")
+    return error

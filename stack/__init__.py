@@ -1,0 +1,1 @@
+"""The embedded stack, the demo and the command line on top of all."""

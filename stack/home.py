@@ -1,0 +1,139 @@
+"""The folder of the embedded stack: its ports, chosen once and remembered, and its daemons' processes."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from bytemeter.errors import BytemeterError
+
+HOST = "127.0.0.1"
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where one embedded stack keeps everything."""
+
+    path: Path
+
+    def folder(self, name: str) -> Path:
+        """The absolute path of a sub-folder, made if need be."""
+        folder = self.path.absolute() / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def port(self, name: str) -> int:
+        """The port of a daemon: a free one at first use, the same one ever after."""
+        remembered = self.folder("") / "ports.json"
+        ports: dict[str, int] = json.loads(remembered.read_text()) if remembered.exists() else {}
+        if name not in ports:
+            ports[name] = _free_port(set(ports.values()))
+            remembered.write_text(json.dumps(ports, indent=2))
+        return ports[name]
+
+    def require_free(self, name: str) -> None:
+        """Refuse to start a daemon whose remembered port somebody else has taken since.
+
+        Raises:
+            BytemeterError: something listens on the port.
+        """
+        port = self.port(name)
+        if listens(port):
+            raise BytemeterError(
+                f"port {port}, chosen for the embedded {name}, is taken by another program; "
+                f"stop that program, or delete {self.folder('') / 'ports.json'} to have new ports chosen"
+            )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep two commands from starting or stopping the same stack at the same time."""
+        with (self.folder("") / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """A process that outlives the command that started it; found again by pid and start time."""
+
+    pid_file: Path
+
+    def process(self) -> psutil.Process | None:
+        """The running process, or None."""
+        try:
+            pid, created = self.pid_file.read_text().split()
+            process = psutil.Process(int(pid))
+            alive = abs(process.create_time() - float(created)) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
+            return None
+        return process if alive else None
+
+    def start(self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
+        """Start it detached: own session, no terminal, none of the caller's file handles."""
+        with log.open("ab") as output:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                close_fds=True,
+                env={**os.environ, **(environment or {})},
+            )
+        created = psutil.Process(child.pid).create_time()
+        self.pid_file.write_text(f"{child.pid} {created}")
+
+    def stop(self, timeout_s: float = 30) -> bool:
+        """End it in good order, by force after the timeout; True if it was running."""
+        process = self.process()
+        if process is None:
+            return False
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout_s)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self.pid_file.unlink(missing_ok=True)
+        return True
+
+
+def wait_until(ready: Callable[[], bool], *, what: str, log: Path, timeout_s: float = 60) -> None:
+    """Poll until ready.
+
+    Raises:
+        BytemeterError: not ready in time; the line tells where the log is.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not ready():
+        if time.monotonic() > deadline:
+            raise BytemeterError(f"{what} was not up after {timeout_s:.0f} s; its log {log} tells why")
+        time.sleep(_POLL_S)
+
+
+def listens(port: int) -> bool:
+    """Whether something accepts connections on the port of this machine."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def _free_port(taken: set[int]) -> int:
+    while True:
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            port: int = probe.getsockname()[1]
+        if port not in taken:
+            return port
