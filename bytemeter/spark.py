@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from bytemeter.errors import BytemeterError
 from bytemeter.jars import spark_jars
 from bytemeter.java import java_home
 
@@ -64,7 +67,26 @@ def local_session(name: str, *, logs: Path, memory: str = "2g", cores: str = "*"
         "spark.sql.warehouse.dir": str(logs.absolute() / "warehouse"),
         "spark.local.dir": tempfile.gettempdir(),
     }
-    return _configured(SparkSession.builder.appName(name).master(f"local[{cores}]"), local).getOrCreate()
+    builder = _configured(SparkSession.builder.appName(name).master(f"local[{cores}]"), local)
+    output = logs / "spark.out"
+    try:
+        with _standard_error_to(output):
+            return builder.getOrCreate()
+    except Exception as error:
+        raise BytemeterError(f"Spark did not start: {error!r}; {output} tells why") from error
+
+
+@contextmanager
+def _standard_error_to(path: Path) -> Iterator[None]:
+    """Let a process that is started inside write its standard error to a file, for as long as it lives."""
+    ours = os.dup(2)
+    with path.open("ab") as output:
+        os.dup2(output.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(ours, 2)
+        os.close(ours)
 
 
 def _configured(builder: SparkSession.Builder, settings: dict[str, str]) -> SparkSession.Builder:

@@ -21,6 +21,7 @@ def producer(client: Mapping[str, str]) -> Producer:
         {
             **client,
             "enable.idempotence": True,
+            "log_level": 3,
             "linger.ms": 20,
             "batch.num.messages": 50_000,
             "batch.size": 1_000_000,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import random
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -13,6 +15,7 @@ from bytemeter.errors import BytemeterError
 
 DAY_S = 86_400
 QUIETEST_HOUR_S = 4 * 3_600
+_MINUTE_S = 60
 
 
 @dataclass(frozen=True)
@@ -81,18 +84,23 @@ class Rhythm:
     now: float
     rate: float
     depth: float = 0.6
-    _step: float = field(init=False, default=0.0)
 
     def take(self, count: int) -> list[float]:
         """The next ``count`` event times; the rate is that at the first of them."""
-        step = 1 / (self.rate * (1 + self.depth * self._daylight()))
+        step = 1 / self._rate()
         times = [self.now + step * i for i in range(count)]
         self.now += step * count
         return times
 
-    def _daylight(self) -> float:
-        """-1 at the quietest hour, +1 twelve hours later; its mean over a day is 0."""
-        return -math.cos(2 * math.pi * (self.now - QUIETEST_HOUR_S) / DAY_S)
+    def rewind(self, count: int) -> None:
+        """Go back by the time that ``count`` records take."""
+        while count > 0:
+            self.now -= _MINUTE_S
+            count -= math.ceil(_MINUTE_S * self._rate())
+
+    def _rate(self) -> float:
+        # The cosine is -1 at the quietest hour and +1 twelve hours later; its mean over a day is 0.
+        return self.rate * (1 - self.depth * math.cos(2 * math.pi * (self.now - QUIETEST_HOUR_S) / DAY_S))
 
 
 class Zipf:
@@ -114,3 +122,20 @@ def chunks(traffic: Traffic, size: int) -> Iterator[int]:
         count = int(min(size, left))
         yield count
         left -= count
+
+
+def start_time(text: str | None, *, records: int | None, rate: float) -> float:
+    """The event time of the first record, epoch seconds: as told, else now, or such that the records end about now.
+
+    Raises:
+        BytemeterError: the text is no time.
+    """
+    if text is None:
+        rhythm = Rhythm(time.time(), rate)
+        rhythm.rewind(records or 0)
+        return rhythm.now
+    try:
+        told = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise BytemeterError(f"{text!r} is not a time; give e.g. 2026-11-21T10:00:00") from None
+    return told.replace(tzinfo=told.tzinfo or dt.UTC).timestamp()

@@ -18,3 +18,13 @@ create unlogged table staged (
     latest_s bigint
 );
 comment on column staged.kind is '0 account of a partition, 1 total, 2 invalid record, 3 record with an event id';
+
+-- The same for the hourly job.
+create unlogged table staged_hourly (
+    attempt bigint not null default current_setting('bytemeter.attempt')::bigint,
+    type text not null,
+    id text not null,
+    window_s bigint not null,
+    value bigint not null,
+    records bigint not null
+);

@@ -1,0 +1,48 @@
+"""Hours as users write them: ``2026-11-21T10``, in UTC."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from bytemeter.errors import BytemeterError
+
+HOUR = dt.timedelta(hours=1)
+
+
+def hour_named(text: str) -> dt.datetime:
+    """The start of the hour.
+
+    Raises:
+        BytemeterError: the text names no hour, or not the start of one.
+    """
+    try:
+        parsed = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise _no_hour(text) from None
+    instant = parsed.replace(tzinfo=parsed.tzinfo or dt.UTC).astimezone(dt.UTC)
+    if instant != instant.replace(minute=0, second=0, microsecond=0):
+        raise _no_hour(text)
+    return instant
+
+
+def hours_between(since: dt.datetime, until: dt.datetime) -> list[dt.datetime]:
+    """The hours of [since, until).
+
+    Raises:
+        BytemeterError: there are none.
+    """
+    count = (until - since) // HOUR
+    if count < 1:
+        raise BytemeterError(f"no hour lies from {since.isoformat()} to {until.isoformat()}; give a later end")
+    return [since + n * HOUR for n in range(count)]
+
+
+def chosen_hours(*, hour: str | None, since: str | None, until: str | None) -> list[dt.datetime] | None:
+    """The hours that ``--hour``, or ``--from`` and ``--to``, name; None for all dirty ones."""
+    if hour:
+        return [hour_named(hour)]
+    return hours_between(hour_named(since), hour_named(until)) if since and until else None
+
+
+def _no_hour(text: str) -> BytemeterError:
+    return BytemeterError(f"{text!r} is not the start of an hour; give e.g. 2026-11-21T10 (UTC)")
