@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from pyspark.sql import DataFrame, Observation, SparkSession
@@ -37,6 +38,7 @@ class HourlyJob:
 
     Attributes:
         wait_s: how long to wait for the history to hold what the ledger counted.
+        cancel: set from another thread to give up the wait, and what was not begun.
     """
 
     session: SparkSession
@@ -44,11 +46,17 @@ class HourlyJob:
     feed: Feed
     dry_run: bool = False
     wait_s: float = _WAIT_S
+    cancel: threading.Event = field(default_factory=threading.Event)
 
     @property
     def history(self) -> History:
         """Where the records are."""
         return History(self.session, self.settings.require_history(), self.feed)
+
+    def dirty_hours(self) -> list[dt.datetime]:
+        """Starts of the hours with records that no recompute has seen."""
+        with hourly_store(database(self.settings.require_database_url()), self.feed) as store:
+            return store.snapshot().dirty
 
     def run(self, hours: Iterable[dt.datetime] | None = None) -> Recomputed:
         """Recompute the hours given, or all dirty ones.
@@ -64,7 +72,8 @@ class HourlyJob:
             if chosen:
                 self._wait_for_history(snapshot.offsets)
             for _, day in groupby(chosen, key=dt.datetime.date):
-                result += self._recompute(store, list(day), snapshot)
+                if not self.cancel.is_set():
+                    result += self._recompute(store, list(day), snapshot)
         return result
 
     def _wait_for_history(self, counted: Offsets) -> None:
@@ -75,7 +84,8 @@ class HourlyJob:
                     f"the history of {self.feed.name} is behind what was counted, by partition (history, counted): "
                     f"{behind}; run `bytemeter stream {self.feed.name}` with the same BYTEMETER_HISTORY, then again"
                 )
-            time.sleep(_POLL_S)
+            if self.cancel.wait(_POLL_S):
+                return
 
     def _recompute(self, store: HourlyStore, hours: list[dt.datetime], snapshot: Snapshot) -> Recomputed:
         began = time.perf_counter()

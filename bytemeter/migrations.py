@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from sqlalchemy import Connection, Engine, text
 
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import Feed
+from bytemeter.sql import migration_files
 
 _LOCK = 0x6279_7465
 _USERS = 20
-_QUOTAS = (3_000_000, 12_000_000, 40_000_000, 150_000_000)
+_QUOTAS = (1_000_000, 3_000_000, 10_000_000, 50_000_000)
 
 
 def migrate(engine: Engine, feeds: Iterable[Feed]) -> list[str]:
@@ -21,7 +21,7 @@ def migrate(engine: Engine, feeds: Iterable[Feed]) -> list[str]:
     Raises:
         BytemeterError: the database has a migration that this version does not know.
     """
-    files = {path.stem: path for path in sorted(_folder().glob("*.sql"))}
+    files = migration_files()
     with engine.begin() as connection:
         connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         applied = _applied(connection)
@@ -79,8 +79,3 @@ def _create_staging(connection: Connection, feed: Feed) -> None:
     connection.exec_driver_sql(f"create schema if not exists {schema}")
     connection.exec_driver_sql(f"create unlogged table if not exists {schema}.staged (like public.staged including defaults)")
 
-
-def _folder() -> Path:
-    here = Path(__file__).parent
-    installed = here / "sql" / "migrations"
-    return installed if installed.is_dir() else here.parent / "sql" / "migrations"

@@ -1,0 +1,169 @@
+"""The demo: the whole platform on this machine with simulated traffic, from nothing to figures on the screen."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from pyspark.sql import SparkSession
+from rich.console import Console
+from rich.live import Live
+from sqlalchemy import Engine
+
+from batch_layer.hourly import HourlyJob
+from batch_layer.hours import HOUR
+from bytemeter import logs
+from bytemeter.errors import BytemeterError
+from bytemeter.feeds import DEVICES, FEEDS
+from bytemeter.postgres import database
+from bytemeter.settings import Settings
+from bytemeter.spark import local_session
+from simulator.traffic import Rhythm, Traffic
+from speed_layer.stream import Streams
+from stack.embedded import endpoints
+from stack.figures import Figures, read_figures
+from stack.screen import screen
+from stack.setup import prepare, provision_users, simulate_feed
+
+_PAST_RECORDS = 30_000
+_PAST_RATE = 3.0
+_REFRESH_S = 1.0
+_RECOMPUTE_S = 15.0
+_FIRST_FIGURES_S = 120.0
+_HISTORY_INTERVAL_S = 5.0
+
+
+def seconds(text: str) -> float:
+    """A duration like ``60s``, ``5m`` or ``1h``.
+
+    Raises:
+        BytemeterError: the text is none.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", text)
+    if match is None:
+        raise BytemeterError(f"{text!r} is not a duration; give e.g. 60s, 5m or 1h")
+    return float(match.group(1)) * {"s": 1, "m": 60, "h": 3600, None: 1}[match.group(2)]
+
+
+@dataclass
+class Demo:
+    """Simulated phones, both queries and the hourly job, until Ctrl-C or for some seconds after the first figures."""
+
+    settings: Settings
+    rate: float = 200.0
+    seed: int = 7
+    seconds: float | None = None
+    console: Console = field(default_factory=Console)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Show it all; at the end nothing that was started is left running, the data stay.
+
+        Raises:
+            BytemeterError: a part could not be started, or failed meanwhile.
+        """
+        logs.configure(self.settings.log_format, quiet=True)
+        began = time.monotonic()
+        with ExitStack() as resources:
+            self._end_by_signal(resources)
+            pool = resources.enter_context(ThreadPoolExecutor(3))
+            with self.console.status("starting Spark, Kafka and PostgreSQL (the first time also fetches their jars)"):
+                session = pool.submit(self._session)
+                ready = resources.enter_context(endpoints(self.settings, "kafka", "database_url", "history", tell=self._say))
+                ready = ready.model_copy(update={"history_interval_s": _HISTORY_INTERVAL_S})
+                prepare(ready)
+                provision_users(ready)
+                resources.callback(session.result().stop)
+            self._say(f"Kafka {ready.kafka}, PostgreSQL and Spark are up after {time.monotonic() - began:.0f} s")
+            parts = self._parts(session.result(), ready)
+            running = [pool.submit(self._unless_stopped, part) for part in parts]
+            resources.callback(self._stop.set)
+            self._watch(database(ready.require_database_url()), running, began)
+            self._stop.set()
+            for part in running:
+                part.result()
+            self._say("stopped; the data stay. Look again: bytemeter psql -c 'select * from usage_hourly'")
+
+    def _session(self) -> SparkSession:
+        return local_session("bytemeter-demo", logs=self.settings.home / "logs", memory=self.settings.driver_memory)
+
+    def _parts(self, session: SparkSession, ready: Settings) -> list[Callable[[], None]]:
+        return [
+            Streams(session, ready, list(FEEDS.values()), stop=self._stop).run,
+            lambda: self._send(ready),
+            lambda: self._recompute(session, ready),
+        ]
+
+    def _unless_stopped(self, part: Callable[[], None]) -> None:
+        """Run a part of the demo; if it fails, the others are told to stop."""
+        try:
+            part()
+        except BaseException:
+            self._stop.set()
+            raise
+
+    def _send(self, ready: Settings) -> None:
+        """Fill the past hours once, then send at the pace of the clock."""
+        now = time.time()
+        common = {"seed": self.seed, "late": 0.01, "duplicates": 0.01, "invalid": 0.005}
+        if not read_figures(database(ready.require_database_url())).account:
+            past = Rhythm(now, _PAST_RATE)
+            past.rewind(_PAST_RECORDS)
+            simulate_feed(ready, Traffic(start=past.now, rate=_PAST_RATE, records=_PAST_RECORDS, **common), self._stop)
+        simulate_feed(ready, Traffic(start=now, rate=self.rate, **common), self._stop)
+
+    def _recompute(self, session: SparkSession, ready: Settings) -> None:
+        """Recompute the hours that are over and dirty, again and again: late records make them dirty again."""
+        job = HourlyJob(session, ready, DEVICES, cancel=self._stop)
+        while not self._stop.wait(_RECOMPUTE_S):
+            current = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0)
+            over = [hour for hour in job.dirty_hours() if hour + HOUR <= current]
+            if over:
+                job.run(over)
+
+    def _watch(self, engine: Engine, running: list[Future[None]], began: float) -> None:
+        """Show the figures as they grow."""
+        shown, end, first = _Rate(), None, time.monotonic() + _FIRST_FIGURES_S
+        figures = read_figures(engine)
+        with Live(console=self.console, auto_refresh=False, transient=False) as live:
+            while not self._stop.is_set():
+                figures = read_figures(engine)
+                live.update(screen(figures, shown.of(figures)), refresh=self.console.is_terminal)
+                if figures.counted and end is None:
+                    self._say(f"first figures after {time.monotonic() - began:.0f} s; Ctrl-C ends")
+                    end = time.monotonic() + (self.seconds or float("inf"))
+                if end is None and time.monotonic() > first:
+                    raise BytemeterError(f"no figures after {_FIRST_FIGURES_S:.0f} s; {self.settings.home}/logs tells why")
+                if end is not None and time.monotonic() > end:
+                    break
+                self._stop.wait(_REFRESH_S)
+
+    def _say(self, message: str) -> None:
+        self.console.print(f"[dim]bytemeter:[/] {message}", highlight=False)
+
+    def _end_by_signal(self, resources: ExitStack) -> None:
+        for ending in (signal.SIGINT, signal.SIGTERM):
+            before = signal.signal(ending, lambda *_: self._stop.set())
+            resources.callback(signal.signal, ending, before)
+
+
+class _Rate:
+    """Records a second between two looks."""
+
+    def __init__(self) -> None:
+        self._counted, self._at = 0, time.monotonic()
+        self._known = False
+
+    def of(self, figures: Figures) -> float:
+        now, counted = time.monotonic(), figures.counted
+        rate = (counted - self._counted) / max(now - self._at, 1e-3) if self._known else 0.0
+        self._counted, self._at, self._known = counted, now, True
+        return rate
+

@@ -1,0 +1,84 @@
+"""The demo's screen: figures as tables of a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.columns import Columns
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import Row
+
+from stack.figures import Figures
+
+_BAR = 12
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_PANELS = (
+    ("antenna_bytes_total", "bytes per antenna, 24 h"),
+    ("app_bytes_total", "bytes per app, 24 h"),
+    ("email_bytes_total", "bytes per user, 24 h"),
+)
+
+
+def readable(value: float | None) -> str:
+    """Bytes in the largest unit (powers of 1000) that leaves a whole number in front."""
+    if value is None:
+        return "–"
+    unit = 0
+    while abs(value) >= 1000 and unit < len(_UNITS) - 1:  # noqa: PLR2004
+        value /= 1000
+        unit += 1
+    return f"{value:.0f} {_UNITS[unit]}" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
+
+
+def screen(figures: Figures, rate: float) -> RenderableType:
+    """All figures; ``rate`` is records counted a second."""
+    tops = [_top(figures.top_by_type, type_, title) for type_, title in _PANELS]
+    return Group(
+        _account(figures.account, rate),
+        Columns(tops, padding=(0, 1)),
+        Columns([_hours(figures.live_against_batch), _breaches(figures.quota_breaches)], padding=(0, 1)),
+    )
+
+
+def _account(rows: Iterable[Row[Any]], rate: float) -> RenderableType:
+    lines = [
+        f"[bold]{row.feed}[/]  received {row.received:,} = counted {row.counted:,} + duplicate {row.duplicate:,}"
+        f" + invalid {row.invalid:,}   [green]{rate:,.0f} records/s[/]"
+        for row in rows
+    ]
+    return Panel(Text.from_markup("\n".join(lines) or "waiting for the first records"), title="account", border_style="blue")
+
+
+def _top(rows: Iterable[Row[Any]], type_: str, title: str) -> RenderableType:
+    of_type = [row for row in rows if row.type == type_]
+    most = max((row.value for row in of_type), default=1)
+    table = Table(title=title, box=None, show_header=False, title_justify="left", title_style="bold")
+    for row in of_type:
+        bar = "█" * max(1, round(_BAR * row.value / most)) if row.value else ""
+        table.add_row(_short(row.id), Text(bar, style="cyan"), readable(row.value))
+    return Panel(table)
+
+
+def _hours(rows: Iterable[Row[Any]]) -> RenderableType:
+    table = Table("hour (UTC)", "live", "batch", "served from", title="live against batch", title_justify="left", title_style="bold", box=None)
+    for row in rows:
+        same = row.batch == row.live
+        batch = Text(readable(row.batch), style="green" if same else "yellow")
+        table.add_row(f"{row.timestamp:%m-%d %H:00}", readable(row.live), batch, row.served_from)
+    return Panel(table)
+
+
+def _breaches(rows: Iterable[Row[Any]]) -> RenderableType:
+    table = Table("user", "hour (UTC)", "used", "quota", "from", title="over the hourly quota", title_justify="left", title_style="bold", box=None)
+    for row in rows:
+        table.add_row(row.email, f"{row.timestamp:%m-%d %H:00}", Text(readable(row.usage), style="red"), readable(row.quota), row.source)
+    return Panel(table)
+
+
+def _short(id_: str) -> str:
+    """Ids of antennas and users begin with many zeros."""
+    return id_.split("@")[0] if "@" in id_ else f"…{id_[-4:]}" if id_.startswith("00000000-") else id_
