@@ -80,7 +80,7 @@ def _proven_well_formed(feed: Feed) -> Column:
     text = F.col("text")
     present = [F.col(field.name).isNotNull() for field in feed.required]
     quoted = [_absent(field) | _quoted(field) for field in feed.texts]
-    non_empty = [F.col(field.name) != "" for field in feed.texts if not field.nullable]
+    non_empty = [F.coalesce(F.col(field.name) != "", F.lit(True)) for field in feed.texts]
     return F.coalesce(
         _all(
             [

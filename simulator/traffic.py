@@ -92,11 +92,11 @@ class Rhythm:
         self.now += step * count
         return times
 
-    def rewind(self, count: int) -> None:
-        """Go back by the time that ``count`` records take."""
+    def rewind(self, count: float) -> None:
+        """Go back by the time that ``count`` records take, to the minute."""
         while count > 0:
             self.now -= _MINUTE_S
-            count -= math.ceil(_MINUTE_S * self._rate())
+            count -= _MINUTE_S * self._rate()
 
     def _rate(self) -> float:
         # The cosine is -1 at the quietest hour and +1 twelve hours later; its mean over a day is 0.

@@ -32,8 +32,12 @@ class EmbeddedStack:
             for server in absent:
                 server.home.port(server.name)
             with ThreadPoolExecutor(len(self.servers)) as pool:
-                for started in [pool.submit(server.start) for server in absent]:
-                    started.result()
+                starting = [pool.submit(server.start) for server in absent]
+            failures = [failure for server in starting if (failure := server.exception())]
+            if failures:
+                for server in absent:
+                    server.stop()
+                raise failures[0]
         return [server.name for server in absent]
 
     def down(self, only: list[str] | None = None) -> list[str]:

@@ -92,6 +92,8 @@ class Daemon:
                 close_fds=True,
                 env={**os.environ, **(environment or {})},
             )
+        # Not ours to wait for: it outlives this command, and Popen shall not complain of that.
+        child.returncode = 0
         created = psutil.Process(child.pid).create_time()
         self.pid_file.write_text(f"{child.pid} {created}")
 

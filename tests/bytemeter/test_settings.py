@@ -1,0 +1,50 @@
+"""Settings from the environment and flags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bytemeter.errors import BytemeterError
+from bytemeter.settings import load_settings
+
+URL = "postgresql://ann:s3cret@db:5432/usage"
+
+
+def test_a_flag_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BYTEMETER_KAFKA", "one:9092")
+    monkeypatch.setenv("BYTEMETER_HOME", "elsewhere")
+    settings = load_settings(kafka="two:9092", home=None)
+    assert (settings.kafka, settings.home) == ("two:9092", Path("elsewhere"))
+
+
+def test_without_anything_the_endpoints_are_open() -> None:
+    settings = load_settings()
+    assert (settings.kafka, settings.database_url, settings.history) == (None, None, None)
+
+
+def test_passwords_show_nowhere() -> None:
+    settings = load_settings(database_url=URL, kafka_sasl_password="hush")
+    assert "s3cret" not in repr(settings)
+    assert "hush" not in repr(settings)
+    assert settings.require_database_url() == URL
+
+
+def test_all_that_is_malformed_is_told_at_once() -> None:
+    with pytest.raises(BytemeterError) as caught:
+        load_settings(kafka="broker", database_url="mysql://root:s3cret@db/x", history="s3://x", partitions=0)
+    told = str(caught.value)
+    assert "BYTEMETER_KAFKA: 'broker' is not HOST:PORT" in told
+    assert "BYTEMETER_DATABASE_URL: the URL starts with mysql://" in told
+    assert "BYTEMETER_HISTORY: 's3://x' is not a folder or gs://" in told
+    assert "BYTEMETER_PARTITIONS: 0:" in told
+    assert "s3cret" not in told
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize("url", ["nonsense", "postgresql://", "postgresql://u:pw1@h:notaport/db"])
+def test_a_bad_database_url_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(BytemeterError, match="expected postgresql://user:password@host:port/database") as caught:
+        load_settings(database_url=url)
+    assert "pw1" not in str(caught.value)

@@ -1,0 +1,132 @@
+"""One broker, one database server and one Spark session for the whole run; each test has its own place on them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql.types import StructType
+from sqlalchemy import Engine, text
+from sqlalchemy.engine import make_url
+
+from bytemeter import logs
+from bytemeter.feeds import FEEDS
+from bytemeter.kafka import Kafka
+from bytemeter.migrations import migrate, provision
+from bytemeter.postgres import database
+from bytemeter.settings import PREFIX, Settings, load_settings
+from bytemeter.spark import local_session
+from stack.embedded import EmbeddedStack
+from stack.home import Home
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _environment() -> None:
+    """Tests do not see the settings of the shell that runs them."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        del os.environ[name]
+    logs.configure()
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Path]:
+    """The home of the run's embedded stack."""
+    folder = Path(tempfile.mkdtemp(prefix="bytemeter-test-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def servers(home: Path) -> Iterator[Settings]:
+    """The run's Kafka and PostgreSQL, with a migrated and provisioned database as template."""
+    stack = EmbeddedStack(Home(home))
+    stack.up()
+    settings = stack.settings(load_settings(home=home))
+    engine = database(settings.require_database_url())
+    migrate(engine, FEEDS.values())
+    provision(engine)
+    yield settings
+    stack.down()
+
+
+@pytest.fixture(scope="session")
+def spark(home: Path) -> Iterator[SparkSession]:
+    """The run's Spark session."""
+    session = local_session("bytemeter-tests", logs=home / "logs", memory="1500m")
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def place(servers: Settings, tmp_path: Path) -> Iterator[Settings]:
+    """Settings with a database, topics and a history of the test's own, all empty and ready."""
+    name = f"test_{next(_numbers)}"
+    url = make_url(servers.require_database_url())
+    admin = database(url.set(database="postgres").render_as_string(hide_password=False))
+    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"create database {name} template {url.database}"))
+    settings = load_settings(
+        home=servers.home,
+        kafka=servers.kafka,
+        database_url=url.set(database=name).render_as_string(hide_password=False),
+        history=str(tmp_path / "history"),
+        topic_prefix=f"{name}.",
+        history_interval_s=0,
+    )
+    kafka = Kafka(settings)
+    for feed in FEEDS.values():
+        kafka.create(kafka.topic_name(feed.topic))
+    yield settings
+    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"drop database {name} with (force)"))
+
+
+@pytest.fixture
+def engine(place: Settings) -> Engine:
+    """The test's database."""
+    return database(place.require_database_url())
+
+
+@pytest.fixture
+def rows(engine: Engine) -> Callable[..., list[tuple[Any, ...]]]:
+    """Ask the test's database."""
+
+    def ask(statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        with engine.begin() as connection:
+            return [tuple(row) for row in connection.execute(text(statement), values)]
+
+    return ask
+
+
+Transform = Callable[[DataFrame], DataFrame]
+
+
+@pytest.fixture(params=["batch", "stream"])
+def run(
+    request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path
+) -> Callable[..., list[Row]]:
+    """Apply a transformation to rows, as batch and as stream: the same test holds for both."""
+
+    def as_batch(transform: Transform, data: list[Any], schema: StructType | str, *, mode: str = "append") -> list[Row]:
+        return spark.createDataFrame(data, schema).transform(transform).collect()
+
+    def as_stream(transform: Transform, data: list[Any], schema: StructType | str, *, mode: str = "append") -> list[Row]:
+        name = f"stream_{next(_numbers)}"
+        given = spark.createDataFrame(data, schema)
+        given.write.parquet(str(tmp_path / name))
+        streamed = spark.readStream.schema(given.schema).parquet(str(tmp_path / name)).transform(transform)
+        writer = streamed.writeStream.format("memory").queryName(name).outputMode(mode)
+        query = writer.option("checkpointLocation", str(tmp_path / f"{name}.checkpoint")).trigger(availableNow=True).start()
+        query.awaitTermination()
+        return spark.table(name).collect()
+
+    return as_batch if request.param == "batch" else as_stream

@@ -1,0 +1,67 @@
+"""What the integration tests share: sending, streaming and recomputing in the test's place."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Iterable
+
+import pytest
+from confluent_kafka import Producer
+from pyspark.sql import SparkSession
+
+from batch_layer.hourly import HourlyJob
+from batch_layer.store import Recomputed
+from bytemeter.feeds import DEVICES
+from bytemeter.kafka import Kafka
+from bytemeter.settings import Settings
+from simulator.devices import DeviceTraffic
+from simulator.producer import producer, send
+from simulator.traffic import Sent, Traffic
+from speed_layer.stream import Streams
+
+
+@pytest.fixture
+def simulate(place: Settings) -> Callable[..., Sent]:
+    """Send simulated records that end about now."""
+
+    def sent(records: int, **shares: float) -> Sent:
+        kafka = Kafka(place)
+        traffic = DeviceTraffic(Traffic(start=time.time() - 7_200, rate=records / 6_000, records=records, **shares))  # type: ignore[arg-type]
+        send(producer(kafka.librdkafka()), kafka.topic_name("devices"), traffic.pieces())
+        return traffic.sent
+
+    return sent
+
+
+@pytest.fixture
+def put(place: Settings) -> Callable[..., None]:
+    """Send messages as they are, to partition 0 unless told."""
+
+    def sent(values: Iterable[bytes | None], partition: int = 0) -> None:
+        to = Producer({"bootstrap.servers": place.kafka})
+        for value in values:
+            to.produce(place.topic_prefix + "devices", value, partition=partition)
+        assert to.flush(30) == 0
+
+    return sent
+
+
+@pytest.fixture
+def stream(spark: SparkSession, place: Settings) -> Callable[..., None]:
+    """Run the queries over what is there."""
+
+    def once(*, settings: Settings = place, live: bool = True, history: bool = True) -> None:
+        Streams(spark, settings, [DEVICES], once=True, live=live, history=history).run()
+
+    return once
+
+
+@pytest.fixture
+def recompute(spark: SparkSession, place: Settings) -> Callable[..., Recomputed]:
+    """Run the hourly job, over all dirty hours unless told."""
+
+    def run(hours: Iterable[dt.datetime] | None = None, *, dry_run: bool = False, wait_s: float = 60) -> Recomputed:
+        return HourlyJob(spark, place, DEVICES, dry_run=dry_run, wait_s=wait_s).run(hours)
+
+    return run

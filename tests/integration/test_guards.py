@@ -1,0 +1,116 @@
+"""What a start refuses, and what a restart finds again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+from kafka.admin import KafkaAdminClient
+from pyspark.sql import SparkSession
+from sqlalchemy import Engine, text
+
+from batch_layer.store import Recomputed
+from bytemeter.errors import BytemeterError
+from bytemeter.feeds import DEVICES
+from bytemeter.history import History
+from bytemeter.kafka import Kafka
+from bytemeter.migrations import migrate
+from bytemeter.settings import Settings
+from simulator.traffic import Sent
+
+Rows = Callable[..., list[tuple[Any, ...]]]
+
+
+def test_a_recreated_topic_is_refused(place: Settings, simulate: Callable[..., Sent], stream: Callable[..., None]) -> None:
+    simulate(100)
+    stream(history=False)
+    topic = place.topic_prefix + "devices"
+    admin = KafkaAdminClient(bootstrap_servers=place.kafka)
+    admin.delete_topics([topic])
+    admin.close()
+    kafka = Kafka(place)
+    while not kafka.create(topic):
+        pass
+    with pytest.raises(BytemeterError, match=rf"topic {topic} was re-created: .*; start over with an empty") as caught:
+        stream(history=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_records_lost_before_they_were_counted_are_told(
+    place: Settings, simulate: Callable[..., Sent], stream: Callable[..., None], engine: Engine
+) -> None:
+    simulate(100)
+    stream(history=False)
+    with engine.begin() as connection:
+        connection.execute(text("update ledger set next_offset = 1000000 where partition = 0"))
+    with pytest.raises(BytemeterError, match="went back: partition 0 ends at .*, counted was up to 1000000"):
+        stream(history=False)
+
+
+def test_a_missing_topic_is_told(place: Settings, stream: Callable[..., None]) -> None:
+    with pytest.raises(BytemeterError, match=r"has no topic elsewhere\.devices; run `bytemeter migrate`"):
+        stream(settings=place.model_copy(update={"topic_prefix": "elsewhere."}))
+
+
+def test_missing_tables_are_told(place: Settings, stream: Callable[..., None], engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("drop table ledger cascade"))
+    with pytest.raises(BytemeterError, match="a table is missing: .*ledger.*; run `bytemeter migrate`"):
+        stream()
+
+
+def test_migrating_again_changes_nothing(engine: Engine) -> None:
+    assert migrate(engine, [DEVICES]) == []
+
+
+def test_a_database_of_a_later_version_is_refused(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("insert into migrations (name) values ('9999_future')"))
+    with pytest.raises(BytemeterError, match="has the migration 9999_future, this version knows up to"):
+        migrate(engine, [DEVICES])
+
+
+def test_the_history_goes_on_where_its_last_commit_ended(
+    place: Settings, spark: SparkSession, simulate: Callable[..., Sent], stream: Callable[..., None], rows: Rows
+) -> None:
+    simulate(500)
+    stream(settings=place.model_copy(update={"max_records_per_batch": 200}))
+    stream()
+    simulate(300, seed=8)
+    stream()
+    table = DeltaTable(f"{place.history}/devices")
+    offsets = dict(rows("select partition, next_offset from ledger"))
+    assert History(spark, place.require_history(), DEVICES).end_offsets() == offsets
+    positions = {(row["partition"], row["offset"]) for row in table.to_pyarrow_table(columns=["partition", "offset"]).to_pylist()}
+    assert len(positions) == table.to_pyarrow_table().num_rows == 800
+    assert table.metadata().partition_columns == ["event_date", "event_hour"]
+
+
+def test_a_commit_that_comes_twice_is_kept_once(place: Settings, spark: SparkSession) -> None:
+    history = History(spark, place.require_history(), DEVICES)
+    history.create()
+    one = spark.createDataFrame([(0, 0, 5, 1, "a", "u", "a1", None)], "partition int, offset long, bytes long, timestamp long, app string, id string, antenna_id string, event_id string")
+    rows = one.selectExpr("*", "timestamp'2026-11-21 10:00:00' as event_time", "date'2026-11-21' as event_date", "10 as event_hour")
+    history.append(rows, {0: 1})
+    history.append(rows, {0: 1})
+    assert history.read().count() == 1
+
+
+def test_the_hourly_job_tells_when_the_history_stays_behind(
+    place: Settings, simulate: Callable[..., Sent], stream: Callable[..., None], recompute: Callable[..., Recomputed], rows: Rows
+) -> None:
+    simulate(100)
+    stream()
+    simulate(100, seed=8)
+    stream(history=False)
+    with pytest.raises(BytemeterError, match="the history of devices is behind what was counted, .*; run `bytemeter stream devices`"):
+        recompute(wait_s=0)
+    assert rows("select * from bytes_hourly") == []
+    shutil.rmtree(Path(place.require_history()) / "devices")
+    stream()
+    recompute(wait_s=0)
+    assert rows("select sum(value) from bytes_hourly where type like 'user%'") == rows("select sum(value) from bytes where type like 'user%'")

@@ -1,0 +1,132 @@
+"""Killed at random moments, without its checkpoints and with a rival beside it: each byte is counted once."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from deltalake import DeltaTable
+
+from bytemeter.settings import Settings
+from simulator.traffic import Sent
+from tests.integration import oracle
+
+RECORDS = 60_000
+BATCH = 1_000
+SEED = 20_261_121
+DEADLINE_S = 120
+
+Rows = Callable[..., list[tuple[Any, ...]]]
+
+
+def command(place: Settings, *arguments: str) -> list[str]:
+    url = place.require_database_url()
+    where = ["--home", str(place.home), "--kafka", str(place.kafka), "--database-url", url, "--history", str(place.history)]
+    return [sys.executable, "-m", "stack", *where, "stream", *arguments]
+
+
+@contextmanager
+def streaming(place: Settings, scratch: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of its own that counts in small micro-batches; its scratch is in a folder of the test's."""
+    scratch.mkdir(exist_ok=True)
+    environment = {
+        **os.environ,
+        "BYTEMETER_TOPIC_PREFIX": place.topic_prefix,
+        "BYTEMETER_MAX_RECORDS_PER_BATCH": str(BATCH),
+        "BYTEMETER_HISTORY_INTERVAL_S": "1",
+        "BYTEMETER_DRIVER_MEMORY": "700m",
+        "TMPDIR": str(scratch),
+    }
+    with (scratch.parent / "stream.log").open("ab") as log:
+        process = subprocess.Popen(
+            command(place, "devices"), env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            yield process
+        finally:
+            with_java(process, signal.SIGKILL)
+            process.wait()
+
+
+def with_java(process: subprocess.Popen[bytes], sent: signal.Signals) -> None:
+    """Signal a process and the JVM that it started."""
+    try:
+        os.killpg(process.pid, sent)
+    except ProcessLookupError:
+        return
+
+
+def received(rows: Rows) -> int:
+    return int(rows("select coalesce(sum(received), 0) from ledger")[0][0])
+
+
+def require_equal_sums(rows: Rows) -> None:
+    sums = rows("select type, sum(value) from bytes group by type order by type")
+    assert len({total for _, total in sums}) <= 1, f"a reader saw {sums}"
+
+
+def watch(rows: Rows, process: subprocess.Popen[bytes], until: Callable[[], bool]) -> None:
+    """Until then, every look sees sums that agree."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not until():
+        require_equal_sums(rows)
+        assert process.poll() is None, "the streaming process ended by itself"
+        assert time.monotonic() < deadline, f"no progress within {DEADLINE_S} s"
+
+
+def test_killed_three_times_every_byte_is_counted_once(
+    place: Settings, tmp_path: Path, simulate: Callable[..., Sent], stream: Callable[..., None], rows: Rows
+) -> None:
+    sent = simulate(RECORDS, late=0.02, duplicates=0.02, invalid=0.02)
+    chance = random.Random(SEED)
+    for kill in range(3):
+        scratch = tmp_path / "scratch"
+        shutil.rmtree(scratch, ignore_errors=True)  # a lost checkpoint
+        with streaming(place, scratch) as process:
+            before = received(rows)
+            watch(rows, process, lambda before=before: received(rows) > before + BATCH)
+            if kill == 0:
+                refused_beside(place)
+            moment = time.monotonic() + chance.uniform(0, 1.5)
+            watch(rows, process, lambda moment=moment: time.monotonic() > moment)
+            assert received(rows) < RECORDS, "all was counted before the kill struck"
+            if kill == 1:
+                process.kill()  # Python alone; its JVM ends by itself
+            else:
+                with_java(process, signal.SIGKILL)
+            process.wait()
+        require_equal_sums(rows)
+    stream()
+    truth = oracle.truth(place, time.time())
+    assert truth.bytes == sent.valid_bytes
+    assert rows("select sum(received), sum(counted), sum(duplicate), sum(invalid) from ledger") == [
+        (RECORDS, sent.valid, sent.duplicates, sent.invalid)
+    ]
+    found = rows("select type, id, extract(epoch from timestamp)::bigint, value from bytes")
+    assert {(type_, id_, start): value for type_, id_, start, value in found} == truth.windows
+    history = DeltaTable(f"{place.history}/devices").to_pyarrow_table(columns=["partition", "offset"]).to_pylist()
+    positions = [(row["partition"], row["offset"]) for row in history]
+    assert len(positions) == len(set(positions)) == RECORDS - sent.invalid + rows(
+        "select count(*) from invalid_events where event_time is not null"
+    )[0][0]
+
+
+def refused_beside(place: Settings) -> None:
+    """A second process for the same feed says so in one line and ends."""
+    environment = {**os.environ, "BYTEMETER_TOPIC_PREFIX": place.topic_prefix, "BYTEMETER_DRIVER_MEMORY": "700m"}
+    second = subprocess.run(
+        command(place, "devices"), env=environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
+    assert second.returncode == 1
+    assert second.stderr.splitlines() == [
+        "bytemeter: another process counts the feed devices (its lock in PostgreSQL is held); one is enough: stop the other first"
+    ]
