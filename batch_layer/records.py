@@ -14,9 +14,7 @@ from bytemeter.offset_log import Offsets
 from bytemeter.parsing import Transformation
 
 
-def settled_records(
-    feed: Feed, *, hours: Sequence[dt.datetime], below: Offsets, refused: DataFrame
-) -> Transformation:
+def settled_records(feed: Feed, *, hours: Sequence[dt.datetime], below: Offsets, refused: DataFrame) -> Transformation:
     """Choose the records of some hours of one day that count.
 
     Left out are records at or past the offsets ``below`` (later than the snapshot), those at a position in

@@ -39,9 +39,7 @@ where old.value is distinct from new.value
 
 COUNT_CHANGES = text("select count(*) from changes")
 
-FIRST_CHANGES = text(
-    "select type, id, timestamp, before, after from changes order by timestamp, type, id limit :most"
-)
+FIRST_CHANGES = text("select type, id, timestamp, before, after from changes order by timestamp, type, id limit :most")
 
 REMOVE_GONE = text("""
 delete from bytes_hourly as b
@@ -55,18 +53,19 @@ select type, id, timestamp, after from changes where after is not null order by 
 on conflict (type, id, timestamp) do update set value = excluded.value
 """)
 
-REMOVE_BREACHES = text("delete from user_quota_limit where timestamp = any(cast(:hours as timestamptz []))")
-
-_BREACHES = """
+REMOVEBREACHES = text("""
+create temporary table breaches on commit drop as
 select r.id as email, r.timestamp, r.value as usage, u.quota
 from recomputed as r
 inner join user_metadata as u on u.email = r.id
 where r.type = 'email_bytes_total' and r.value > u.quota
-"""
+""")
 
-WRITE_BREACHES = text(f"insert into user_quota_limit (email, timestamp, usage, quota) {_BREACHES}")
+WRITE_BREACHES = text(
+    "insert into user_quota_limit (email, timestamp, usage, quota) select email, timestamp, usage, quota from breaches"
+)
 
-COUNT_BREACHES = text(f"select count(*) from ({_BREACHES}) as breaches")
+COUNT_BREACHES = text("select count(*) from breaches")
 
 # The versions are those of the snapshot: what came since keeps its hour dirty.
 MARK_RECOMPUTED = text("""

@@ -104,9 +104,7 @@ class HourlyStore:
                 dirty=[row.hour for row in hours if row.dirty],
             )
 
-    def replace(
-        self, hours: list[dt.datetime], staged: Staged, snapshot: Snapshot, *, dry_run: bool
-    ) -> Recomputed:
+    def replace(self, hours: list[dt.datetime], staged: Staged, snapshot: Snapshot, *, dry_run: bool) -> Recomputed:
         """Replace the hours by the staged totals, and clear the dirty marks that the snapshot knew.
 
         Raises:
@@ -120,6 +118,7 @@ class HourlyStore:
                 )
             self.connection.execute(statements.RECOMPUTED, {"attempt": staged.attempt})
             self.connection.execute(statements.CHANGES, {"hours": hours})
+            self.connection.execute(statements.BREACHES)
             changed = self.connection.scalars(statements.COUNT_CHANGES).one()
             shown = self.connection.execute(statements.FIRST_CHANGES, {"most": _DIFFERENCES_SHOWN}).all()
             if not dry_run:
@@ -155,7 +154,7 @@ def hourly_store(engine: Engine, feed: Feed) -> Iterator[HourlyStore]:
     try:
         with one_line_errors(engine.url), connection.begin():
             if not connection.scalars(statements.LOCK, {"name": "bytemeter/hourly"}).one():
-                raise BytemeterError(f"another hourly job runs; wait for it, or stop it")
+                raise BytemeterError("another hourly job runs; wait for it, or stop it")
             connection.execute(statements.CLEAR_STAGED)
         yield HourlyStore(feed, connection)
     finally:

@@ -21,9 +21,7 @@ def window_start(window_s: int) -> Column:
 def keyed_facts(feed: Feed, window_s: int) -> list[Column]:
     """One struct (type: string, id: string, window_s: long) for each dimension by which a record counts."""
     window = window_start(window_s).alias("window_s")
-    return [
-        F.struct(F.lit(d.type).alias("type"), F.col(d.column).alias("id"), window) for d in feed.dimensions
-    ]
+    return [F.struct(F.lit(d.type).alias("type"), F.col(d.column).alias("id"), window) for d in feed.dimensions]
 
 
 def totals(feed: Feed, window_s: int) -> Transformation:
@@ -36,7 +34,8 @@ def totals(feed: Feed, window_s: int) -> Transformation:
 
     def transformation(records: DataFrame) -> DataFrame:
         exploded = records.select(
-            F.explode(F.array(*keyed_facts(feed, window_s))).alias("fact"), F.col(feed.measure).alias("measure")
+            F.explode(F.array(*keyed_facts(feed, window_s))).alias("fact"),
+            F.col(feed.measure).alias("measure"),
         )
         return exploded.groupBy("fact.type", "fact.id", "fact.window_s").agg(
             F.sum("measure").alias("value"), F.count(F.lit(1)).alias("records")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
     DateType,
@@ -109,8 +109,3 @@ class History:
     def read(self) -> DataFrame:
         """All rows, as of the latest commit."""
         return self.session.read.format("delta").load(self.path)
-
-
-def within(column: Column, since: object, until: object) -> Column:
-    """Whether the timestamp column lies in [since, until)."""
-    return (column >= F.lit(since)) & (column < F.lit(until))

@@ -24,9 +24,7 @@ def spark_jars(*, gcs: bool = False) -> list[Path]:
     """The connectors' jars for a Spark session, without those that pyspark brings itself."""
     import pyspark
 
-    bundled = {
-        _VERSION.sub("", jar.name) for jar in (Path(pyspark.__file__).parent / "jars").glob("*.jar")
-    }
+    bundled = {_VERSION.sub("", jar.name) for jar in (Path(pyspark.__file__).parent / "jars").glob("*.jar")}
     resolved = resolve((*SPARK, GCS) if gcs else SPARK)
     return [jar for jar in resolved if _VERSION.sub("", jar.name) not in bundled]
 

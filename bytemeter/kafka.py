@@ -67,7 +67,10 @@ class Kafka:
                 f"org.apache.kafka.common.security.{module} required "
                 f"username={_quoted(self._settings.kafka_sasl_username)} password={_quoted(self._password or '')};"
             )
-        return {"kafka.bootstrap.servers": self.servers, **{f"kafka.{key}": value for key, value in java.items()}}
+        return {
+            "kafka.bootstrap.servers": self.servers,
+            **{f"kafka.{key}": value for key, value in java.items()},
+        }
 
     def describe(self, topic: str) -> Topic | None:
         """The topic of that (prefixed) name, or None if there is none.

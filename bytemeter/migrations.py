@@ -77,5 +77,6 @@ def _create_staging(connection: Connection, feed: Feed) -> None:
     quote = connection.dialect.identifier_preparer.quote
     schema = quote(staging_schema(feed))
     connection.exec_driver_sql(f"create schema if not exists {schema}")
-    connection.exec_driver_sql(f"create unlogged table if not exists {schema}.staged (like public.staged including defaults)")
-
+    connection.exec_driver_sql(
+        f"create unlogged table if not exists {schema}.staged (like public.staged including defaults)"
+    )

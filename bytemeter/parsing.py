@@ -46,7 +46,13 @@ def parse(feed: Feed, *, judged_at: Column | None = None) -> Transformation:
         # Step by step: each step's columns are computed once per message, however often the next one uses them.
         return (
             messages.select("partition", "offset", "value", text.alias("text"), parsed.alias("event"))
-            .select("partition", "offset", "value", "text", *(F.col(f"event.{name}").alias(name) for name in fields))
+            .select(
+                "partition",
+                "offset",
+                "value",
+                "text",
+                *(F.col(f"event.{name}").alias(name) for name in fields),
+            )
             .select("*", _proven_well_formed(feed).alias("proven"), F.expr(feed.epoch_seconds).alias("epoch_s"))
             .select("*", F.when(~F.col("proven"), _one_json_value(F.col("text"))).alias("json"))
             .select("*", *(_kind(name).alias(f"kind_{name}") for name in fields))

@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.pool import NullPool
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.pool import NullPool
 
 from bytemeter.errors import BytemeterError, TransientError
 
@@ -21,7 +21,11 @@ def database(url: str) -> Engine:
     """An engine for ``postgresql://user:password@host:port/db``; connects when first used, in UTC."""
     return create_engine(
         make_url(url).set(drivername="postgresql+psycopg2"),
-        connect_args={"connect_timeout": _CONNECT_S, "options": "-c timezone=UTC", "application_name": "bytemeter"},
+        connect_args={
+            "connect_timeout": _CONNECT_S,
+            "options": "-c timezone=UTC",
+            "application_name": "bytemeter",
+        },
         # A closed connection is closed: session locks and settings end with it.
         poolclass=NullPool,
     )
@@ -35,10 +39,14 @@ def url_from_jdbc(jdbc_url: str) -> str:
     """
     parts = urlsplit(jdbc_url.removeprefix("jdbc:"))
     if not jdbc_url.startswith("jdbc:postgresql://") or not parts.path.strip("/"):
-        raise BytemeterError("the JDBC URL is not jdbc:postgresql://HOST:PORT/DB?user=USER&password=PASSWORD; correct it")
+        raise BytemeterError(
+            "the JDBC URL is not jdbc:postgresql://HOST:PORT/DB?user=USER&password=PASSWORD; correct it"
+        )
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     bare = make_url(urlunsplit(("postgresql", parts.netloc, parts.path, "", "")))
-    url = bare.set(username=query.pop("user", bare.username), password=query.pop("password", bare.password), query=query)
+    url = bare.set(
+        username=query.pop("user", bare.username), password=query.pop("password", bare.password), query=query
+    )
     return url.render_as_string(hide_password=False)
 
 
@@ -71,12 +79,16 @@ def one_line_errors(url: URL) -> Iterator[None]:
         told = _first_line(error)
         if "authentication failed" in told or "does not exist" in told:
             raise BytemeterError(f"{where} refused the login: {told}; check BYTEMETER_DATABASE_URL") from error
-        raise TransientError(f"{where} cannot be reached: {told}; is it up, and BYTEMETER_DATABASE_URL right?") from error
+        raise TransientError(
+            f"{where} cannot be reached: {told}; is it up, and BYTEMETER_DATABASE_URL right?"
+        ) from error
     except ProgrammingError as error:
         missing = _MISSING.get(getattr(error.orig, "pgcode", ""))
         if missing is None:
             raise
-        raise BytemeterError(f"{where}: a {missing} is missing: {_first_line(error)}; run `bytemeter migrate`") from error
+        raise BytemeterError(
+            f"{where}: a {missing} is missing: {_first_line(error)}; run `bytemeter migrate`"
+        ) from error
 
 
 def _first_line(error: DBAPIError) -> str:

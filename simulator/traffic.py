@@ -47,7 +47,9 @@ class Traffic:
     def __post_init__(self) -> None:
         shares = (self.late, self.duplicates, self.invalid)
         if min(shares) < 0 or sum(shares) > 1:
-            raise BytemeterError(f"shares of late, duplicates and invalid are {shares}; expected 0 to 1, in sum at most 1")
+            raise BytemeterError(
+                f"shares of late, duplicates and invalid are {shares}; expected 0 to 1, in sum at most 1"
+            )
         if self.duplicates and not self.event_ids:
             raise BytemeterError("duplicates need event ids: without an id a repeated record is a record of its own")
         if self.rate <= 0 or self.devices < 1 or self.antennas < 1:

@@ -13,7 +13,7 @@ from bytemeter.feeds import Feed
 from bytemeter.logs import logger
 from bytemeter.migrations import staging_schema
 from bytemeter.offset_log import OffsetLog, Offsets
-from speed_layer.live_store import LiveStore, MicroBatch, StagingMismatch
+from speed_layer.live_store import LiveStore, MicroBatch, StagingMismatchError
 from speed_layer.staging import add_up
 
 _ATTEMPTS = 3
@@ -37,14 +37,18 @@ class LiveBatches:
     position: Offsets
 
     def __call__(self, found: DataFrame, batch_id: int) -> None:
-        """Count the facts (see ``speed_layer.staging.facts``) of one micro-batch, with a new attempt if the staged rows are not the right ones."""
+        """Count the facts (see ``speed_layer.staging.facts``) of one micro-batch.
+
+        Raises:
+            StagingMismatchError: the staged rows were not those that Spark counted, however often it was tried.
+        """
         end = self.offset_log.end(batch_id)
         start = {partition: self.position[partition] for partition in end if partition in self.position}
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 self._count(found, batch_id, start, end)
                 break
-            except StagingMismatch as mismatch:
+            except StagingMismatchError as mismatch:
                 if attempt == _ATTEMPTS:
                     raise
                 logger().warning("staged again", feed=self.feed.name, batch=batch_id, reason=str(mismatch))
@@ -70,9 +74,7 @@ class LiveBatches:
 
     def _stage(self, found: DataFrame, attempt: int) -> int:
         observed = Observation()
-        rows = (
-            found.transform(add_up).observe(observed, F.count(F.lit(1)).alias("rows"))
-        )
+        rows = found.transform(add_up).observe(observed, F.count(F.lit(1)).alias("rows"))
         table = f"{staging_schema(self.feed)}.staged"
         session = f"-c bytemeter.attempt={attempt}"
         rows.write.format("jdbc").options(**self.jdbc, dbtable=table, options=session).mode("append").save()

@@ -21,7 +21,7 @@ _LOCK_WAIT_S = 10
 _POLL_S = 0.2
 
 
-class StagingMismatch(TransientError):
+class StagingMismatchError(TransientError):
     """The staged rows are not those that Spark counted: a task was run twice or lost. A new attempt helps."""
 
 
@@ -72,7 +72,8 @@ class LiveStore:
             earliest, latest = self.topic.earliest.get(partition, 0), self.topic.latest.get(partition, 0)
             if offset > latest:
                 raise BytemeterError(
-                    f"topic {name} went back: partition {partition} ends at {latest}, counted was up to {offset}; {start_over}"
+                    f"topic {name} went back: partition {partition} ends at {latest}, "
+                    f"counted was up to {offset}; {start_over}"
                 )
             if offset < earliest:
                 raise BytemeterError(
@@ -85,7 +86,7 @@ class LiveStore:
         """Count a staged micro-batch: all of it, or nothing.
 
         Raises:
-            StagingMismatch: the staged rows are not those that Spark counted.
+            StagingMismatchError: the staged rows are not those that Spark counted.
             BytemeterError: the ledger does not stand where the micro-batch starts.
             TransientError: PostgreSQL could not be reached.
         """
@@ -122,7 +123,7 @@ class LiveStore:
     def _verify_staged(self, batch: MicroBatch) -> int:
         staged, identified = self.connection.execute(merge.COUNT_STAGED, {"attempt": batch.attempt}).one()
         if staged != batch.rows:
-            raise StagingMismatch(f"{staged} rows are staged, Spark counted {batch.rows}")
+            raise StagingMismatchError(f"{staged} rows are staged, Spark counted {batch.rows}")
         return int(identified)
 
     def _find_repeats(self, of_batch: dict[str, object]) -> int:
@@ -152,7 +153,10 @@ def live_store(engine: Engine, feed: Feed, topic: Topic) -> Iterator[LiveStore]:
         try:
             _lock(connection, feed)
             with connection.begin():
-                connection.execute(text("select set_config('search_path', :path, false)"), {"path": f"{staging_schema(feed)}, public"})
+                connection.execute(
+                    text("select set_config('search_path', :path, false)"),
+                    {"path": f"{staging_schema(feed)}, public"},
+                )
                 # A server process whose client was killed ends soon, and with it the lock.
                 connection.execute(text("set client_connection_check_interval = '500ms'"))
         except BaseException:

@@ -9,9 +9,7 @@ LOCK_LEDGER = text(
     "select partition, topic_id, next_offset from ledger where feed = :feed order by partition for update"
 )
 
-COUNT_STAGED = text(
-    "select count(*), count(*) filter (where kind = 3) from staged where attempt = :attempt"
-)
+COUNT_STAGED = text("select count(*), count(*) filter (where kind = 3) from staged where attempt = :attempt")
 
 # Of equal ids in one micro-batch the lowest position is the first; inserted in the order of the index. What was not
 # inserted is a repeat and is staged again as kind 4: few rows, on which the later statements stand.
@@ -147,9 +145,9 @@ def add_totals(live_table: str, *, repeats: bool) -> Insert:
     staged = rows.columns(*key, column("window_s", BigInteger), value).subquery("added")
     into = table(live_table, *key, column("timestamp", DateTime(timezone=True)), value)
     # In the order of the primary key: neighbours on a page are then touched together.
-    ordered = select(
-        staged.c.type, staged.c.id, func.to_timestamp(staged.c.window_s), staged.c.value
-    ).order_by(staged.c.type, staged.c.id, staged.c.window_s)
+    ordered = select(staged.c.type, staged.c.id, func.to_timestamp(staged.c.window_s), staged.c.value).order_by(
+        staged.c.type, staged.c.id, staged.c.window_s
+    )
     add = insert(into).from_select(["type", "id", "timestamp", "value"], ordered)
     return add.on_conflict_do_update(
         index_elements=["type", "id", "timestamp"], set_={"value": into.c.value + add.excluded.value}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
-from pyspark.sql.streaming import StreamingQuery
+from pyspark.sql.streaming.query import StreamingQuery
 
 from bytemeter.errors import BytemeterError, TransientError
 
@@ -72,7 +72,9 @@ def _explained(name: str, error: Exception) -> Exception:
     told = str(error)
     lines = [line.strip() for line in told.splitlines() if any(outage in line for outage in _OUTAGES)]
     if _MISSING_TABLE in told:
-        return BytemeterError(f"the query {name} misses a table: {lines[0] if lines else told[:200]}; run `bytemeter migrate`")
+        return BytemeterError(
+            f"the query {name} misses a table: {lines[0] if lines else told[:200]}; run `bytemeter migrate`"
+        )
     if lines:
         return TransientError(f"the query {name} lost a server: {lines[0].removeprefix('Caused by: ')}")
     return error

@@ -78,7 +78,9 @@ def add_up(found: DataFrame) -> DataFrame:
           in the feed's order); value, latest_s
     """
     return found.groupBy(*_KEY).agg(
-        F.sum("measure").alias("value"), F.count(F.lit(1)).alias("records"), F.max("epoch_s").alias("latest_s")
+        F.sum("measure").alias("value"),
+        F.count(F.lit(1)).alias("records"),
+        F.max("epoch_s").alias("latest_s"),
     )
 
 

@@ -26,9 +26,9 @@ from bytemeter.settings import Settings
 from bytemeter.source import stream
 from speed_layer.history import HistoryBatches
 from speed_layer.live import LiveBatches
-from speed_layer.staging import facts
 from speed_layer.live_store import live_store
 from speed_layer.running import BatchFunction, Remembering, RunningQuery
+from speed_layer.staging import facts
 
 _POLL_S = 0.2
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
@@ -96,7 +96,9 @@ class Streams:
         topic = kafka.describe(name)
         if topic is None:
             raise BytemeterError(f"Kafka at {kafka.servers} has no topic {name}; run `bytemeter migrate`")
-        scratch = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="bytemeter-", ignore_cleanup_errors=True)))
+        scratch = Path(
+            resources.enter_context(tempfile.TemporaryDirectory(prefix="bytemeter-", ignore_cleanup_errors=True))
+        )
         started = []
         if self.live:
             started.append(self._start_live(feed, kafka, topic, engine, scratch / "live", resources))

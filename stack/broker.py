@@ -102,7 +102,14 @@ class Broker:
     def _format(self, command: list[str], properties: Path) -> None:
         # An id may begin with a hyphen: it is joined to its option.
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        tool = [*command, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties)]
+        tool = [
+            *command,
+            "kafka.tools.StorageTool",
+            "format",
+            f"--cluster-id={cluster}",
+            "-c",
+            str(properties),
+        ]
         done = subprocess.run(tool, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if done.returncode:
             raise BytemeterError(f"could not format the embedded Kafka's storage: {done.stderr.strip() or done.stdout}")

@@ -31,9 +31,9 @@ from stack.home import Home
 @click.option("--kafka", metavar="HOST:PORT", help=f"bootstrap servers  [{PREFIX}KAFKA]")
 @click.option("--database-url", metavar="URL", help=f"postgresql://user:password@host:port/db  [{PREFIX}DATABASE_URL]")
 @click.option("--history", metavar="URI", help=f"folder or gs://bucket/prefix  [{PREFIX}HISTORY]")
-@click.option("--debug", is_flag=True, help="show the traceback of an error")
+@click.option("--debug", is_flag=True, expose_value=False, help="show the traceback of an error")
 @click.pass_context
-def cli(context: click.Context, debug: bool, **flags: Any) -> None:  # noqa: FBT001
+def cli(context: click.Context, /, **flags: Any) -> None:
     """Live and exact usage of mobile networks: Kafka, Spark, Delta and PostgreSQL.
 
     Without --kafka, --database-url and --history (or their variables) every command uses the embedded stack: a real
@@ -114,19 +114,42 @@ def simulate() -> None:
 
 
 @simulate.command("devices")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=100.0, help="records a second of event time, mean over a day")
-@click.option("--records", type=click.IntRange(min=1), help="send so many as fast as the client can; without it, at the rate until Ctrl-C")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=100.0,
+    help="records a second of event time, mean over a day",
+)
+@click.option(
+    "--records",
+    type=click.IntRange(min=1),
+    help="send so many as fast as the client can; without it, at the rate until Ctrl-C",
+)
 @click.option("--seed", type=int, default=7, help="same seed and start, same records")
 @click.option("--subscribers", "devices", type=click.IntRange(min=1), default=20, help="number of devices")
 @click.option("--antennas", type=click.IntRange(min=1), default=5)
-@click.option("--skew", type=click.FloatRange(min=0), default=0.8, help="Zipf exponent: how much the busiest devices and apps lead")
-@click.option("--late", type=click.FloatRange(0, 1), default=0.0, help="share of records with an event time 10 min to 3 h past")
+@click.option(
+    "--skew",
+    type=click.FloatRange(min=0),
+    default=0.8,
+    help="Zipf exponent: how much the busiest devices and apps lead",
+)
+@click.option(
+    "--late",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    help="share of records with an event time 10 min to 3 h past",
+)
 @click.option("--duplicates", type=click.FloatRange(0, 1), default=0.0, help="share of repeated records")
 @click.option("--invalid", type=click.FloatRange(0, 1), default=0.0, help="share of broken records")
 @click.option("--event-ids/--no-event-ids", default=True, help="whether records carry an event_id")
-@click.option("--start", metavar="TIME", help="event time of the first record, ISO 8601, UTC; by default now, or such that --records end now")
+@click.option(
+    "--start",
+    metavar="TIME",
+    help="event time of the first record, ISO 8601, UTC; by default now, or such that --records end now",
+)
 @click.pass_obj
-def simulate_devices(settings: Settings, start: str | None, records: int | None, **traffic: Any) -> None:
+def simulate_devices(settings: Settings, /, start: str | None, records: int | None, **traffic: Any) -> None:
     """Phones that use apps over antennas."""
     from simulator.traffic import Traffic, start_time
     from stack.setup import simulate_feed
@@ -146,7 +169,7 @@ def simulate_devices(settings: Settings, start: str | None, records: int | None,
 @click.option("--live/--no-live", default=True, help="count into PostgreSQL")
 @click.option("--keep/--no-keep", default=True, help="write the history")
 @click.pass_obj
-def stream(settings: Settings, feeds: tuple[str, ...], once: bool, live: bool, keep: bool) -> None:  # noqa: FBT001
+def stream(settings: Settings, feeds: tuple[str, ...], once: bool, live: bool, keep: bool) -> None:
     """Run the live and the history query, of all feeds by default, until Ctrl-C."""
     from bytemeter.feeds import FEEDS, feed_named
     from speed_layer.stream import Streams
@@ -168,9 +191,23 @@ def batch() -> None:
 @click.option("--to", "until", metavar="HOUR", help="the hour after the last one of the range")
 @click.option("--dirty", is_flag=True, help="all hours with records that no recompute has seen")
 @click.option("--dry-run", is_flag=True, help="show the differences, write nothing")
-@click.option("--wait", "wait_s", type=click.FloatRange(min=0), default=300.0, help="seconds to wait for the history to hold what was counted")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=300.0,
+    help="seconds to wait for the history to hold what was counted",
+)
 @click.pass_obj
-def hourly(settings: Settings, hour: str | None, since: str | None, until: str | None, dirty: bool, dry_run: bool, wait_s: float) -> None:  # noqa: FBT001
+def hourly(
+    settings: Settings,
+    hour: str | None,
+    since: str | None,
+    until: str | None,
+    dirty: bool,
+    dry_run: bool,
+    wait_s: float,
+) -> None:
     """Recompute bytes per antenna, app, user and e-mail, and the quota breaches, of whole hours."""
     from batch_layer.hourly import HourlyJob
     from batch_layer.hours import chosen_hours
@@ -265,5 +302,3 @@ def _stopped_by_signal() -> threading.Event:
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, end)
     return stop
-
-

@@ -95,7 +95,18 @@ class Database:
             for path in (self.data, password):
                 shutil.chown(path, self.user)
         password.chmod(0o600)
-        self._run("initdb", "-U", _OWNER, "--pwfile", str(password), "-A", "scram-sha-256", "-E", "UTF8", "--locale=C")
+        self._run(
+            "initdb",
+            "-U",
+            _OWNER,
+            "--pwfile",
+            str(password),
+            "-A",
+            "scram-sha-256",
+            "-E",
+            "UTF8",
+            "--locale=C",
+        )
         # The database is made in single-user mode, so that a started server always has it.
         self._run("postgres", "--single", "postgres", stdin=f"create database {_DATABASE}\n")
 
@@ -106,11 +117,20 @@ class Database:
         output = self.folder / f"{program}.log"
         with output.open("w") as written:
             done = subprocess.run(
-                command, input=stdin, stdout=written, stderr=written, text=True, user=self.user, cwd="/", check=False
+                command,
+                input=stdin,
+                stdout=written,
+                stderr=written,
+                text=True,
+                user=self.user,
+                cwd="/",
+                check=False,
             )
         if done.returncode:
             told = output.read_text().strip().splitlines() or ["no message"]
-            raise BytemeterError(f"{program} of the embedded PostgreSQL failed: {told[-1]}; see {output} and {self.log}")
+            raise BytemeterError(
+                f"{program} of the embedded PostgreSQL failed: {told[-1]}; see {output} and {self.log}"
+            )
 
 
 def client(program: str) -> Path:

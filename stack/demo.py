@@ -8,9 +8,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pyspark.sql import SparkSession
 from rich.console import Console
@@ -76,7 +76,9 @@ class Demo:
             pool = resources.enter_context(ThreadPoolExecutor(3))
             with self.console.status("starting Spark, Kafka and PostgreSQL (the first time also fetches their jars)"):
                 session = pool.submit(self._session)
-                ready = resources.enter_context(endpoints(self.settings, "kafka", "database_url", "history", tell=self._say))
+                ready = resources.enter_context(
+                    endpoints(self.settings, "kafka", "database_url", "history", tell=self._say)
+                )
                 ready = ready.model_copy(update={"history_interval_s": _HISTORY_INTERVAL_S})
                 prepare(ready)
                 provision_users(ready)
@@ -85,7 +87,7 @@ class Demo:
             parts = self._parts(session.result(), ready)
             running = [pool.submit(self._unless_stopped, part) for part in parts]
             resources.callback(self._stop.set)
-            self._watch(database(ready.require_database_url()), running, began)
+            self._watch(database(ready.require_database_url()), began)
             self._stop.set()
             for part in running:
                 part.result()
@@ -112,12 +114,13 @@ class Demo:
     def _send(self, ready: Settings) -> None:
         """Fill the past hours once, then send at the pace of the clock."""
         now = time.time()
-        common = {"seed": self.seed, "late": 0.01, "duplicates": 0.01, "invalid": 0.005}
+        live = Traffic(start=now, rate=self.rate, seed=self.seed, late=0.01, duplicates=0.01, invalid=0.005)
         if not read_figures(database(ready.require_database_url())).account:
             past = Rhythm(now, _PAST_RATE)
             past.rewind(_PAST_RECORDS)
-            simulate_feed(ready, Traffic(start=past.now, rate=_PAST_RATE, records=_PAST_RECORDS, **common), self._stop)
-        simulate_feed(ready, Traffic(start=now, rate=self.rate, **common), self._stop)
+            filled = replace(live, start=past.now, rate=_PAST_RATE, records=_PAST_RECORDS)
+            simulate_feed(ready, filled, self._stop)
+        simulate_feed(ready, live, self._stop)
 
     def _recompute(self, session: SparkSession, ready: Settings) -> None:
         """Recompute the hours that are over and dirty, again and again: late records make them dirty again."""
@@ -128,7 +131,7 @@ class Demo:
             if over:
                 job.run(over)
 
-    def _watch(self, engine: Engine, running: list[Future[None]], began: float) -> None:
+    def _watch(self, engine: Engine, began: float) -> None:
         """Show the figures as they grow."""
         shown, end, first = _Rate(), None, time.monotonic() + _FIRST_FIGURES_S
         figures = read_figures(engine)
@@ -140,7 +143,9 @@ class Demo:
                     self._say(f"first figures after {time.monotonic() - began:.0f} s; Ctrl-C ends")
                     end = time.monotonic() + (self.seconds or float("inf"))
                 if end is None and time.monotonic() > first:
-                    raise BytemeterError(f"no figures after {_FIRST_FIGURES_S:.0f} s; {self.settings.home}/logs tells why")
+                    raise BytemeterError(
+                        f"no figures after {_FIRST_FIGURES_S:.0f} s; {self.settings.home}/logs tells why"
+                    )
                 if end is not None and time.monotonic() > end:
                     break
                 self._stop.wait(_REFRESH_S)
@@ -166,4 +171,3 @@ class _Rate:
         rate = (counted - self._counted) / max(now - self._at, 1e-3) if self._known else 0.0
         self._counted, self._at, self._known = counted, now, True
         return rate
-

@@ -26,7 +26,7 @@ _PANELS = (
 def readable(value: float | None) -> str:
     """Bytes in the largest unit (powers of 1000) that leaves a whole number in front."""
     if value is None:
-        return "–"
+        return "-"
     unit = 0
     while abs(value) >= 1000 and unit < len(_UNITS) - 1:  # noqa: PLR2004
         value /= 1000
@@ -50,7 +50,11 @@ def _account(rows: Iterable[Row[Any]], rate: float) -> RenderableType:
         f" + invalid {row.invalid:,}   [green]{rate:,.0f} records/s[/]"
         for row in rows
     ]
-    return Panel(Text.from_markup("\n".join(lines) or "waiting for the first records"), title="account", border_style="blue")
+    return Panel(
+        Text.from_markup("\n".join(lines) or "waiting for the first records"),
+        title="account",
+        border_style="blue",
+    )
 
 
 def _top(rows: Iterable[Row[Any]], type_: str, title: str) -> RenderableType:
@@ -64,7 +68,16 @@ def _top(rows: Iterable[Row[Any]], type_: str, title: str) -> RenderableType:
 
 
 def _hours(rows: Iterable[Row[Any]]) -> RenderableType:
-    table = Table("hour (UTC)", "live", "batch", "served from", title="live against batch", title_justify="left", title_style="bold", box=None)
+    table = Table(
+        "hour (UTC)",
+        "live",
+        "batch",
+        "served from",
+        title="live against batch",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+    )
     for row in rows:
         same = row.batch == row.live
         batch = Text(readable(row.batch), style="green" if same else "yellow")
@@ -73,12 +86,28 @@ def _hours(rows: Iterable[Row[Any]]) -> RenderableType:
 
 
 def _breaches(rows: Iterable[Row[Any]]) -> RenderableType:
-    table = Table("user", "hour (UTC)", "used", "quota", "from", title="over the hourly quota", title_justify="left", title_style="bold", box=None)
+    table = Table(
+        "user",
+        "hour (UTC)",
+        "used",
+        "quota",
+        "from",
+        title="over the hourly quota",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+    )
     for row in rows:
-        table.add_row(row.email, f"{row.timestamp:%m-%d %H:00}", Text(readable(row.usage), style="red"), readable(row.quota), row.source)
+        table.add_row(
+            row.email,
+            f"{row.timestamp:%m-%d %H:00}",
+            Text(readable(row.usage), style="red"),
+            readable(row.quota),
+            row.source,
+        )
     return Panel(table)
 
 
 def _short(id_: str) -> str:
     """Ids of antennas and users begin with many zeros."""
-    return id_.split("@")[0] if "@" in id_ else f"…{id_[-4:]}" if id_.startswith("00000000-") else id_
+    return id_.split("@", maxsplit=1)[0] if "@" in id_ else f"…{id_[-4:]}" if id_.startswith("00000000-") else id_

@@ -111,21 +111,23 @@ Transform = Callable[[DataFrame], DataFrame]
 
 
 @pytest.fixture(params=["batch", "stream"])
-def run(
-    request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path
-) -> Callable[..., list[Row]]:
+def run(request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path) -> Callable[..., list[Row]]:
     """Apply a transformation to rows, as batch and as stream: the same test holds for both."""
 
     def as_batch(transform: Transform, data: list[Any], schema: StructType | str, *, mode: str = "append") -> list[Row]:
         return spark.createDataFrame(data, schema).transform(transform).collect()
 
-    def as_stream(transform: Transform, data: list[Any], schema: StructType | str, *, mode: str = "append") -> list[Row]:
+    def as_stream(
+        transform: Transform, data: list[Any], schema: StructType | str, *, mode: str = "append"
+    ) -> list[Row]:
         name = f"stream_{next(_numbers)}"
         given = spark.createDataFrame(data, schema)
         given.write.parquet(str(tmp_path / name))
         streamed = spark.readStream.schema(given.schema).parquet(str(tmp_path / name)).transform(transform)
         writer = streamed.writeStream.format("memory").queryName(name).outputMode(mode)
-        query = writer.option("checkpointLocation", str(tmp_path / f"{name}.checkpoint")).trigger(availableNow=True).start()
+        query = (
+            writer.option("checkpointLocation", str(tmp_path / f"{name}.checkpoint")).trigger(availableNow=True).start()
+        )
         query.awaitTermination()
         return spark.table(name).collect()
 

@@ -26,7 +26,8 @@ create table bytes_hourly (
     primary key (type, id, timestamp)
 );
 create index bytes_hourly_timestamp on bytes_hourly (timestamp);
-comment on table bytes_hourly is 'batch: bytes per hour, recomputed from the history; timestamp is the start of the hour';
+comment on table bytes_hourly is
+'batch: bytes per hour, recomputed from the history; timestamp is the start of the hour';
 
 create table user_quota_limit (
     email text not null,

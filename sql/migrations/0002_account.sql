@@ -72,6 +72,17 @@ create index hours_dirty on hours (feed, hour) where dirty;
 
 -- Well-formed records that the live query did not count: the history holds them, a recompute leaves them out.
 create view refused_events as
-select feed, partition, record_offset, event_time from duplicate_events
+select
+    feed,
+    partition,
+    record_offset,
+    event_time
+from duplicate_events
 union all
-select feed, partition, record_offset, event_time from invalid_events where event_time is not null;
+select
+    feed,
+    partition,
+    record_offset,
+    event_time
+from invalid_events
+where event_time is not null;

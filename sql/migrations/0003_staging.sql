@@ -12,7 +12,7 @@ create unlogged table staged (
     payload bytea,
     id_hash bytea,
     content_hash bigint,
-    ids text [],
+    ids text[],
     value bigint,
     records bigint,
     latest_s bigint

@@ -3,7 +3,10 @@ create view usage_hourly_live as
 with open_hours as (
     select
         hours.hour,
-        (select max(ledger.updated_at) from ledger where ledger.feed = hours.feed) as as_of
+        (
+            select max(ledger.updated_at) from ledger
+            where ledger.feed = hours.feed
+        ) as as_of
     from hours
     where hours.feed = 'devices' and hours.dirty
 )

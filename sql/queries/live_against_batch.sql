@@ -5,7 +5,7 @@ with live as (
         sum(value)::bigint as bytes
     from bytes
     where type = 'antenna_bytes_total'
-    group by 1
+    group by date_trunc('hour', timestamp, 'UTC')
 ),
 
 batch as (

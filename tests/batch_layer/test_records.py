@@ -63,7 +63,9 @@ def test_only_settled_records_of_the_hours_are_chosen(spark: SparkSession) -> No
         ],
         HISTORY,
     )
-    refused = spark.createDataFrame([(0, 5, TEN), (1, 1, TEN - HOUR)], "partition int, record_offset long, event_time timestamp")
+    refused = spark.createDataFrame(
+        [(0, 5, TEN), (1, 1, TEN - HOUR)], "partition int, record_offset long, event_time timestamp"
+    )
     chosen = settled_records(DEVICES, hours=[TEN], below={0: 6, 1: 2}, refused=refused)
     assert positions(history.transform(chosen).collect()) == [(0, 1), (0, 2), (1, 1)]
 

@@ -103,7 +103,9 @@ def test_good_messages_are_accepted_with_their_fields(run: Run) -> None:
     for name, row in zip(ACCEPTED, found, strict=True):
         sent = json.loads(ACCEPTED[name])
         assert row.reason is None, f"{name}: {row.reason}"
-        assert {key: row[key] for key in DEVICES.schema.names} == {key: sent.get(key) for key in DEVICES.schema.names}, name
+        assert {key: row[key] for key in DEVICES.schema.names} == {
+            key: sent.get(key) for key in DEVICES.schema.names
+        }, name
         assert row.epoch_s == sent["timestamp"], name
 
 

@@ -16,7 +16,7 @@ from bytemeter.feeds import DEVICES
 from bytemeter.kafka import Kafka
 from bytemeter.parsing import REFUSED_BY_CLOCK
 from bytemeter.settings import Settings
-from speed_layer.live_store import MicroBatch, StagingMismatch, live_store
+from speed_layer.live_store import MicroBatch, StagingMismatchError, live_store
 from tests.bytemeter.test_parsing import ACCEPTED, REFUSED, text
 
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -34,7 +34,9 @@ def test_bad_records_are_kept_with_reason_and_bytes_and_the_others_go_on(
     future = record(7, timestamp=int(time.time()) + 2 * 86_400)
     put([*accepted, *(value for value, _ in refused), future])
     stream()
-    kept = rows("select record_offset, payload, reason, event_time is not null from invalid_events order by record_offset")
+    kept = rows(
+        "select record_offset, payload, reason, event_time is not null from invalid_events order by record_offset"
+    )
     expected = [(value, reason, False) for value, reason in refused] + [(future, REFUSED_BY_CLOCK, True)]
     assert [(value if value is None else bytes(value), reason, timed) for _, value, reason, timed in kept] == expected
     assert [offset for offset, *_ in kept] == [len(accepted) + n for n in range(len(expected))]
@@ -57,7 +59,9 @@ def test_of_repeats_the_first_counted_stays_in_live_and_batch(
     stream()
     expected = [("user_bytes_total", 1 + 10 + 100 + 100 + 1_000)]
     assert rows("select type, sum(value) from bytes where type like 'user%' group by type") == expected
-    assert rows("select partition, record_offset, first_partition, first_offset, conflict from duplicate_events order by 1, 2") == [
+    assert rows(
+        "select partition, record_offset, first_partition, first_offset, conflict from duplicate_events order by 1, 2"
+    ) == [
         (0, 0, 2, 0, True),
         (1, 1, 0, 1, True),
         (2, 2, 2, 1, False),
@@ -78,7 +82,11 @@ def test_a_group_of_repeats_alone_makes_no_row(
 
 
 def test_what_the_clock_refused_stands_in_the_history_but_is_not_recomputed(
-    put: Callable[..., None], stream: Callable[..., None], recompute: Callable[..., Recomputed], rows: Rows, engine: Engine
+    put: Callable[..., None],
+    stream: Callable[..., None],
+    recompute: Callable[..., Recomputed],
+    rows: Rows,
+    engine: Engine,
 ) -> None:
     future = int(time.time()) // 3600 * 3600 + 2 * 86_400
     put([record(1), record(7, timestamp=future)])
@@ -92,13 +100,17 @@ def test_staged_rows_that_spark_did_not_count_are_not_merged(place: Settings, ro
     topic = Kafka(place).describe(place.topic_prefix + "devices")
     assert topic is not None
     with live_store(engine, DEVICES, topic) as store:
-        rows("insert into live_devices.staged (attempt, kind, type, id, window_s, value, records) values (1, 1, 'x', 'y', 0, 5, 1) returning attempt")
-        with pytest.raises(StagingMismatch, match="1 rows are staged, Spark counted 2"):
+        rows(
+            "insert into live_devices.staged (attempt, kind, type, id, window_s, value, records) values (1, 1, 'x', 'y', 0, 5, 1) returning attempt"
+        )
+        with pytest.raises(StagingMismatchError, match="1 rows are staged, Spark counted 2"):
             store.commit(MicroBatch(attempt=1, rows=2, start=store.start_offsets(), end={0: 1}))
     assert rows("select * from bytes") == rows("select * from ledger") == []
 
 
-def test_a_micro_batch_that_does_not_start_at_the_ledger_is_not_counted(place: Settings, rows: Rows, engine: Engine) -> None:
+def test_a_micro_batch_that_does_not_start_at_the_ledger_is_not_counted(
+    place: Settings, rows: Rows, engine: Engine
+) -> None:
     topic = Kafka(place).describe(place.topic_prefix + "devices")
     assert topic is not None
     with live_store(engine, DEVICES, topic) as store:

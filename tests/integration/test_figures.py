@@ -18,7 +18,9 @@ Rows = Callable[..., list[tuple[Any, ...]]]
 
 
 def totals(rows: Rows, table: str) -> dict[oracle.Key, int]:
-    found = rows(f"select type, id, extract(epoch from timestamp)::bigint, value from {table} where type <> 'email_bytes_total'")
+    found = rows(
+        f"select type, id, extract(epoch from timestamp)::bigint, value from {table} where type <> 'email_bytes_total'"
+    )
     return {(type_, id_, start): value for type_, id_, start, value in found}
 
 
@@ -77,7 +79,10 @@ def history_sum(place: Settings) -> int:
 
 
 def test_run_twice_the_rows_are_the_same(
-    simulate: Callable[..., Sent], stream: Callable[..., None], recompute: Callable[..., Recomputed], rows: Rows
+    simulate: Callable[..., Sent],
+    stream: Callable[..., None],
+    recompute: Callable[..., Recomputed],
+    rows: Rows,
 ) -> None:
     simulate(2_000, duplicates=0.05)
     stream()

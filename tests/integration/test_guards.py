@@ -25,7 +25,9 @@ from simulator.traffic import Sent
 Rows = Callable[..., list[tuple[Any, ...]]]
 
 
-def test_a_recreated_topic_is_refused(place: Settings, simulate: Callable[..., Sent], stream: Callable[..., None]) -> None:
+def test_a_recreated_topic_is_refused(
+    place: Settings, simulate: Callable[..., Sent], stream: Callable[..., None]
+) -> None:
     simulate(100)
     stream(history=False)
     topic = place.topic_prefix + "devices"
@@ -75,7 +77,11 @@ def test_a_database_of_a_later_version_is_refused(engine: Engine) -> None:
 
 
 def test_the_history_goes_on_where_its_last_commit_ended(
-    place: Settings, spark: SparkSession, simulate: Callable[..., Sent], stream: Callable[..., None], rows: Rows
+    place: Settings,
+    spark: SparkSession,
+    simulate: Callable[..., Sent],
+    stream: Callable[..., None],
+    rows: Rows,
 ) -> None:
     simulate(500)
     stream(settings=place.model_copy(update={"max_records_per_batch": 200}))
@@ -85,7 +91,9 @@ def test_the_history_goes_on_where_its_last_commit_ended(
     table = DeltaTable(f"{place.history}/devices")
     offsets = dict(rows("select partition, next_offset from ledger"))
     assert History(spark, place.require_history(), DEVICES).end_offsets() == offsets
-    positions = {(row["partition"], row["offset"]) for row in table.to_pyarrow_table(columns=["partition", "offset"]).to_pylist()}
+    positions = {
+        (row["partition"], row["offset"]) for row in table.to_pyarrow_table(columns=["partition", "offset"]).to_pylist()
+    }
     assert len(positions) == table.to_pyarrow_table().num_rows == 800
     assert table.metadata().partition_columns == ["event_date", "event_hour"]
 
@@ -93,24 +101,41 @@ def test_the_history_goes_on_where_its_last_commit_ended(
 def test_a_commit_that_comes_twice_is_kept_once(place: Settings, spark: SparkSession) -> None:
     history = History(spark, place.require_history(), DEVICES)
     history.create()
-    one = spark.createDataFrame([(0, 0, 5, 1, "a", "u", "a1", None)], "partition int, offset long, bytes long, timestamp long, app string, id string, antenna_id string, event_id string")
-    rows = one.selectExpr("*", "timestamp'2026-11-21 10:00:00' as event_time", "date'2026-11-21' as event_date", "10 as event_hour")
+    one = spark.createDataFrame(
+        [(0, 0, 5, 1, "a", "u", "a1", None)],
+        "partition int, offset long, bytes long, timestamp long, app string, id string, antenna_id string, event_id string",
+    )
+    rows = one.selectExpr(
+        "*",
+        "timestamp'2026-11-21 10:00:00' as event_time",
+        "date'2026-11-21' as event_date",
+        "10 as event_hour",
+    )
     history.append(rows, {0: 1})
     history.append(rows, {0: 1})
     assert history.read().count() == 1
 
 
 def test_the_hourly_job_tells_when_the_history_stays_behind(
-    place: Settings, simulate: Callable[..., Sent], stream: Callable[..., None], recompute: Callable[..., Recomputed], rows: Rows
+    place: Settings,
+    simulate: Callable[..., Sent],
+    stream: Callable[..., None],
+    recompute: Callable[..., Recomputed],
+    rows: Rows,
 ) -> None:
     simulate(100)
     stream()
     simulate(100, seed=8)
     stream(history=False)
-    with pytest.raises(BytemeterError, match="the history of devices is behind what was counted, .*; run `bytemeter stream devices`"):
+    with pytest.raises(
+        BytemeterError,
+        match="the history of devices is behind what was counted, .*; run `bytemeter stream devices`",
+    ):
         recompute(wait_s=0)
     assert rows("select * from bytes_hourly") == []
     shutil.rmtree(Path(place.require_history()) / "devices")
     stream()
     recompute(wait_s=0)
-    assert rows("select sum(value) from bytes_hourly where type like 'user%'") == rows("select sum(value) from bytes where type like 'user%'")
+    assert rows("select sum(value) from bytes_hourly where type like 'user%'") == rows(
+        "select sum(value) from bytes where type like 'user%'"
+    )

@@ -30,7 +30,16 @@ Rows = Callable[..., list[tuple[Any, ...]]]
 
 def command(place: Settings, *arguments: str) -> list[str]:
     url = place.require_database_url()
-    where = ["--home", str(place.home), "--kafka", str(place.kafka), "--database-url", url, "--history", str(place.history)]
+    where = [
+        "--home",
+        str(place.home),
+        "--kafka",
+        str(place.kafka),
+        "--database-url",
+        url,
+        "--history",
+        str(place.history),
+    ]
     return [sys.executable, "-m", "stack", *where, "stream", *arguments]
 
 
@@ -48,7 +57,12 @@ def streaming(place: Settings, scratch: Path) -> Iterator[subprocess.Popen[bytes
     }
     with (scratch.parent / "stream.log").open("ab") as log:
         process = subprocess.Popen(
-            command(place, "devices"), env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            command(place, "devices"),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
         try:
             yield process
@@ -115,16 +129,27 @@ def test_killed_three_times_every_byte_is_counted_once(
     assert {(type_, id_, start): value for type_, id_, start, value in found} == truth.windows
     history = DeltaTable(f"{place.history}/devices").to_pyarrow_table(columns=["partition", "offset"]).to_pylist()
     positions = [(row["partition"], row["offset"]) for row in history]
-    assert len(positions) == len(set(positions)) == RECORDS - sent.invalid + rows(
-        "select count(*) from invalid_events where event_time is not null"
-    )[0][0]
+    assert (
+        len(positions)
+        == len(set(positions))
+        == RECORDS - sent.invalid + rows("select count(*) from invalid_events where event_time is not null")[0][0]
+    )
 
 
 def refused_beside(place: Settings) -> None:
     """A second process for the same feed says so in one line and ends."""
-    environment = {**os.environ, "BYTEMETER_TOPIC_PREFIX": place.topic_prefix, "BYTEMETER_DRIVER_MEMORY": "700m"}
+    environment = {
+        **os.environ,
+        "BYTEMETER_TOPIC_PREFIX": place.topic_prefix,
+        "BYTEMETER_DRIVER_MEMORY": "700m",
+    }
     second = subprocess.run(
-        command(place, "devices"), env=environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False
+        command(place, "devices"),
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
     )
     assert second.returncode == 1
     assert second.stderr.splitlines() == [

@@ -46,7 +46,14 @@ def test_records_become_totals_and_the_account_of_their_partition(run: Callable[
         {"partition": 1, "value": 3, "records": 1, "latest_s": 899},
     ]
     assert of_kind(rows, TOTAL) == [
-        {"type": f"{name}_bytes_total", "id": id_, "window_s": 600, "value": 123, "records": 3, "latest_s": 899}
+        {
+            "type": f"{name}_bytes_total",
+            "id": id_,
+            "window_s": 600,
+            "value": 123,
+            "records": 3,
+            "latest_s": 899,
+        }
         for name, id_ in (("antenna", "a1"), ("app", "MAPS"), ("user", "u1"))
     ]
     assert of_kind(rows, INVALID) == of_kind(rows, IDENTIFIED) == []
@@ -73,7 +80,11 @@ def test_only_what_the_clock_refused_keeps_its_event_time(run: Callable[..., lis
 def test_a_record_with_an_id_is_staged_beside_its_totals(run: Callable[..., list[Row]]) -> None:
     same, other = record(0, 1, 8, event_id="e"), record(1, 5, 9, event_id="e")
     identified = of_kind(staged(run, [same, record(0, 2, 8, event_id="e"), other]), IDENTIFIED)
-    assert [(row["partition"], row["record_offset"], row["value"]) for row in identified] == [(0, 1, 8), (0, 2, 8), (1, 5, 9)]
+    assert [(row["partition"], row["record_offset"], row["value"]) for row in identified] == [
+        (0, 1, 8),
+        (0, 2, 8),
+        (1, 5, 9),
+    ]
     assert {bytes(row["id_hash"]) for row in identified} == {hashlib.md5(b"e", usedforsecurity=False).digest()}
     assert all(row["ids"] == ["a1", "MAPS", "u1"] and row["window_s"] == 600 for row in identified)
     contents = [row["content_hash"] for row in identified]

@@ -30,11 +30,22 @@ def commands(group: click.Group, *path: str) -> list[tuple[str, ...]]:
 
 def endpoints(place: Settings) -> list[str]:
     url = place.require_database_url()
-    return ["--home", str(place.home), "--kafka", str(place.kafka), "--database-url", url, "--history", str(place.history)]
+    return [
+        "--home",
+        str(place.home),
+        "--kafka",
+        str(place.kafka),
+        "--database-url",
+        url,
+        "--history",
+        str(place.history),
+    ]
 
 
 @pytest.mark.parametrize("path", commands(cli), ids=" ".join)
-def test_every_command_has_help_and_stands_in_the_readme(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_help_and_stands_in_the_readme(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
     if path != ("psql",):  # its options are psql's
         assert main([*path, "--help"]) == 0
         assert "Usage: bytemeter" in capsys.readouterr().out
@@ -43,7 +54,12 @@ def test_every_command_has_help_and_stands_in_the_readme(path: tuple[str, ...], 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["nonsense"], ["stream", "--onec"], ["batch", "hourly"], ["batch", "hourly", "--dirty", "--hour", "2026-11-21T10"]],
+    [
+        ["nonsense"],
+        ["stream", "--onec"],
+        ["batch", "hourly"],
+        ["batch", "hourly", "--dirty", "--hour", "2026-11-21T10"],
+    ],
 )
 def test_wrong_usage_exits_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
@@ -56,7 +72,10 @@ def test_wrong_usage_exits_2(arguments: list[str], capsys: pytest.CaptureFixture
         (["--kafka", "nonsense", "status"], "BYTEMETER_KAFKA: 'nonsense' is not HOST:PORT"),
         (["--kafka", "127.0.0.1:1", "provision"], "BYTEMETER_KAFKA is set but BYTEMETER_DATABASE_URL is not"),
         (["--database-url", "postgresql://u:p@127.0.0.1:1/d", "provision"], "cannot be reached"),
-        (["--kafka", "127.0.0.1:1", "simulate", "devices", "--records", "1"], "Kafka at 127.0.0.1:1 cannot be reached"),
+        (
+            ["--kafka", "127.0.0.1:1", "simulate", "devices", "--records", "1"],
+            "Kafka at 127.0.0.1:1 cannot be reached",
+        ),
         (["demo", "--for", "soon"], "'soon' is not a duration; give e.g. 60s"),
         (["batch", "hourly", "--hour", "ten"], "'ten' is not the start of an hour"),
         (["--kafka", "127.0.0.1:1", "stream", "phones"], "no feed 'phones'; the feeds are devices"),

@@ -17,7 +17,9 @@ from stack.screen import readable, screen
 Rows = Callable[..., list[tuple[Any, ...]]]
 
 
-@pytest.mark.parametrize(("value", "shown"), [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (12_345_678, "12.3 MB"), (None, "–")])
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (12_345_678, "12.3 MB"), (None, "-")]
+)
 def test_bytes_are_readable(value: int | None, shown: str) -> None:
     assert readable(value) == shown
 
@@ -29,17 +31,37 @@ def test_durations() -> None:
 def test_the_screen_shows_live_batch_and_breaches(rows: Rows, engine: Engine) -> None:
     hour = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0)
     before = hour - dt.timedelta(hours=1)
-    rows("insert into ledger (feed, partition, topic_id, next_offset, received, counted, invalid) values ('devices', 0, 't', 9, 9, 8, 1) returning 1")
-    rows("insert into hours (feed, hour, recomputed_version) values ('devices', :a, 1), ('devices', :b, null) returning 1", a=before, b=hour)
+    rows(
+        "insert into ledger (feed, partition, topic_id, next_offset, received, counted, invalid) values ('devices', 0, 't', 9, 9, 8, 1) returning 1"
+    )
+    rows(
+        "insert into hours (feed, hour, recomputed_version) values ('devices', :a, 1), ('devices', :b, null) returning 1",
+        a=before,
+        b=hour,
+    )
     user = "00000000-0000-0000-0000-000000000004"
     for at in (before, hour):
-        for type_, id_ in (("antenna_bytes_total", "antenna-7"), ("app_bytes_total", "MAPS"), ("user_bytes_total", user)):
+        for type_, id_ in (
+            ("antenna_bytes_total", "antenna-7"),
+            ("app_bytes_total", "MAPS"),
+            ("user_bytes_total", user),
+        ):
             rows("insert into bytes values (:type, :id, :at, 7000000) returning 1", type=type_, id=id_, at=at)
-    rows("insert into bytes_hourly values ('antenna_bytes_total', 'antenna-7', :at, 6500000) returning 1", at=before)
+    rows(
+        "insert into bytes_hourly values ('antenna_bytes_total', 'antenna-7', :at, 6500000) returning 1",
+        at=before,
+    )
     console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     console.print(screen(read_figures(engine), rate=12))
     shown = console.export_text()
-    for expected in ("received 9 = counted 8 + duplicate 0 + invalid 1", "12 records/s", "antenna-7", "MAPS", "13.5 MB", "6.5 MB"):
+    for expected in (
+        "received 9 = counted 8 + duplicate 0 + invalid 1",
+        "12 records/s",
+        "antenna-7",
+        "MAPS",
+        "13.5 MB",
+        "6.5 MB",
+    ):
         assert expected in shown
     assert "user04@example.com" in shown
     console.file.close()

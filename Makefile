@@ -1,0 +1,36 @@
+# PYTHON picks the interpreter of the virtual environment: 3.11 or 3.12.
+PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+RECORDS ?= 2000000
+
+.PHONY: install demo test check bench clean
+
+install: $(VENV)/.installed  ## the virtual environment, with what bytemeter, its tests and its checks need
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || \
+	  { echo "bytemeter: $(PYTHON) is not Python 3.11 or 3.12; install one, or run make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,dev]'
+	@touch $@
+
+demo: install  ## everything with simulated traffic; Ctrl-C ends it
+	$(BIN)/bytemeter demo $(DEMO)
+
+test: install  ## all tests, on a real Kafka, PostgreSQL and Spark
+	$(BIN)/pytest $(TESTS)
+
+check: install  ## lint, types, layers, SQL
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint --disable-progress-bar sql
+
+bench: install  ## records/s of the live and history queries against Spark's bare read
+	$(BIN)/python -m benchmarks --records $(RECORDS)
+
+clean:  ## all that is not in the repository; the embedded stack of .bytemeter is stopped first
+	-[ -x $(BIN)/bytemeter ] && $(BIN)/bytemeter down
+	rm -rf $(VENV) .bytemeter .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build *.egg-info

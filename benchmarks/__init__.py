@@ -1,0 +1,1 @@
+"""Throughput of the queries, as ratios within one run."""
