@@ -53,7 +53,9 @@ select type, id, timestamp, after from changes where after is not null order by 
 on conflict (type, id, timestamp) do update set value = excluded.value
 """)
 
-REMOVEBREACHES = text("""
+REMOVE_BREACHES = text("delete from user_quota_limit where timestamp = any(cast(:hours as timestamptz []))")
+
+BREACHES = text("""
 create temporary table breaches on commit drop as
 select r.id as email, r.timestamp, r.value as usage, u.quota
 from recomputed as r

@@ -74,9 +74,8 @@ def fill(settings: Settings, records: int, users: int, *, event_ids: bool) -> No
     )  # fmt: skip
     began = time.perf_counter()
     send(producer(kafka.librdkafka()), kafka.topic_name(DEVICES.topic), traffic.pieces())
-    print(
-        f"simulator, built and sent{', with ids' if event_ids else '':<10} {records / (time.perf_counter() - began):>12,.0f}/s"
-    )
+    rate = records / (time.perf_counter() - began)
+    print(f"simulator, built and sent{', with ids' if event_ids else '':<10} {rate:>12,.0f}/s", flush=True)
 
 
 def compare(session: SparkSession, plain: Settings, identified: Settings, records: int, rounds: int) -> None:
@@ -97,9 +96,8 @@ def compare(session: SparkSession, plain: Settings, identified: Settings, record
             rates[name].append(records / (time.perf_counter() - began))
             peak = max(peak, java_memory_gib())
     memory = psutil.virtual_memory().total / 2**30
-    print(
-        f"\n{records:,} records, {rounds} rounds, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}"
-    )
+    machine = f"{os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}"
+    print(f"\n{records:,} records, {rounds} rounds, {machine}")
     print(f"{'job':<26}{'cold':>12}{'warm best':>12}{'median':>12}{'of bare read, warm':>20}")
     bare = median(rates["bare read-and-parse"][1:] or rates["bare read-and-parse"])
     for name, (cold, *warm) in rates.items():

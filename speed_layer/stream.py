@@ -51,6 +51,7 @@ class Streams:
     live: bool = True
     history: bool = True
     stop: threading.Event = field(default_factory=threading.Event)
+    _started: bool = field(default=False, init=False)
 
     def run(self) -> None:
         """Run until stopped, or with ``once`` until all that is there is counted.
@@ -59,7 +60,8 @@ class Streams:
         history stand.
 
         Raises:
-            BytemeterError: something that a new start does not mend; with ``once`` also an unreachable server.
+            BytemeterError: something that a new start does not mend; at the first start, and with ``once``, also an
+                unreachable server.
         """
         pause = _FIRST_PAUSE_S
         while not self.stop.is_set():
@@ -68,7 +70,7 @@ class Streams:
                 self._run_until_stopped()
                 break
             except TransientError as outage:
-                if self.once:
+                if self.once or not self._started:
                     raise
                 if time.monotonic() - began > _LONGEST_PAUSE_S:
                     pause = _FIRST_PAUSE_S
@@ -82,6 +84,7 @@ class Streams:
             try:
                 for feed in self.feeds:
                     queries += self._start(feed, resources)
+                self._started = True
                 while not self.stop.is_set() and any(query.active() for query in queries):
                     self.stop.wait(_POLL_S)
                     for query in queries:

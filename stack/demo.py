@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
@@ -86,6 +86,7 @@ class Demo:
             self._say(f"Kafka {ready.kafka}, PostgreSQL and Spark are up after {time.monotonic() - began:.0f} s")
             parts = self._parts(session.result(), ready)
             running = [pool.submit(self._unless_stopped, part) for part in parts]
+            resources.callback(wait, running)
             resources.callback(self._stop.set)
             self._watch(database(ready.require_database_url()), began)
             self._stop.set()
