@@ -23,9 +23,9 @@ appender.file.layout.type=PatternLayout
 appender.file.layout.pattern=%d %-5p %c: %m%n%ex
 """
 
-# HotSpot does not compile methods over 8,000 bytes of bytecode unless told; the stage that parses and validates
-# a record is longer.
-_JVM = "-XX:-DontCompileHugeMethods"
+# HotSpot compiles no method over 8,000 bytes of bytecode. A stage whose generated code would be longer is better run
+# operator by operator: the one that parses and validates a record is.
+_LONGEST_COMPILED_METHOD = "8000"
 
 SHARED = {
     "spark.sql.session.timeZone": "UTC",
@@ -34,7 +34,7 @@ SHARED = {
     "spark.scheduler.mode": "FAIR",
     "spark.sql.streaming.stopTimeout": "60000",
     "spark.databricks.delta.snapshotPartitions": "2",
-    "spark.executor.extraJavaOptions": _JVM,
+    "spark.sql.codegen.hugeMethodLimit": _LONGEST_COMPILED_METHOD,
 }
 
 
@@ -57,7 +57,7 @@ def local_session(name: str, *, logs: Path, memory: str = "2g", cores: str = "*"
     local = {
         **SHARED,
         "spark.driver.memory": memory,
-        "spark.driver.extraJavaOptions": f"{_JVM} -Dlog4j2.configurationFile={logging} -Duser.timezone=UTC",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={logging} -Duser.timezone=UTC",
         "spark.driver.extraClassPath": os.pathsep.join(jars),
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",

@@ -7,10 +7,12 @@ create table user_metadata (
 );
 comment on column user_metadata.quota is 'bytes per hour';
 
+-- Keys compare byte by byte (collation C), whatever the database's language: faster, and the same everywhere.
+
 -- Live totals in windows of five minutes. Room on each page lets a total grow in place, without touching an index.
 create table bytes (
-    type text not null,
-    id text not null,
+    type text collate "C" not null,
+    id text collate "C" not null,
     timestamp timestamptz not null,
     value bigint not null,
     primary key (type, id, timestamp)
@@ -19,8 +21,8 @@ create index bytes_timestamp on bytes (timestamp);
 comment on table bytes is 'live: bytes per window of five minutes; timestamp is the start of the window';
 
 create table bytes_hourly (
-    type text not null,
-    id text not null,
+    type text collate "C" not null,
+    id text collate "C" not null,
     timestamp timestamptz not null,
     value bigint not null,
     primary key (type, id, timestamp)
