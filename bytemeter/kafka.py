@@ -31,6 +31,26 @@ class Topic:
     earliest: Mapping[int, int]
     latest: Mapping[int, int]
 
+    def start_after(self, reached: Mapping[int, int], *, what: str, remedy: str) -> dict[int, int]:
+        """Where to read on after the offsets reached: from there, and new partitions from their beginning.
+
+        Raises:
+            BytemeterError: the topic ends before them, or begins after them, so that records are missing.
+        """
+        for partition, offset in reached.items():
+            earliest, latest = self.earliest.get(partition, 0), self.latest.get(partition, 0)
+            if offset > latest:
+                raise BytemeterError(
+                    f"topic {self.name} went back: partition {partition} ends at {latest}, "
+                    f"{what} was up to {offset}; {remedy}"
+                )
+            if offset < earliest:
+                raise BytemeterError(
+                    f"topic {self.name} lost records too early: partition {partition} begins at {earliest}, "
+                    f"{what} was up to {offset}; lengthen its retention.ms, and {remedy}"
+                )
+        return {**self.earliest, **reached}
+
 
 class Kafka:
     """A cluster, by its bootstrap servers and security settings."""

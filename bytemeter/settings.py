@@ -41,7 +41,9 @@ def _database_url(value: SecretStr | None) -> SecretStr | None:
 def _history_root(value: str | None) -> str | None:
     if value and "://" in value and not value.startswith(("gs://", "file://")):
         raise ValueError(f"{value!r} is not a folder or gs://bucket/prefix")
-    return value.rstrip("/") if value else value
+    if not value or "://" in value:
+        return value.rstrip("/") if value else value
+    return str(Path(value).absolute())
 
 
 class Settings(BaseSettings):

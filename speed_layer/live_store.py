@@ -68,19 +68,7 @@ class LiveStore:
             raise BytemeterError(
                 f"topic {name} was re-created: its id is {self.topic.id}, counted was {other.pop()}; {start_over}"
             )
-        for partition, offset in counted.items():
-            earliest, latest = self.topic.earliest.get(partition, 0), self.topic.latest.get(partition, 0)
-            if offset > latest:
-                raise BytemeterError(
-                    f"topic {name} went back: partition {partition} ends at {latest}, "
-                    f"counted was up to {offset}; {start_over}"
-                )
-            if offset < earliest:
-                raise BytemeterError(
-                    f"topic {name} lost records before they were counted: partition {partition} begins at {earliest}, "
-                    f"counted was up to {offset}; lengthen its retention.ms, and {start_over}"
-                )
-        return {**self.topic.earliest, **counted}
+        return self.topic.start_after(counted, what="counted", remedy=start_over)
 
     def commit(self, batch: MicroBatch) -> None:
         """Count a staged micro-batch: all of it, or nothing.

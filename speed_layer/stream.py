@@ -123,7 +123,9 @@ class Streams:
     def _start_history(self, feed: Feed, kafka: Kafka, topic: Topic, checkpoint: Path) -> RunningQuery:
         history = History(self.session, self.settings.require_history(), feed)
         history.create()
-        start = {**topic.earliest, **history.end_offsets()}
+        start = topic.start_after(
+            history.end_offsets(), what="kept", remedy="start over with an empty BYTEMETER_HISTORY"
+        )
         batches = HistoryBatches(feed, history, OffsetLog(checkpoint, topic.name))
         rows = self._messages(kafka, topic, start).transform(parse(feed)).transform(history_rows(feed))
         interval_s = self.settings.history_interval_s

@@ -49,25 +49,22 @@ def test_an_id_of_another_hour_is_another_record(run: Callable[..., list[Row]]) 
     assert positions(run(distinct_records(DEVICES), data, RECORDS, mode="complete")) == [(0, 1), (0, 2)]
 
 
-def test_only_settled_records_of_the_hours_are_chosen(spark: SparkSession) -> None:
-    history = spark.createDataFrame(
-        [
-            history_row(0, 1, TEN),
-            history_row(0, 2, TEN + HOUR - dt.timedelta(seconds=1)),
-            history_row(0, 3, TEN + HOUR),
-            history_row(0, 4, TEN - dt.timedelta(days=1)),
-            history_row(0, 5, TEN),
-            history_row(0, 6, TEN),
-            history_row(1, 1, TEN),
-            history_row(2, 1, TEN),
-        ],
-        HISTORY,
-    )
+def test_only_settled_records_of_the_hours_are_chosen(run: Callable[..., list[Row]], spark: SparkSession) -> None:
+    history = [
+        history_row(0, 1, TEN),
+        history_row(0, 2, TEN + HOUR - dt.timedelta(seconds=1)),
+        history_row(0, 3, TEN + HOUR),
+        history_row(0, 4, TEN - dt.timedelta(days=1)),
+        history_row(0, 5, TEN),
+        history_row(0, 6, TEN),
+        history_row(1, 1, TEN),
+        history_row(2, 1, TEN),
+    ]
     refused = spark.createDataFrame(
         [(0, 5, TEN), (1, 1, TEN - HOUR)], "partition int, record_offset long, event_time timestamp"
     )
     chosen = settled_records(DEVICES, hours=[TEN], below={0: 6, 1: 2}, refused=refused)
-    assert positions(history.transform(chosen).collect()) == [(0, 1), (0, 2), (1, 1)]
+    assert positions(run(chosen, history, HISTORY, mode="complete")) == [(0, 1), (0, 2), (1, 1)]
 
 
 def test_no_offsets_no_records(spark: SparkSession) -> None:

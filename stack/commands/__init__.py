@@ -1,0 +1,1 @@
+"""The commands of ``bytemeter``, thin over the layers."""
