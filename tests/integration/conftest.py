@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from collections.abc import Callable, Iterable
 
 import pytest
@@ -17,7 +16,7 @@ from bytemeter.kafka import Kafka
 from bytemeter.settings import Settings
 from simulator.devices import DeviceTraffic
 from simulator.producer import producer, send
-from simulator.traffic import Sent, Traffic
+from simulator.traffic import Sent, Traffic, start_time
 from speed_layer.stream import Streams
 
 
@@ -27,7 +26,9 @@ def simulate(place: Settings) -> Callable[..., Sent]:
 
     def sent(records: int, **shares: float) -> Sent:
         kafka = Kafka(place)
-        traffic = DeviceTraffic(Traffic(start=time.time() - 7_200, rate=records / 6_000, records=records, **shares))  # type: ignore[arg-type]
+        rate = records / 6_000
+        start = start_time(None, records=records, rate=rate)
+        traffic = DeviceTraffic(Traffic(start=start, rate=rate, records=records, **shares))  # type: ignore[arg-type]
         send(producer(kafka.librdkafka()), kafka.topic_name("devices"), traffic.pieces())
         return traffic.sent
 
