@@ -1,19 +1,23 @@
-# PYTHON picks the interpreter of the virtual environment: 3.11 or 3.12.
-PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3)
+# The interpreter of the virtual environment: the first of these that runs and is 3.11 or 3.12.
+SUPPORTED := import sys, ensurepip; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do $$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 RECORDS ?= 2000000
 
-.PHONY: install demo test check bench clean
+.PHONY: python install demo test check bench clean
 
 install: $(VENV)/.installed  ## the virtual environment, with what bytemeter, its tests and its checks need
 
 $(VENV)/.installed: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || \
-	  { echo "bytemeter: $(PYTHON) is not Python 3.11 or 3.12; install one, or run make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@[ -n "$(PYTHON)" ] && $(PYTHON) -c '$(SUPPORTED)' || { echo "bytemeter: found no Python 3.11 or 3.12 with venv;" \
+	  "install one (e.g. apt install python3.11-venv), or run make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,dev]'
 	@touch $@
+
+python:
+	@[ -n "$(PYTHON)" ] && echo $(PYTHON)
 
 demo: install  ## everything with simulated traffic; Ctrl-C ends it
 	$(BIN)/bytemeter demo $(DEMO)
