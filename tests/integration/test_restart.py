@@ -21,7 +21,7 @@ from simulator.traffic import Sent
 from tests.integration import oracle
 
 RECORDS = 60_000
-BATCH = 1_000
+BATCH = 500
 SEED = 20_261_121
 DEADLINE_S = 120
 
