@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,6 +51,8 @@ def local_session(name: str, *, logs: Path, memory: str = "2g", cores: str = "*"
         BytemeterError: no supported Java, or the jars could not be resolved.
     """
     os.environ["JAVA_HOME"] = str(java_home())
+    # Spark's Python workers are of this interpreter, whatever python3 is on the PATH.
+    os.environ["PYSPARK_PYTHON"] = sys.executable
     logs.mkdir(parents=True, exist_ok=True)
     logging = logs / "log4j2.properties"
     logging.write_text(_LOGGING.format(log=logs / "spark.log"))
