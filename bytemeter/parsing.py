@@ -129,12 +129,12 @@ def _kind(field: str) -> Column:
 
 def _malformations(feed: Feed) -> list[tuple[str, Column]]:
     """All that can be wrong with a message, each reason with its condition, the most telling first."""
-    text, json = F.col("text"), F.col("json")
+    text = F.col("text")
     is_object = F.schema_of_variant(F.try_variant_get("json", "$.value", "variant")).startswith("OBJECT")
     reasons = [
         ("tombstone", text.isNull()),
         ("not UTF-8", ~F.is_valid_utf8(text)),
-        ("not JSON", json.isNull()),
+        ("not JSON", F.col("json").isNull()),
         ("not a JSON object", ~is_object),
     ]
     for field in feed.schema:

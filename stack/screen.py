@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
@@ -68,44 +69,28 @@ def _top(rows: Iterable[Row[Any]], type_: str, title: str) -> RenderableType:
 
 
 def _hours(rows: Iterable[Row[Any]]) -> RenderableType:
-    table = Table(
-        "hour (UTC)",
-        "live",
-        "batch",
-        "served from",
-        title="live against batch",
-        title_justify="left",
-        title_style="bold",
-        box=None,
-    )
+    table = _titled("live against batch", "hour (UTC)", "live", "batch", "served from")
     for row in rows:
         same = row.batch == row.live
         batch = Text(readable(row.batch), style="green" if same else "yellow")
-        table.add_row(f"{row.timestamp:%m-%d %H:00}", readable(row.live), batch, row.served_from)
+        table.add_row(_hour(row.timestamp), readable(row.live), batch, row.served_from)
     return Panel(table)
 
 
 def _breaches(rows: Iterable[Row[Any]]) -> RenderableType:
-    table = Table(
-        "user",
-        "hour (UTC)",
-        "used",
-        "quota",
-        "from",
-        title="over the hourly quota",
-        title_justify="left",
-        title_style="bold",
-        box=None,
-    )
+    table = _titled("over the hourly quota", "user", "hour (UTC)", "used", "quota", "from")
     for row in rows:
-        table.add_row(
-            row.email,
-            f"{row.timestamp:%m-%d %H:00}",
-            Text(readable(row.usage), style="red"),
-            readable(row.quota),
-            row.source,
-        )
+        used = Text(readable(row.usage), style="red")
+        table.add_row(row.email, _hour(row.timestamp), used, readable(row.quota), row.source)
     return Panel(table)
+
+
+def _titled(title: str, *headers: str) -> Table:
+    return Table(*headers, title=title, title_justify="left", title_style="bold", box=None)
+
+
+def _hour(at: dt.datetime) -> str:
+    return f"{at:%m-%d %H:00}"
 
 
 def _short(id_: str) -> str:
