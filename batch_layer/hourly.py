@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
-import secrets
 import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from pyspark.sql import DataFrame, Observation, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
-from batch_layer.records import settled_records
-from batch_layer.store import STAGING, HourlyStore, Recomputed, Snapshot, Staged, hourly_store
-from bytemeter.aggregations import totals
-from bytemeter.errors import BytemeterError
+from batch_layer.hourly_store import STAGING, HourlyStore, Recomputed, Snapshot, hourly_store
+from batch_layer.records import Span, refused_events, settled_records
+from batch_layer.snapshot import WAIT_S, wait_until_covered
+from batch_layer.staging import stage
+from bytemeter.aggregations import totals, window_start
 from bytemeter.feeds import Feed
 from bytemeter.feeds.feed import HOUR_S
 from bytemeter.history import History
 from bytemeter.logs import logger
-from bytemeter.offset_log import Offsets
 from bytemeter.postgres import database, jdbc_options
 from bytemeter.settings import Settings
-
-_WAIT_S = 300.0
-_POLL_S = 1.0
 
 
 @dataclass
@@ -45,7 +40,7 @@ class HourlyJob:
     settings: Settings
     feed: Feed
     dry_run: bool = False
-    wait_s: float = _WAIT_S
+    wait_s: float = WAIT_S
     cancel: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -70,30 +65,20 @@ class HourlyJob:
             snapshot = store.snapshot()
             chosen = sorted(set(snapshot.dirty if hours is None else hours))
             if chosen:
-                self._wait_for_history(snapshot.offsets)
+                wait_until_covered(self.history, snapshot.offsets, wait_s=self.wait_s, cancel=self.cancel)
             for _, day in groupby(chosen, key=dt.datetime.date):
                 if not self.cancel.is_set():
                     result += self._recompute(store, list(day), snapshot)
         return result
 
-    def _wait_for_history(self, counted: Offsets) -> None:
-        deadline = time.monotonic() + self.wait_s
-        while behind := _behind(self.history.end_offsets(), counted):
-            if time.monotonic() > deadline:
-                raise BytemeterError(
-                    f"the history of {self.feed.name} is behind what was counted, by partition (history, counted): "
-                    f"{behind}; run `bytemeter stream {self.feed.name}` with the same BYTEMETER_HISTORY, then again"
-                )
-            if self.cancel.wait(_POLL_S):
-                return
-
     def _recompute(self, store: HourlyStore, hours: list[dt.datetime], snapshot: Snapshot) -> Recomputed:
         began = time.perf_counter()
-        refused = self._jdbc("refused_events").where(F.col("feed") == self.feed.name)
+        refused = refused_events(self.session, self._jdbc(), self.feed)
+        span = Span.of_hours(hours)
         records = self.history.read().transform(
-            settled_records(self.feed, hours=hours, below=snapshot.offsets, refused=refused)
+            settled_records(self.feed, span=span, below=snapshot.offsets, refused=refused)
         )
-        staged = self._stage(records.transform(totals(self.feed, HOUR_S)))
+        staged = stage(records.transform(totals(self.feed, window_start(HOUR_S))), STAGING, self._jdbc())
         done_staging = time.perf_counter()
         result = store.replace(hours, staged, snapshot, dry_run=self.dry_run)
         logger().info(
@@ -109,19 +94,5 @@ class HourlyJob:
         )
         return result
 
-    def _stage(self, rows: DataFrame) -> Staged:
-        attempt, observed = secrets.randbits(62), Observation()
-        counted = rows.observe(observed, F.count(F.lit(1)).alias("rows"))
-        options = {**self._options(), "dbtable": STAGING, "options": f"-c bytemeter.attempt={attempt}"}
-        counted.write.format("jdbc").options(**options).mode("append").save()
-        return Staged(attempt, int(observed.get["rows"]))
-
-    def _jdbc(self, table: str) -> DataFrame:
-        return self.session.read.format("jdbc").options(**self._options(), dbtable=table).load()
-
-    def _options(self) -> dict[str, str]:
+    def _jdbc(self) -> dict[str, str]:
         return jdbc_options(self.settings.require_database_url())
-
-
-def _behind(history: Offsets, counted: Offsets) -> dict[int, tuple[int, int]]:
-    return {p: (history.get(p, 0), offset) for p, offset in counted.items() if history.get(p, 0) < offset}

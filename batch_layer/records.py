@@ -4,46 +4,76 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from bytemeter.feeds import Feed
 from bytemeter.offset_log import Offsets
 from bytemeter.parsing import Transformation
 
+_HOUR = dt.timedelta(hours=1)
 
-def settled_records(feed: Feed, *, hours: Sequence[dt.datetime], below: Offsets, refused: DataFrame) -> Transformation:
-    """Choose the records of some hours of one day that count.
+
+@dataclass(frozen=True)
+class Span:
+    """[since, until) of event time, whole hours in UTC; ``hours`` names some of one day if not all are meant."""
+
+    since: dt.datetime
+    until: dt.datetime
+    hours: tuple[int, ...] = ()
+
+    @classmethod
+    def of_hours(cls, hours: Sequence[dt.datetime]) -> Span:
+        """Some hours, given by their starts in order, all of the same day."""
+        return cls(hours[0], hours[-1] + _HOUR, tuple(hour.hour for hour in hours))
+
+    def of_history(self) -> Column:
+        """Predicate over history rows; reads only the dates and hours that are meant."""
+        last = self.until - dt.timedelta(microseconds=1)
+        days = F.col("event_date").between(F.lit(self.since.date()), F.lit(last.date()))
+        if self.hours:
+            return days & F.col("event_hour").isin(list(self.hours))
+        return days & self.holds("event_time")
+
+    def holds(self, time: str) -> Column:
+        """Whether the timestamp column lies in the span."""
+        return (F.col(time) >= F.lit(self.since)) & (F.col(time) < F.lit(self.until))
+
+
+def settled_records(feed: Feed, *, span: Span, below: Offsets, refused: DataFrame) -> Transformation:
+    """Choose the records of a span that count.
 
     Left out are records at or past the offsets ``below`` (later than the snapshot), those at a position in
     ``refused`` (repeats by the order in which they were counted, and times that the clock refused), a second row of
     the same position, and of records with the same event id in the same hour all but the lowest (partition, offset).
 
     Args:
-        hours: starts of hours (UTC), all of the same day.
         refused: rows of partition: int, record_offset: long, event_time: timestamp.
 
     Returns:
         A transformation of history rows (see ``bytemeter.history.history_rows``) into the feed's fields, partition,
         offset and epoch_s: long.
     """
-    since, until = hours[0], hours[-1] + dt.timedelta(hours=1)
 
     def transformation(history: DataFrame) -> DataFrame:
-        of_hours = history.where(
-            (F.col("event_date") == F.lit(since.date())) & F.col("event_hour").isin([hour.hour for hour in hours])
+        excluded = refused.where(span.holds("event_time")).select("partition", F.col("record_offset").alias("offset"))
+        counted = history.where(span.of_history()).where(_below(below))
+        return (
+            counted.join(excluded, ["partition", "offset"], "left_anti")
+            .select("partition", "offset", *feed.schema.names, F.unix_seconds("event_time").alias("epoch_s"))
+            .transform(distinct_records(feed))
         )
-        excluded = refused.where((F.col("event_time") >= F.lit(since)) & (F.col("event_time") < F.lit(until))).select(
-            "partition", F.col("record_offset").alias("offset")
-        )
-        counted = of_hours.where(_below(below)).join(excluded, ["partition", "offset"], "left_anti")
-        return counted.select(
-            "partition", "offset", *feed.schema.names, F.expr(feed.epoch_seconds).alias("epoch_s")
-        ).transform(distinct_records(feed))
 
     return transformation
+
+
+def refused_events(session: SparkSession, jdbc: dict[str, str], feed: Feed) -> DataFrame:
+    """Positions that the live query did not count: partition: int, record_offset: long, event_time: timestamp."""
+    table = session.read.format("jdbc").options(**jdbc, dbtable="refused_events").load()
+    return table.where(F.col("feed") == feed.name).select("partition", "record_offset", "event_time")
 
 
 def distinct_records(feed: Feed) -> Transformation:

@@ -18,14 +18,23 @@ def window_start(window_s: int) -> Column:
     return F.col("epoch_s") - F.pmod(F.col("epoch_s"), F.lit(window_s))
 
 
-def keyed_facts(feed: Feed, window_s: int) -> list[Column]:
-    """One struct (type: string, id: string, window_s: long) for each dimension by which a record counts."""
-    window = window_start(window_s).alias("window_s")
-    return [F.struct(F.lit(d.type).alias("type"), F.col(d.column).alias("id"), window) for d in feed.dimensions]
+def month_start() -> Column:
+    """Start, in epoch seconds, of the calendar month (UTC) that holds ``epoch_s``."""
+    return F.unix_seconds(F.date_trunc("month", F.timestamp_seconds("epoch_s")))
 
 
-def totals(feed: Feed, window_s: int) -> Transformation:
-    """Totals of the measure per dimension and window.
+def keyed_facts(feed: Feed, window: Column) -> list[Column]:
+    """One struct (type: string, id: string, window_s: long) for each dimension by which a record counts.
+
+    Args:
+        window: start of the record's window in epoch seconds.
+    """
+    start = window.alias("window_s")
+    return [F.struct(F.lit(d.type).alias("type"), F.col(d.column).alias("id"), start) for d in feed.usage.dimensions]
+
+
+def totals(feed: Feed, window: Column) -> Transformation:
+    """Totals of the measure per dimension and window, see ``keyed_facts``.
 
     Returns:
         A transformation of valid records (the feed's fields and epoch_s: long) into rows of type: string, id: string,
@@ -34,8 +43,8 @@ def totals(feed: Feed, window_s: int) -> Transformation:
 
     def transformation(records: DataFrame) -> DataFrame:
         exploded = records.select(
-            F.explode(F.array(*keyed_facts(feed, window_s))).alias("fact"),
-            F.col(feed.measure).alias("measure"),
+            F.explode(F.array(*keyed_facts(feed, window))).alias("fact"),
+            F.col(feed.usage.measure).alias("measure"),
         )
         return exploded.groupBy("fact.type", "fact.id", "fact.window_s").agg(
             F.sum("measure").alias("value"), F.count(F.lit(1)).alias("records")

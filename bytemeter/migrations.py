@@ -35,13 +35,14 @@ def migrate(engine: Engine, feeds: Iterable[Feed]) -> list[str]:
             connection.exec_driver_sql(files[name].read_text())
             connection.execute(text("insert into migrations (name) values (:name)"), {"name": name})
         for feed in feeds:
-            _create_staging(connection, feed)
+            if feed.totals:
+                _create_staging(connection, feed.name)
     return new
 
 
-def staging_schema(feed: Feed) -> str:
-    """The schema of the staging table of a feed's live query; Spark writes to ``<schema>.staged``."""
-    return f"live_{feed.name.replace('-', '_')}"
+def staging_schema(query: str) -> str:
+    """The schema of the staging table of a live query; Spark writes to ``<schema>.staged``."""
+    return f"live_{query.replace('-', '_')}"
 
 
 def provision(engine: Engine) -> int:
@@ -73,9 +74,9 @@ def _applied(connection: Connection) -> set[str]:
     return set(connection.scalars(text("select name from migrations")))
 
 
-def _create_staging(connection: Connection, feed: Feed) -> None:
+def _create_staging(connection: Connection, query: str) -> None:
     quote = connection.dialect.identifier_preparer.quote
-    schema = quote(staging_schema(feed))
+    schema = quote(staging_schema(query))
     connection.exec_driver_sql(f"create schema if not exists {schema}")
     connection.exec_driver_sql(
         f"create unlogged table if not exists {schema}.staged (like public.staged including defaults)"

@@ -14,15 +14,17 @@ class OffsetLog:
     """Reads ``offsets/<batch id>`` of a checkpoint on a local disk (format v1: header, metadata, a line per source)."""
 
     checkpoint: Path
-    topic: str
 
-    def end(self, batch_id: int) -> Offsets:
-        """Per partition the offset after the last one of the micro-batch."""
-        lines = (self.checkpoint / "offsets" / str(batch_id)).read_text().splitlines()
-        if lines[0] != "v1" or len(lines) != 3:  # noqa: PLR2004 - one source, thus one line after two of header
-            raise ValueError(f"the offset log of {self.checkpoint} is not of version v1 with one source: {lines[:1]}")
-        of_topic: dict[str, int] = json.loads(lines[2])[self.topic]
-        return {int(partition): offset for partition, offset in sorted(of_topic.items())}
+    def end(self, batch_id: int, topic: str) -> Offsets:
+        """Per partition the offset after the last one of the topic that the micro-batch reads."""
+        header, _, *sources = (self.checkpoint / "offsets" / str(batch_id)).read_text().splitlines()
+        if header != "v1":
+            raise ValueError(f"the offset log of {self.checkpoint} is of version {header}; this reads v1")
+        of_topics: dict[str, dict[str, int]] = {}
+        for source in sources:
+            # A hyphen stands for a source that has not said yet where it begins.
+            of_topics |= json.loads(source) if source != "-" else {}
+        return {int(partition): offset for partition, offset in sorted(of_topics.get(topic, {}).items())}
 
 
 def starting_offsets(topic: str, offsets: Offsets) -> str:

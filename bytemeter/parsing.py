@@ -12,7 +12,7 @@ from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, StringType, StructField, StructType
 
 from bytemeter.feeds.feed import Feed
 
@@ -86,6 +86,12 @@ def _proven_well_formed(feed: Feed) -> Column:
     text = F.col("text")
     present = [F.col(field.name).isNotNull() for field in feed.required]
     quoted = [_absent(field) | _quoted(field) for field in feed.texts]
+    # Lists are rare; each is looked at closely. So is an optional number that the reader made nothing of.
+    others = [
+        _absent(field) if isinstance(field.dataType, ArrayType) else F.col(field.name).isNotNull() | _absent(field)
+        for field in feed.schema
+        if field.nullable and field not in feed.texts
+    ]
     non_empty = [F.coalesce(F.col(field.name) != "", F.lit(True)) for field in feed.texts]
     return F.coalesce(
         _all(
@@ -95,6 +101,7 @@ def _proven_well_formed(feed: Feed) -> Column:
                 F.octet_length(text) <= MOST_CHARACTERS,
                 F.instr(text, "}") == F.char_length(text),
                 *quoted,
+                *others,
                 ~F.contains(text, F.lit("\\")),
                 F.is_valid_utf8(text),
             ]
@@ -146,6 +153,9 @@ def _field_faults(field: StructField) -> list[tuple[str, Column]]:
     kind, value = F.col(f"kind_{field.name}"), F.col(field.name)
     absent = kind.isNull() | (kind == "VOID")
     faults = [] if field.nullable else [(f"missing {field.name}", absent)]
+    if isinstance(field.dataType, ArrayType):
+        whole = kind.isin("ARRAY<BIGINT>", "ARRAY<VOID>")
+        return [*faults, (f"{field.name} is not a list of whole numbers", ~absent & (~whole | value.isNull()))]
     if not isinstance(field.dataType, StringType):
         number = kind.startswith("DECIMAL") | kind.isin("DOUBLE", "FLOAT")
         return [

@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     partitions: int = Field(3, ge=1, le=10_000)
     max_records_per_batch: int = Field(500_000, ge=1)
     history_interval_s: float = Field(30, ge=0)
+    period_grace_s: float = Field(3_600, ge=0)
+    partition_idle_s: float = Field(600, ge=0)
     driver_memory: str = Field("2g", pattern="^[0-9]+[mg]$")
     log_format: str = Field("console", pattern="^(console|json)$")
 

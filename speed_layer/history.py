@@ -24,11 +24,12 @@ class HistoryBatches:
     feed: Feed
     history: History
     offset_log: OffsetLog
+    topic: str
 
     def __call__(self, rows: DataFrame, batch_id: int) -> None:
         """Append the history rows (see ``bytemeter.history.history_rows``) of one micro-batch."""
         began = time.perf_counter()
-        end = self.offset_log.end(batch_id)
+        end = self.offset_log.end(batch_id, self.topic)
         self.history.append(rows, end)
         logger().info(
             "kept",

@@ -1,4 +1,4 @@
-"""The live query: each micro-batch of a feed parsed, aggregated, staged and counted in one transaction."""
+"""The live query's micro-batches: each one added up, staged and counted in one transaction."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
-from bytemeter.feeds import Feed
 from bytemeter.logs import logger
 from bytemeter.migrations import staging_schema
-from bytemeter.offset_log import OffsetLog, Offsets
+from bytemeter.offset_log import OffsetLog
+from speed_layer.live_query import FeedOffsets, LiveQuery
 from speed_layer.live_store import LiveStore, MicroBatch, StagingMismatchError
-from speed_layer.staging import add_up
 
 _ATTEMPTS = 3
 
@@ -27,23 +26,26 @@ class LiveBatches:
     crash: the checkpoint is scratch, a new start reads from the ledger's offsets.
 
     Attributes:
-        position: up to where this query has counted, per partition.
+        position: up to where this query has counted, per feed and partition.
     """
 
-    feed: Feed
+    query: LiveQuery
     store: LiveStore
     jdbc: dict[str, str] = field(repr=False)
     offset_log: OffsetLog
-    position: Offsets
+    position: FeedOffsets
 
     def __call__(self, found: DataFrame, batch_id: int) -> None:
-        """Count the facts (see ``speed_layer.staging.facts``) of one micro-batch.
+        """Count the query's facts of one micro-batch.
 
         Raises:
             StagingMismatchError: the staged rows were not those that Spark counted, however often it was tried.
         """
-        end = self.offset_log.end(batch_id)
-        start = {partition: self.position[partition] for partition in end if partition in self.position}
+        end = {feed: self.offset_log.end(batch_id, topic.name) for feed, topic in self.store.topics.items()}
+        start = {
+            feed: {p: self.position[feed][p] for p in offsets if p in self.position[feed]}
+            for feed, offsets in end.items()
+        }
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 self._count(found, batch_id, start, end)
@@ -51,10 +53,10 @@ class LiveBatches:
             except StagingMismatchError as mismatch:
                 if attempt == _ATTEMPTS:
                     raise
-                logger().warning("staged again", feed=self.feed.name, batch=batch_id, reason=str(mismatch))
-        self.position = {**self.position, **end}
+                logger().warning("staged again", query=self.query.name, batch=batch_id, reason=str(mismatch))
+        self.position = {feed: {**self.position[feed], **offsets} for feed, offsets in end.items()}
 
-    def _count(self, found: DataFrame, batch_id: int, start: Offsets, end: Offsets) -> None:
+    def _count(self, found: DataFrame, batch_id: int, start: FeedOffsets, end: FeedOffsets) -> None:
         began = time.perf_counter()
         attempt = secrets.randbits(62)
         rows = self._stage(found, attempt)
@@ -63,10 +65,10 @@ class LiveBatches:
         done = time.perf_counter()
         logger().info(
             "counted",
-            feed=self.feed.name,
+            query=self.query.name,
             batch=batch_id,
             offsets=end,
-            records=sum(end[p] - start.get(p, end[p]) for p in end),
+            records=sum(end[feed][p] - start[feed].get(p, end[feed][p]) for feed in end for p in end[feed]),
             rows=rows,
             stage_ms=round(1000 * (done_staging - began)),
             commit_ms=round(1000 * (done - done_staging)),
@@ -74,8 +76,8 @@ class LiveBatches:
 
     def _stage(self, found: DataFrame, attempt: int) -> int:
         observed = Observation()
-        rows = found.transform(add_up).observe(observed, F.count(F.lit(1)).alias("rows"))
-        table = f"{staging_schema(self.feed)}.staged"
+        rows = self.query.add_up(found).observe(observed, F.count(F.lit(1)).alias("rows"))
+        table = f"{staging_schema(self.query.name)}.staged"
         session = f"-c bytemeter.attempt={attempt}"
         rows.write.format("jdbc").options(**self.jdbc, dbtable=table, options=session).mode("append").save()
         return int(observed.get["rows"])

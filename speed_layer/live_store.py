@@ -1,21 +1,24 @@
-"""The live query's sink: one PostgreSQL transaction per micro-batch, on the connection that holds the feed's lock."""
+"""The live query's sink: one PostgreSQL transaction per micro-batch, on the connection that holds the query's lock."""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, Row, text
 
 from bytemeter.errors import BytemeterError, TransientError
-from bytemeter.feeds import Feed
 from bytemeter.kafka import Topic
 from bytemeter.migrations import staging_schema
 from bytemeter.offset_log import Offsets
 from bytemeter.postgres import one_line_errors
-from speed_layer import merge
+from speed_layer import ledger
+from speed_layer.idleness import Idleness
+from speed_layer.live_query import Account, FeedOffsets, LiveQuery, Position
 
 _LOCK_WAIT_S = 10
 _POLL_S = 0.2
@@ -32,43 +35,42 @@ class MicroBatch:
     Attributes:
         attempt: marks the staged rows of this attempt.
         rows: how many rows Spark staged.
-        start, end: per partition the first offset of the micro-batch and the one after its last.
+        start, end: per feed and partition the first offset of the micro-batch and the one after its last.
     """
 
     attempt: int
     rows: int
-    start: Offsets
-    end: Offsets
+    start: FeedOffsets
+    end: FeedOffsets
 
 
 @dataclass
 class LiveStore:
-    """Totals, event ids, invalid records and the ledger of one feed.
+    """What a live query has counted, and the ledger of its feeds.
 
     Key: the offsets. A micro-batch is counted once: the transaction requires that the ledger stands where the
     micro-batch starts, so that a replay or a second process changes nothing and fails.
+
+    Attributes:
+        topics: of each feed, by its name.
+        idleness: which partitions have been read to their end for a while.
     """
 
-    feed: Feed
-    topic: Topic
+    query: LiveQuery
+    topics: Mapping[str, Topic]
     connection: Connection = field(repr=False)
+    idleness: Idleness
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def start_offsets(self) -> Offsets:
-        """Where to go on: the ledger's offsets, and the beginning of partitions that it does not know.
+    def start_offsets(self) -> dict[str, Offsets]:
+        """Where to go on, per feed: the ledger's offsets, and the beginning of partitions that it does not know.
 
         Raises:
-            BytemeterError: the topic is not the one that was counted, or lacks records that were not counted yet.
+            BytemeterError: a topic is not the one that was counted, or lacks records that were not counted yet.
         """
         with self._transaction():
-            rows = self.connection.execute(merge.LOCK_LEDGER, {"feed": self.feed.name}).all()
-        counted = {row.partition: row.next_offset for row in rows}
-        name = self.topic.name
-        start_over = "start over with an empty BYTEMETER_DATABASE_URL and BYTEMETER_HISTORY, or restore the topic"
-        if other := {row.topic_id for row in rows} - {self.topic.id}:
-            raise BytemeterError(
-                f"topic {name} was re-created: its id is {self.topic.id}, counted was {other.pop()}; {start_over}"
-            )
-        return self.topic.start_after(counted, what="counted", remedy=start_over)
+            rows = self.connection.execute(ledger.LOCK, {"feeds": list(self.topics)}).all()
+        return {feed: _start(topic, [row for row in rows if row.feed == feed]) for feed, topic in self.topics.items()}
 
     def commit(self, batch: MicroBatch) -> None:
         """Count a staged micro-batch: all of it, or nothing.
@@ -76,61 +78,83 @@ class LiveStore:
         Raises:
             StagingMismatchError: the staged rows are not those that Spark counted.
             BytemeterError: the ledger does not stand where the micro-batch starts.
-            TransientError: PostgreSQL could not be reached.
+            TransientError: PostgreSQL could not be reached, or Kafka did not take what is to be published.
         """
-        of_batch = {"feed": self.feed.name, "attempt": batch.attempt}
         with self._transaction():
             self._require_ledger_at(batch.start)
-            identified = self._verify_staged(batch)
-            repeats = self._find_repeats(of_batch) if identified else 0
-            types = {"types": [dimension.type for dimension in self.feed.dimensions]} if repeats else {}
-            totals = merge.add_totals(self.feed.live_table, repeats=bool(repeats))
-            self.connection.execute(totals, {"attempt": batch.attempt, **types})
-            self.connection.execute(merge.LIST_INVALID, of_batch)
-            self.connection.execute(merge.MARK_HOURS, of_batch)
-            self.connection.execute(
-                merge.SETTLE_LEDGER,
-                {
-                    **of_batch,
-                    "topic_id": self.topic.id,
-                    "partitions": list(batch.end),
-                    "offsets": list(batch.end.values()),
-                },
-            )
-            self.connection.execute(merge.CLEAR_STAGED)
+            staged = self.query.staged(self.connection, batch.attempt)
+            if staged != batch.rows:
+                raise StagingMismatchError(f"{staged} rows are staged, Spark counted {batch.rows}")
+            accounts = self.query.count(self.connection, batch.attempt)
+            self._move_ledger(batch.end, accounts)
+            self.idleness.moved((feed, p) for feed in batch.end for p in _advanced(batch, feed))
+            self.query.settle(self.connection, self._positions())
+            self.connection.execute(ledger.CLEAR_STAGED)
+        self.query.committed()
 
-    def _require_ledger_at(self, start: Offsets) -> None:
-        rows = self.connection.execute(merge.LOCK_LEDGER, {"feed": self.feed.name}).all()
-        moved = {row.partition: row.next_offset for row in rows if row.next_offset != start.get(row.partition)}
-        if moved:
-            raise BytemeterError(
-                f"the ledger of {self.feed.name} stands at {moved}, this query read from {start}: another process "
-                "counted the feed meanwhile; let one process count it, and start this one again if it shall be the one"
-            )
+    def settle(self) -> None:
+        """Do what follows from how far the feeds have come by now, without new records.
 
-    def _verify_staged(self, batch: MicroBatch) -> int:
-        staged, identified = self.connection.execute(merge.COUNT_STAGED, {"attempt": batch.attempt}).one()
-        if staged != batch.rows:
-            raise StagingMismatchError(f"{staged} rows are staged, Spark counted {batch.rows}")
-        return int(identified)
+        Raises:
+            TransientError: see ``commit``.
+        """
+        more = True
+        while more:
+            with self._transaction():
+                self.connection.execute(ledger.LOCK, {"feeds": list(self.topics)})
+                more = self.query.settle(self.connection, self._positions())
+            self.query.committed()
 
-    def _find_repeats(self, of_batch: dict[str, object]) -> int:
-        self.connection.execute(merge.NO_NESTED_LOOPS)
-        repeats = self.connection.execute(merge.REMEMBER_IDS, of_batch).rowcount
-        self.connection.execute(merge.ANY_PLAN)
-        if repeats:
-            self.connection.execute(merge.LIST_DUPLICATES, of_batch)
-        return repeats
+    def counted(self) -> dict[str, Offsets]:
+        """Per feed and partition the offset up to which the ledger has counted."""
+        with self._transaction():
+            rows = self.connection.execute(ledger.READ, {"feeds": list(self.topics)}).all()
+        return {feed: {row.partition: row.next_offset for row in rows if row.feed == feed} for feed in self.topics}
+
+    def _positions(self) -> dict[str, dict[int, Position]]:
+        rows = self.connection.execute(ledger.READ, {"feeds": list(self.topics)}).all()
+        return {
+            feed: {
+                row.partition: Position(self.idleness.idle(feed, row.partition), row.latest_event_time)
+                for row in rows
+                if row.feed == feed
+            }
+            for feed in self.topics
+        }
+
+    def _require_ledger_at(self, start: FeedOffsets) -> None:
+        rows = self.connection.execute(ledger.LOCK, {"feeds": list(self.topics)}).all()
+        for feed, offsets in start.items():
+            stands = {row.partition: row.next_offset for row in rows if row.feed == feed}
+            moved = {p: offset for p, offset in stands.items() if offset != offsets.get(p)}
+            if moved:
+                raise BytemeterError(
+                    f"the ledger of {feed} stands at {moved}, this query read from {offsets}: another process "
+                    "counted the feed meanwhile; let one process count it, and start this one again if it shall be "
+                    "the one"
+                )
+
+    def _move_ledger(self, end: FeedOffsets, accounts: Iterable[Account]) -> None:
+        ends = [
+            {"feed": feed, "partition": p, "next_offset": offset, "topic_id": self.topics[feed].id}
+            for feed, offsets in end.items()
+            for p, offset in offsets.items()
+        ]
+        self.connection.execute(ledger.MOVE, ends)
+        if found := [asdict(account) for account in accounts]:
+            self.connection.execute(ledger.ADD, found)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with one_line_errors(self.connection.engine.url), self.connection.begin():
+        with self._one_at_a_time, one_line_errors(self.connection.engine.url), self.connection.begin():
             yield
 
 
 @contextmanager
-def live_store(engine: Engine, feed: Feed, topic: Topic) -> Iterator[LiveStore]:
-    """The store of a feed, for one process at a time: its connection holds the feed's advisory lock.
+def live_store(
+    engine: Engine, query: LiveQuery, topics: Mapping[str, Topic], idleness: Idleness
+) -> Iterator[LiveStore]:
+    """The store of a live query, for one process at a time: its connection holds the query's advisory lock.
 
     Raises:
         BytemeterError: another process holds the lock, or tables are missing.
@@ -139,33 +163,51 @@ def live_store(engine: Engine, feed: Feed, topic: Topic) -> Iterator[LiveStore]:
     with one_line_errors(engine.url):
         connection = engine.connect()
         try:
-            _lock(connection, feed)
+            _lock(connection, query)
             with connection.begin():
                 connection.execute(
                     text("select set_config('search_path', :path, false)"),
-                    {"path": f"{staging_schema(feed)}, public"},
+                    {"path": f"{staging_schema(query.name)}, public"},
                 )
                 # A server process whose client was killed ends soon, and with it the lock.
                 connection.execute(text("set client_connection_check_interval = '500ms'"))
+                query.open(connection)
         except BaseException:
             connection.close()
             raise
     try:
-        yield LiveStore(feed, topic, connection)
+        yield LiveStore(query, topics, connection, idleness)
     finally:
         connection.close()
 
 
-def _lock(connection: Connection, feed: Feed) -> None:
+def _start(topic: Topic, rows: Sequence[Row[Any]]) -> Offsets:
+    start_over = "start over with an empty BYTEMETER_DATABASE_URL and BYTEMETER_HISTORY, or restore the topic"
+    if other := {row.topic_id for row in rows} - {topic.id}:
+        raise BytemeterError(
+            f"topic {topic.name} was re-created: its id is {topic.id}, counted was {other.pop()}; {start_over}"
+        )
+    counted = {row.partition: row.next_offset for row in rows}
+    return topic.start_after(counted, what="counted", remedy=start_over)
+
+
+def _advanced(batch: MicroBatch, feed: str) -> list[int]:
+    start = batch.start.get(feed, {})
+    return [partition for partition, offset in batch.end[feed].items() if offset != start.get(partition)]
+
+
+def _lock(connection: Connection, query: LiveQuery) -> None:
     statement = text("select pg_try_advisory_lock(hashtextextended(:name, 0))")
     deadline = time.monotonic() + _LOCK_WAIT_S
     while True:
         with connection.begin():
-            if connection.scalar(statement, {"name": f"bytemeter/live/{feed.name}"}):
+            if connection.scalar(statement, {"name": f"bytemeter/live/{query.name}"}):
                 return
         if time.monotonic() > deadline:
+            names = [feed.name for feed in query.feeds]
+            feeds = f"feed {names[0]}" if len(names) == 1 else f"feeds {' and '.join(names)}"
             raise BytemeterError(
-                f"another process counts the feed {feed.name} (its lock in PostgreSQL is held); "
+                f"another process counts the {feeds} (its lock in PostgreSQL is held); "
                 "one is enough: stop the other first"
             )
         time.sleep(_POLL_S)

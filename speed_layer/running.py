@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
 from bytemeter.errors import BytemeterError, TransientError
+from speed_layer.settling import Settling
 
 BatchFunction = Callable[[DataFrame, int], None]
 
@@ -37,9 +38,10 @@ class Remembering:
 class RunningQuery:
     """A streaming query that is to be watched and ended."""
 
-    def __init__(self, query: StreamingQuery, batches: Remembering) -> None:
+    def __init__(self, query: StreamingQuery, batches: Remembering, settling: Settling | None = None) -> None:
         self._query = query
         self._batches = batches
+        self._settling = settling
 
     def active(self) -> bool:
         """Whether it still runs."""
@@ -48,6 +50,16 @@ class RunningQuery:
     def stop(self) -> None:
         """End it; a running micro-batch is given up, and done again at the next start."""
         self._query.stop()
+
+    def settle(self) -> None:
+        """Do what follows from how far its feeds have come, see ``Settling``."""
+        if self._settling:
+            self._settling.now()
+
+    def settle_when_due(self) -> None:
+        """The same, unless it was done just before."""
+        if self._settling:
+            self._settling.when_due()
 
     def raise_failure(self) -> None:
         """Tell why the query failed, if it did.

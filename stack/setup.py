@@ -9,6 +9,7 @@ from bytemeter import migrations
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import DEVICES, FEEDS
 from bytemeter.kafka import Kafka
+from bytemeter.plans.events import TOPIC as THRESHOLD_EVENTS
 from bytemeter.postgres import database, one_line_errors
 from bytemeter.settings import Settings
 from simulator.devices import DeviceTraffic
@@ -34,7 +35,7 @@ def prepare(settings: Settings) -> Prepared:
     engine, kafka = database(settings.require_database_url()), Kafka(settings)
     with one_line_errors(engine.url):
         applied = migrations.migrate(engine, FEEDS.values())
-    topics = [kafka.topic_name(feed.topic) for feed in FEEDS.values()]
+    topics = [kafka.topic_name(topic) for topic in (*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS)]
     return Prepared(applied, [topic for topic in topics if kafka.create(topic)])
 
 

@@ -20,6 +20,7 @@ from bytemeter import logs
 from bytemeter.feeds import FEEDS
 from bytemeter.kafka import Kafka
 from bytemeter.migrations import migrate, provision
+from bytemeter.plans.events import TOPIC as THRESHOLD_EVENTS
 from bytemeter.postgres import database
 from bytemeter.settings import PREFIX, Settings, load_settings
 from bytemeter.spark import local_session
@@ -83,8 +84,8 @@ def place(servers: Settings, tmp_path: Path) -> Iterator[Settings]:
         history_interval_s=0,
     )
     kafka = Kafka(settings)
-    for feed in FEEDS.values():
-        kafka.create(kafka.topic_name(feed.topic))
+    for topic in (*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS):
+        kafka.create(kafka.topic_name(topic))
     yield settings
     with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(f"drop database {name} with (force)"))

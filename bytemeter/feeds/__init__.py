@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bytemeter.errors import BytemeterError
+from bytemeter.feeds.agreements import AGREEMENTS
+from bytemeter.feeds.data_records import DATA_RECORDS
 from bytemeter.feeds.devices import DEVICES
-from bytemeter.feeds.feed import Dimension, Feed, Rule
+from bytemeter.feeds.feed import Dimension, Feed, Rule, Totals
 
-FEEDS = {feed.name: feed for feed in (DEVICES,)}
+FEEDS = {feed.name: feed for feed in (DEVICES, AGREEMENTS, DATA_RECORDS)}
 
-__all__ = ["DEVICES", "FEEDS", "Dimension", "Feed", "Rule", "feed_named"]
+__all__ = ["AGREEMENTS", "DATA_RECORDS", "DEVICES", "FEEDS", "Dimension", "Feed", "Rule", "Totals", "feed_named"]
 
 
 def feed_named(name: str) -> Feed:

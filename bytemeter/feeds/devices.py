@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
-from bytemeter.feeds.feed import Dimension, Feed, Rule
-
-# A total in a bigint holds eight million records of the largest size; more than that in five minutes is no usage.
-_MOST_BYTES = 2**40
-_YEAR_2000_S = 946_684_800
-_YEAR_2200_S = 7_258_118_400
+from bytemeter.feeds.feed import MOST_BYTES, YEAR_2000_S, YEAR_2200_S, Dimension, Feed, Rule, Totals
 
 DEVICES = Feed(
     name="devices",
@@ -27,18 +22,21 @@ DEVICES = Feed(
     key="id",
     epoch_seconds="timestamp",
     event_id="event_id",
-    measure="bytes",
-    dimensions=(
-        Dimension("antenna_bytes_total", "antenna_id"),
-        Dimension("app_bytes_total", "app"),
-        Dimension("user_bytes_total", "id"),
-    ),
     rules=(
         Rule("negative bytes", "bytes < 0"),
-        Rule("bytes over 1 TiB", f"bytes > {_MOST_BYTES}"),
-        Rule("timestamp before 2000", f"timestamp < {_YEAR_2000_S}"),
-        Rule("timestamp after 2200", f"timestamp >= {_YEAR_2200_S}"),
+        Rule("bytes over 1 TiB", f"bytes > {MOST_BYTES}"),
+        Rule("timestamp before 2000", f"timestamp < {YEAR_2000_S}"),
+        Rule("timestamp after 2200", f"timestamp >= {YEAR_2200_S}"),
     ),
-    live_table="bytes",
-    batch_table="bytes_hourly",
+    totals=Totals(
+        measure="bytes",
+        dimensions=(
+            Dimension("antenna_bytes_total", "antenna_id"),
+            Dimension("app_bytes_total", "app"),
+            Dimension("user_bytes_total", "id"),
+        ),
+        live_table="bytes",
+        hourly_table="bytes_hourly",
+        monthly_table="bytes_monthly",
+    ),
 )

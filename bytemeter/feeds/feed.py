@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyspark.sql.types import LongType, StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, LongType, StringType, StructField, StructType
+
+from bytemeter.errors import BytemeterError
 
 WINDOW_S = 300
 HOUR_S = 3_600
+# A total in a bigint holds eight million records of the largest size; more than that in five minutes is no usage.
+MOST_BYTES = 2**40
+YEAR_2000_S = 946_684_800
+YEAR_2200_S = 7_258_118_400
+
+_TYPES = (LongType(), StringType(), ArrayType(LongType()))
 
 
 @dataclass(frozen=True)
@@ -16,7 +24,8 @@ class Rule:
 
     Attributes:
         reason: short and the same for all such records, so that they can be counted and replayed by it.
-        violated: SQL predicate over the columns of the feed's schema; a null counts as not violated.
+        violated: SQL predicate over the columns of the feed's schema and ``epoch_s``, the event time; a null counts
+            as not violated.
     """
 
     reason: str
@@ -37,20 +46,37 @@ class Dimension:
 
 
 @dataclass(frozen=True)
+class Totals:
+    """How a feed's records are added up by window.
+
+    Attributes:
+        measure: the field that is added up, a whole number.
+        dimensions: by what it is added up.
+        live_table, hourly_table, monthly_table: tables (type, id, timestamp, value) of the live windows and of what
+            is recomputed.
+    """
+
+    measure: str
+    dimensions: tuple[Dimension, ...]
+    live_table: str
+    hourly_table: str
+    monthly_table: str
+
+
+@dataclass(frozen=True)
 class Feed:
     """One Kafka topic and the meaning of its records.
 
     Attributes:
         name: the feed's name, in the ledger and on the command line.
         topic: the Kafka topic without the setting ``topic_prefix``.
-        schema: the JSON fields (long or string); those not nullable are required.
+        schema: the JSON fields (long, string or list of long); those not nullable are required.
         key: the field that is the Kafka key.
         epoch_seconds: SQL expression of the event time in whole seconds since 1970 (UTC).
         event_id: the field that identifies a record, if there is one; where it is null no repeat can be told.
-        measure: the field that is added up, a whole number.
-        dimensions: by what it is added up.
         rules: what makes a parsed record invalid, whenever it is looked at.
-        live_table, batch_table: tables (type, id, timestamp, value) of the live windows and of the recomputed hours.
+        assigned: fields that are given to a record on its way, so that repeats of it may differ in them.
+        totals: how it is added up by window; None if it is not.
     """
 
     name: str
@@ -59,11 +85,20 @@ class Feed:
     key: str
     epoch_seconds: str
     event_id: str | None
-    measure: str
-    dimensions: tuple[Dimension, ...]
     rules: tuple[Rule, ...]
-    live_table: str
-    batch_table: str
+    assigned: tuple[str, ...] = ()
+    totals: Totals | None = None
+
+    @property
+    def usage(self) -> Totals:
+        """How the records are added up.
+
+        Raises:
+            BytemeterError: they are not.
+        """
+        if self.totals is None:
+            raise BytemeterError(f"the feed {self.name} has no totals by window; choose one that has, e.g. devices")
+        return self.totals
 
     @property
     def required(self) -> tuple[StructField, ...]:
@@ -75,10 +110,17 @@ class Feed:
         """The fields that hold text."""
         return tuple(field for field in self.schema if isinstance(field.dataType, StringType))
 
+    @property
+    def content(self) -> tuple[str, ...]:
+        """The fields in which a repeat must be equal, or it is a conflict."""
+        return tuple(name for name in self.schema.names if name not in (self.event_id, *self.assigned))
+
     def __post_init__(self) -> None:
         names = {field.name for field in self.schema}
-        used = {self.key, self.measure, *(d.column for d in self.dimensions)} | ({self.event_id} - {None})
+        used = {self.key, *self.assigned} | ({self.event_id} - {None})
+        if self.totals:
+            used |= {self.totals.measure, *(d.column for d in self.totals.dimensions)}
         if not used <= names:
             raise ValueError(f"feed {self.name} uses {sorted(map(str, used - names))}, its schema has {sorted(names)}")
-        if any(not isinstance(field.dataType, LongType | StringType) for field in self.schema):
-            raise ValueError(f"feed {self.name} has a field that is neither long nor string: {self.schema}")
+        if any(field.dataType not in _TYPES for field in self.schema):
+            raise ValueError(f"feed {self.name} has a field that is none of {_TYPES}: {self.schema}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import click
@@ -149,6 +150,35 @@ def hourly(
         click.echo(f"{d.timestamp:%Y-%m-%dT%H} {d.type} {d.id}: {d.before} -> {d.after}")
     verb = "would change" if dry_run else "changed"
     click.echo(f"{result.hours} hours recomputed, {verb} {result.changed} totals; {result.breaches} quota breaches")
+
+
+@batch.command()
+@click.option("--month", "named", metavar="MONTH", required=True, help="e.g. 2026-11")
+@click.option("--dry-run", is_flag=True, help="show the differences, write and publish nothing")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=300.0,
+    help="seconds to wait for the history to hold what was counted",
+)
+@click.pass_obj
+def monthly(settings: Settings, named: str, dry_run: bool, wait_s: float) -> None:
+    """Recompute a month: totals, data plans, thresholds that were missed, periods that are over."""
+    from batch_layer.monthly import MonthlyJob
+    from batch_layer.months import month_named
+
+    month, now = month_named(named), dt.datetime.now(dt.UTC)
+    with endpoints(settings, "kafka", "database_url", "history", tell=tell) as ready:
+        result = MonthlyJob(spark_session(ready), ready, month, now, dry_run=dry_run, wait_s=wait_s).run()
+    if dry_run:
+        for d in result.total_differences:
+            click.echo(f"{d.timestamp:%Y-%m} {d.type} {d.id}: {d.before} -> {d.after}")
+        for p in result.plan_differences:
+            click.echo(f"{month} agreement {p.agreement_id}: {p.before} -> {p.after}")
+    verb = "would change" if dry_run else "changed"
+    events = ", ".join(f"{count} {type_}" for type_, count in sorted(result.events.items())) or "none"
+    click.echo(f"{month}: {verb} {result.totals} totals, {result.plans} billing periods; events: {events}")
 
 
 @click.command()

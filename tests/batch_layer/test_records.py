@@ -9,7 +9,7 @@ from typing import Any
 from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
-from batch_layer.records import distinct_records, settled_records
+from batch_layer.records import Span, distinct_records, settled_records
 from bytemeter.feeds import DEVICES
 
 FIELDS = "bytes long, timestamp long, app string, id string, antenna_id string, event_id string"
@@ -63,12 +63,12 @@ def test_only_settled_records_of_the_hours_are_chosen(run: Callable[..., list[Ro
     refused = spark.createDataFrame(
         [(0, 5, TEN), (1, 1, TEN - HOUR)], "partition int, record_offset long, event_time timestamp"
     )
-    chosen = settled_records(DEVICES, hours=[TEN], below={0: 6, 1: 2}, refused=refused)
+    chosen = settled_records(DEVICES, span=Span.of_hours([TEN]), below={0: 6, 1: 2}, refused=refused)
     assert positions(run(chosen, history, HISTORY, mode="complete")) == [(0, 1), (0, 2), (1, 1)]
 
 
 def test_no_offsets_no_records(spark: SparkSession) -> None:
     history = spark.createDataFrame([history_row(0, 1, TEN)], HISTORY)
     refused = spark.createDataFrame([], "partition int, record_offset long, event_time timestamp")
-    chosen = settled_records(DEVICES, hours=[TEN], below={}, refused=refused)
+    chosen = settled_records(DEVICES, span=Span.of_hours([TEN]), below={}, refused=refused)
     assert history.transform(chosen).select(F.count("*")).collect()[0][0] == 0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from pyspark.sql import Row
 
-from bytemeter.aggregations import totals
+from bytemeter.aggregations import totals, window_start
 from bytemeter.feeds import DEVICES
 
 SCHEMA = "antenna_id string, app string, id string, bytes long, epoch_s long"
@@ -55,6 +55,6 @@ RECORDS = [
 def test_bytes_are_added_up_per_dimension_and_window(
     run: Callable[..., list[Row]], window_s: int, expected: set[tuple[object, ...]]
 ) -> None:
-    found = run(totals(DEVICES, window_s), RECORDS, SCHEMA, mode="complete")
+    found = run(totals(DEVICES, window_start(window_s)), RECORDS, SCHEMA, mode="complete")
     assert {tuple(row) for row in found} == expected
     assert len(found) == len(expected)

@@ -10,8 +10,8 @@ from confluent_kafka import Producer
 from pyspark.sql import SparkSession
 
 from batch_layer.hourly import HourlyJob
-from batch_layer.store import Recomputed
-from bytemeter.feeds import DEVICES
+from batch_layer.hourly_store import Recomputed
+from bytemeter.feeds import DEVICES, Feed
 from bytemeter.kafka import Kafka
 from bytemeter.settings import Settings
 from simulator.devices import DeviceTraffic
@@ -39,10 +39,10 @@ def simulate(place: Settings) -> Callable[..., Sent]:
 def put(place: Settings) -> Callable[..., None]:
     """Send messages as they are, to partition 0 unless told."""
 
-    def sent(values: Iterable[bytes | None], partition: int = 0) -> None:
+    def sent(values: Iterable[bytes | None], partition: int = 0, topic: str = "devices") -> None:
         to = Producer({"bootstrap.servers": place.kafka})
         for value in values:
-            to.produce(place.topic_prefix + "devices", value, partition=partition)
+            to.produce(place.topic_prefix + topic, value, partition=partition)
         assert to.flush(30) == 0
 
     return sent
@@ -52,8 +52,8 @@ def put(place: Settings) -> Callable[..., None]:
 def stream(spark: SparkSession, place: Settings) -> Callable[..., None]:
     """Run the queries over what is there."""
 
-    def once(*, settings: Settings = place, live: bool = True, history: bool = True) -> None:
-        Streams(spark, settings, [DEVICES], once=True, live=live, history=history).run()
+    def once(*feeds: Feed, settings: Settings = place, live: bool = True, history: bool = True) -> None:
+        Streams(spark, settings, feeds or [DEVICES], once=True, live=live, history=history).run()
 
     return once
 

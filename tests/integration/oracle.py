@@ -37,10 +37,10 @@ class Truth:
         return sum(value for (type_, _, _), value in self.windows.items() if type_ == "app_bytes_total")
 
 
-def received(settings: Settings) -> list[Any]:
-    """All messages of the test's topic ``devices``, as kafka-python reads them."""
+def received(settings: Settings, feed: str = "devices") -> list[Any]:
+    """All messages of a topic of the test's, as kafka-python reads them."""
     consumer = KafkaConsumer(bootstrap_servers=settings.kafka, consumer_timeout_ms=10_000)
-    topic = settings.topic_prefix + "devices"
+    topic = settings.topic_prefix + feed
     partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
     consumer.assign(partitions)
     consumer.seek_to_beginning(*partitions)

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from batch_layer.store import Recomputed
+from batch_layer.hourly_store import Recomputed
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import DEVICES
 from bytemeter.kafka import Kafka
 from bytemeter.parsing import REFUSED_BY_CLOCK
 from bytemeter.settings import Settings
+from speed_layer.idleness import Idleness
 from speed_layer.live_store import MicroBatch, StagingMismatchError, live_store
+from speed_layer.usage.query import UsageQuery
 from tests.bytemeter.test_parsing import ACCEPTED, REFUSED, text
 
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -99,12 +101,12 @@ def test_what_the_clock_refused_stands_in_the_history_but_is_not_recomputed(
 def test_staged_rows_that_spark_did_not_count_are_not_merged(place: Settings, rows: Rows, engine: Engine) -> None:
     topic = Kafka(place).describe(place.topic_prefix + "devices")
     assert topic is not None
-    with live_store(engine, DEVICES, topic) as store:
+    with live_store(engine, UsageQuery(DEVICES), {"devices": topic}, Idleness(0)) as store:
         rows(
             "insert into live_devices.staged (attempt, kind, type, id, window_s, value, records) values (1, 1, 'x', 'y', 0, 5, 1) returning attempt"
         )
         with pytest.raises(StagingMismatchError, match="1 rows are staged, Spark counted 2"):
-            store.commit(MicroBatch(attempt=1, rows=2, start=store.start_offsets(), end={0: 1}))
+            store.commit(MicroBatch(attempt=1, rows=2, start=store.start_offsets(), end={"devices": {0: 1}}))
     assert rows("select * from bytes") == rows("select * from ledger") == []
 
 
@@ -113,8 +115,8 @@ def test_a_micro_batch_that_does_not_start_at_the_ledger_is_not_counted(
 ) -> None:
     topic = Kafka(place).describe(place.topic_prefix + "devices")
     assert topic is not None
-    with live_store(engine, DEVICES, topic) as store:
-        store.commit(MicroBatch(attempt=1, rows=0, start={0: 0}, end={0: 5}))
+    with live_store(engine, UsageQuery(DEVICES), {"devices": topic}, Idleness(0)) as store:
+        store.commit(MicroBatch(attempt=1, rows=0, start={"devices": {0: 0}}, end={"devices": {0: 5}}))
         with pytest.raises(BytemeterError, match=r"stands at \{0: 5\}, this query read from \{0: 0\}"):
-            store.commit(MicroBatch(attempt=2, rows=0, start={0: 0}, end={0: 7}))
+            store.commit(MicroBatch(attempt=2, rows=0, start={"devices": {0: 0}}, end={"devices": {0: 7}}))
     assert rows("select next_offset from ledger") == [(5,)]

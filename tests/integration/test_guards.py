@@ -13,7 +13,7 @@ from kafka.admin import KafkaAdminClient
 from pyspark.sql import SparkSession
 from sqlalchemy import Engine, text
 
-from batch_layer.store import Recomputed
+from batch_layer.hourly_store import Recomputed
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import DEVICES
 from bytemeter.history import History

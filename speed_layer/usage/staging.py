@@ -56,7 +56,7 @@ def facts(feed: Feed) -> Transformation:
             of_message = of_message.when(F.col(feed.event_id).isNotNull(), identified)
         exploded = parsed.select(
             F.explode(of_message.otherwise(F.array(account, *_totals(feed)))).alias("fact"),
-            F.when(valid, F.col(feed.measure)).alias("measure"),
+            F.when(valid, F.col(feed.usage.measure)).alias("measure"),
             F.when(valid, F.col("epoch_s")).alias("epoch_s"),
         )
         return exploded.select("fact.*", "measure", "epoch_s")
@@ -87,7 +87,7 @@ def add_up(found: DataFrame) -> DataFrame:
 def _totals(feed: Feed) -> list[Column]:
     return [
         _fact(kind=F.lit(TOTAL), **{name: fact[name] for name in ("type", "id", "window_s")})
-        for fact in keyed_facts(feed, WINDOW_S)
+        for fact in keyed_facts(feed, window_start(WINDOW_S))
     ]
 
 
@@ -103,7 +103,7 @@ def _invalid() -> Column:
 
 
 def _identified(feed: Feed, event_id: str) -> Column:
-    content = [F.col(name) for name in feed.schema.names if name != event_id]
+    content = [F.col(name) for name in feed.content]
     return _fact(
         kind=F.lit(IDENTIFIED),
         window_s=window_start(WINDOW_S),
@@ -111,7 +111,7 @@ def _identified(feed: Feed, event_id: str) -> Column:
         record_offset=F.col("offset"),
         id_hash=F.unhex(F.md5(F.col(event_id))),
         content_hash=F.xxhash64(*content),
-        ids=F.array(*(F.col(dimension.column) for dimension in feed.dimensions)),
+        ids=F.array(*(F.col(dimension.column) for dimension in feed.usage.dimensions)),
     )
 
 

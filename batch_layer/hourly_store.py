@@ -1,4 +1,4 @@
-"""The hourly job's sink: whole hours of ``bytes_hourly`` and ``user_quota_limit``, replaced in one transaction."""
+"""The hourly job's sink: whole hours of the hourly totals and ``user_quota_limit``, replaced in one transaction."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Engine, text
 
 from batch_layer import statements
-from bytemeter.errors import BytemeterError, TransientError
+from batch_layer.staging import Staged, require_all
+from batch_layer.totals import DIFFERENCES_SHOWN, Difference, compare, write
+from bytemeter.errors import BytemeterError
 from bytemeter.feeds import Feed
 from bytemeter.offset_log import Offsets
 from bytemeter.postgres import one_line_errors
 
 STAGING = "staged_hourly"
-_DIFFERENCES_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -34,25 +35,6 @@ class Snapshot:
     offsets: Offsets
     versions: dict[dt.datetime, int]
     dirty: list[dt.datetime]
-
-
-@dataclass(frozen=True)
-class Staged:
-    """Totals staged by Spark: the attempt that marks them, and how many rows there are."""
-
-    attempt: int
-    rows: int
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A total that the recompute changes; None where there was or is none."""
-
-    type: str
-    id: str
-    timestamp: dt.datetime
-    before: int | None
-    after: int | None
 
 
 @dataclass(frozen=True)
@@ -76,7 +58,7 @@ class Recomputed:
             self.hours + other.hours,
             self.changed + other.changed,
             self.breaches + other.breaches,
-            (self.differences + other.differences)[:_DIFFERENCES_SHOWN],
+            (self.differences + other.differences)[:DIFFERENCES_SHOWN],
         )
 
 
@@ -111,27 +93,18 @@ class HourlyStore:
             TransientError: the staged rows are not those that Spark counted; run the job again.
         """
         with one_line_errors(self.connection.engine.url), self.connection.begin() as transaction:
-            found = self.connection.scalars(statements.COUNT_STAGED, {"attempt": staged.attempt}).one()
-            if found != staged.rows:
-                raise TransientError(
-                    f"{found} rows are staged, Spark counted {staged.rows}: a task was run twice; run the job again"
-                )
-            self.connection.execute(statements.RECOMPUTED, {"attempt": staged.attempt})
-            self.connection.execute(statements.CHANGES, {"hours": hours})
+            require_all(self.connection, staged)
+            compared = compare(self.connection, staged, self.feed.usage.hourly_table, hours)
             self.connection.execute(statements.BREACHES)
-            changed = self.connection.scalars(statements.COUNT_CHANGES).one()
-            shown = self.connection.execute(statements.FIRST_CHANGES, {"most": _DIFFERENCES_SHOWN}).all()
-            if not dry_run:
-                self._write(hours, snapshot)
             breaches = self.connection.scalars(statements.COUNT_BREACHES).one()
-            self.connection.execute(statements.CLEAR_STAGED)
             if dry_run:
                 transaction.rollback()
-        return Recomputed(len(hours), changed, breaches, tuple(Difference(*row) for row in shown))
+            else:
+                self._write(hours, snapshot)
+        return Recomputed(len(hours), compared.changed, breaches, compared.differences)
 
     def _write(self, hours: list[dt.datetime], snapshot: Snapshot) -> None:
-        self.connection.execute(statements.REMOVE_GONE)
-        self.connection.execute(statements.WRITE_CHANGED)
+        write(self.connection, self.feed.usage.hourly_table)
         self.connection.execute(statements.REMOVE_BREACHES, {"hours": hours})
         self.connection.execute(statements.WRITE_BREACHES)
         versions = [snapshot.versions.get(hour, 0) for hour in hours]
@@ -139,6 +112,7 @@ class HourlyStore:
             statements.MARK_RECOMPUTED,
             {"feed": self.feed.name, "hours": hours, "versions": versions, "at": snapshot.at},
         )
+        self.connection.execute(statements.CLEAR_STAGED)
 
 
 @contextmanager

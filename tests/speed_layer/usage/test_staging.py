@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, Row
 
 from bytemeter.feeds import DEVICES
 from bytemeter.parsing import REFUSED_BY_CLOCK
-from speed_layer.staging import ACCOUNT, IDENTIFIED, INVALID, TOTAL, add_up, facts
+from speed_layer.usage.staging import ACCOUNT, IDENTIFIED, INVALID, TOTAL, add_up, facts
 
 SCHEMA = (
     "partition int, offset long, value binary, bytes long, timestamp long, app string, id string, antenna_id string, "

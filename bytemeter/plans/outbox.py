@@ -1,0 +1,184 @@
+"""The outbox of threshold events: written with what caused them, then published to Kafka."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from confluent_kafka import KafkaError, Producer
+from confluent_kafka import Message as Delivered
+from sqlalchemy import Connection, Engine, text
+
+from bytemeter.errors import TransientError
+from bytemeter.kafka import Kafka
+from bytemeter.logs import logger
+from bytemeter.plans.events import TOPIC, ThresholdEvent
+from bytemeter.postgres import one_line_errors
+
+_PUBLISH_S = 20.0
+_AT_ONCE = 20_000
+
+
+def write(connection: Connection, events: Sequence[ThresholdEvent], *, source: str) -> list[ThresholdEvent]:
+    """Write the events that were not emitted before, in their order; those.
+
+    Key: the event's id.
+    """
+    if not events:
+        return []
+    columns = {
+        "ids": [event.event_id for event in events],
+        "agreements": [event.agreement_id for event in events],
+        "starts": [event.period_start for event in events],
+        "types": [event.type for event in events],
+        "percents": [event.percent for event in events],
+        "thresholds": [event.threshold_bytes for event in events],
+        "totals": [event.total_bytes for event in events],
+        "latest_at": [event.latest_recorded_at for event in events],
+        "latest": [event.latest_record for event in events],
+        "ordinals": [event.ordinal for event in events],
+        "payloads": [event.payload for event in events],
+    }
+    new = {str(event_id) for event_id in connection.scalars(_WRITE, {**columns, "source": source})}
+    return [event for event in events if event.event_id in new]
+
+
+@dataclass
+class Outbox:
+    """Publishes what was written to ``threshold_events`` to the topic of the same name, and marks it as published.
+
+    Delivery: at least once, keyed by the agreement. An event is published again only if this process ended, or lost
+    PostgreSQL, between the broker's acknowledgement and the mark; then byte for byte the same. While Kafka is away
+    the events wait in the producer, which sends them once, and in the table.
+
+    Attributes:
+        source: whose events: ``live`` or ``batch``.
+    """
+
+    kafka: Kafka
+    engine: Engine = field(repr=False)
+    source: str
+    _producer: Producer | None = field(default=None, init=False, repr=False)
+    _handed_over: set[str] = field(default_factory=set, init=False, repr=False)
+    _delivered: set[str] = field(default_factory=set, init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def publish(self, events: Iterable[ThresholdEvent]) -> None:
+        """Publish events that are written and committed.
+
+        Raises:
+            TransientError: Kafka did not acknowledge all of them in time; they stay in the outbox.
+        """
+        self._send((event.event_id, event.agreement_id.encode(), event.payload) for event in events)
+
+    def publish_waiting(self) -> None:
+        """Publish what is written and not marked as published: what an earlier process or an outage has left.
+
+        Raises:
+            TransientError: see ``publish``; or PostgreSQL could not be reached.
+        """
+        while True:
+            with one_line_errors(self.engine.url), self.engine.begin() as connection:
+                rows = connection.execute(_WAITING, {"source": self.source, "most": _AT_ONCE}).all()
+            if not rows:
+                return
+            self._send((str(row.event_id), row.agreement_id.encode(), bytes(row.payload)) for row in rows)
+
+    def close(self) -> None:
+        """End the producer; what Kafka has not acknowledged stays in the outbox."""
+        self._producer = None
+
+    def _send(self, messages: Iterable[tuple[str, bytes, bytes]]) -> None:
+        with self._lock:
+            topic = self.kafka.topic_name(TOPIC)
+            wanted = []
+            for event_id, key, payload in messages:
+                wanted.append(event_id)
+                if event_id not in self._handed_over:
+                    self._produce(topic, event_id, key, payload)
+            self._wait_for(wanted)
+            self._mark()
+
+    def _produce(self, topic: str, event_id: str, key: bytes, payload: bytes) -> None:
+        producer = self._connected()
+
+        def delivered(error: KafkaError | None, _: Delivered) -> None:
+            if error is None:
+                self._delivered.add(event_id)
+            else:
+                self._handed_over.discard(event_id)
+
+        self._handed_over.add(event_id)
+        while True:
+            try:
+                producer.produce(topic, payload, key, on_delivery=delivered)
+                break
+            except BufferError:
+                producer.poll(0.05)
+
+    def _wait_for(self, wanted: Sequence[str]) -> None:
+        producer, deadline = self._connected(), time.monotonic() + _PUBLISH_S
+        while missing := [event_id for event_id in wanted if event_id not in self._delivered]:
+            if time.monotonic() > deadline or any(event_id not in self._handed_over for event_id in missing):
+                self._mark()
+                raise TransientError(
+                    f"Kafka at {self.kafka.servers} did not take {len(missing)} threshold events; they wait in the "
+                    "outbox; is it up, and has it the topic threshold-events (`bytemeter migrate`)?"
+                )
+            producer.flush(0.1)
+
+    def _mark(self) -> None:
+        delivered = list(self._delivered)
+        if delivered:
+            with one_line_errors(self.engine.url), self.engine.begin() as connection:
+                connection.execute(_MARK, {"ids": delivered, "at": dt.datetime.now(dt.UTC)})
+            self._delivered.difference_update(delivered)
+            self._handed_over.difference_update(delivered)
+            logger().info("published", events=len(delivered))
+
+    def _connected(self) -> Producer:
+        if self._producer is None:
+            self._producer = Producer(
+                {
+                    **self.kafka.librdkafka(),
+                    "enable.idempotence": True,
+                    "linger.ms": 0,
+                    "log_level": 0,
+                    # Sent again and again until the broker is back: the producer knows what it has sent, a new one
+                    # would not.
+                    "message.timeout.ms": 0,
+                    "queue.buffering.max.messages": 500_000,
+                }
+            )
+        return self._producer
+
+
+_WRITE = text("""
+insert into threshold_events (
+    event_id, agreement_id, period_start, type, threshold_percent, threshold_bytes, total_recorded_bytes,
+    latest_recorded_at, latest_internal_record_id, ordinal, payload, source
+)
+select e.*, :source
+from unnest(
+    cast(:ids as uuid []), cast(:agreements as text []), cast(:starts as timestamptz []), cast(:types as text []),
+    cast(:percents as integer []), cast(:thresholds as bigint []), cast(:totals as bigint []),
+    cast(:latest_at as timestamptz []), cast(:latest as text []), cast(:ordinals as integer []),
+    cast(:payloads as bytea [])
+) as e
+on conflict do nothing
+returning event_id
+""")
+
+_WAITING = text("""
+select event_id, agreement_id, payload from threshold_events
+where source = :source and published_at is null
+order by sequence
+limit :most
+""")
+
+_MARK = text("""
+update threshold_events set published_at = :at where event_id = any(cast(:ids as uuid []))
+""")

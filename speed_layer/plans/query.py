@@ -1,0 +1,102 @@
+"""The live query of the data plans: agreements and data records, counted together."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from sqlalchemy import Connection
+
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, Feed
+from bytemeter.parsing import parse
+from bytemeter.plans import outbox
+from bytemeter.plans.events import ThresholdEvent
+from bytemeter.plans.judging import close
+from bytemeter.plans.outbox import Outbox
+from bytemeter.plans.watermark import watermark
+from speed_layer.live_query import Account, Position
+from speed_layer.plans import statements
+from speed_layer.plans.counting import count_records, take_agreements
+from speed_layer.plans.staging import facts, gather
+from speed_layer.records import create_records
+
+SOURCE = "live"
+_CLOSED_AT_ONCE = 10_000
+
+
+@dataclass
+class DataPlanQuery:
+    """Totals per agreement and billing period, thresholds as they are crossed, periods that close.
+
+    Delivery: events are written in the transaction that counts what caused them, each once, and published after it.
+
+    Attributes:
+        grace: how long after its end a period stays open for late records, by event time.
+        clock: the wall-clock time that takes over once all partitions are idle; None to go by event time only.
+    """
+
+    outbox: Outbox
+    grace: dt.timedelta
+    clock: Callable[[], dt.datetime] | None
+    name: str = "data-plans"
+    feeds: tuple[Feed, ...] = (AGREEMENTS, DATA_RECORDS)
+    _written: list[ThresholdEvent] = field(default_factory=list, init=False, repr=False)
+
+    def facts(self, messages: Mapping[str, DataFrame]) -> DataFrame:
+        """See ``speed_layer.plans.staging.facts``."""
+        # An agreement that is signed ahead of time is no error; usage ahead of time is.
+        agreements = messages[AGREEMENTS.name].transform(parse(AGREEMENTS))
+        records = messages[DATA_RECORDS.name].transform(parse(DATA_RECORDS, judged_at=F.current_timestamp()))
+        return agreements.transform(facts(AGREEMENTS)).unionByName(records.transform(facts(DATA_RECORDS)))
+
+    def add_up(self, found: DataFrame) -> DataFrame:
+        """See ``speed_layer.plans.staging.gather``."""
+        return gather(found)
+
+    def open(self, connection: Connection) -> None:
+        """Make the tables of records, repeats, and of what they add."""
+        create_records(connection, statements.RECORD_COLUMNS)
+        connection.exec_driver_sql(statements.TEMPORARY_TABLES)
+
+    def staged(self, connection: Connection, attempt: int) -> int:
+        """How many rows are staged."""
+        return int(connection.scalars(statements.COUNT_STAGED, {"attempt": attempt}).one())
+
+    def count(self, connection: Connection, attempt: int) -> list[Account]:
+        """Take the agreements, then count the records, those that had waited for one of the agreements among them."""
+        self._written.clear()
+        of_batch = {"attempt": attempt}
+        connection.execute(statements.LIST_INVALID, of_batch)
+        received = [Account(**row) for row in connection.execute(statements.ACCOUNTS, of_batch).mappings()]
+        agreed = take_agreements(connection, attempt)
+        counted = count_records(connection, attempt, waiting_for=agreed.msisdns)
+        self._write(connection, [*agreed.events, *counted.events])
+        return [*received, *counted.accounts]
+
+    def settle(self, connection: Connection, positions: Mapping[str, Mapping[int, Position]]) -> bool:
+        """Close the periods that are over by the event time of the data records, and their grace with them."""
+        if not positions[DATA_RECORDS.name]:
+            return False
+        now = self.clock() if self.clock else None
+        reached = watermark(positions[DATA_RECORDS.name].values(), clock=now)
+        if reached is None:
+            return False
+        closed = close(connection, reached - self.grace, most=_CLOSED_AT_ONCE)
+        self._write(connection, closed)
+        return len(closed) == _CLOSED_AT_ONCE
+
+    def committed(self) -> None:
+        """Publish the events of the transaction.
+
+        Raises:
+            TransientError: Kafka did not take them; they stay in the outbox.
+        """
+        events, self._written = self._written, []
+        if events:
+            self.outbox.publish(events)
+
+    def _write(self, connection: Connection, events: Iterable[ThresholdEvent]) -> None:
+        self._written += outbox.write(connection, list(events), source=SOURCE)

@@ -1,0 +1,290 @@
+"""The statements that count a micro-batch of agreements and data records (search_path leads to their staging).
+
+Temporary tables: ``records`` (see ``speed_layer.records``), ``added`` (what they add, per agreement and period) and
+``noted`` (periods that crossed a threshold or were closed already).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+RECORD_COLUMNS = 'msisdn text collate "C" not null, order_key text collate "C" not null'
+
+TEMPORARY_TABLES = """
+create temporary table added (
+    agreement_id text collate "C",
+    period_start timestamptz,
+    bytes bigint not null,
+    latest_key text collate "C" not null,
+    made boolean not null default false
+) on commit delete rows;
+
+create temporary table noted (
+    agreement_id text collate "C" not null,
+    period_start timestamptz not null,
+    base bigint not null,
+    total bigint not null,
+    next_threshold bigint,
+    closed boolean not null
+) on commit delete rows;
+
+create temporary table missing (
+    msisdn text collate "C" not null,
+    first_us bigint not null,
+    last_us bigint not null
+) on commit delete rows;
+"""
+
+COUNT_STAGED = text("select count(*) from staged where attempt = :attempt")
+
+ACCOUNTS = text("""
+select
+    feed, partition,
+    cast(sum(records) as bigint) as received,
+    cast(sum(cardinality(invalid_offsets)) as bigint) as invalid,
+    max(latest_s) as latest_s
+from staged
+where attempt = :attempt
+group by feed, partition
+""")
+
+LIST_INVALID = text("""
+insert into invalid_events (feed, partition, record_offset, reason, payload, event_time)
+select s.feed, s.partition, i.record_offset, i.reason, decode(i.payload, 'hex'), to_timestamp(i.time_s)
+from staged as s
+cross join lateral unnest(s.invalid_offsets, s.invalid_reasons, s.invalid_payloads, s.invalid_times_s)
+    as i (record_offset, reason, payload, time_s)
+where s.attempt = :attempt
+""")
+
+AGREEMENTS = text("""
+select a.document
+from staged as s
+cross join lateral unnest(s.agreement_offsets, s.agreements) as a (record_offset, document)
+where s.attempt = :attempt
+order by s.partition, a.record_offset
+""")
+
+# The key sorts records by (recordedAt, internalId): both in one text, compared byte by byte.
+TAKE_RECORDS = text("""
+insert into records (partition, record_offset, event_us, id_hash, content_hash, value, msisdn, order_key)
+select
+    s.partition, r.record_offset, r.us, decode(r.id_hash, 'hex'), r.content_hash, r.bytes, r.msisdn,
+    lpad(cast(r.us as text), 16, '0') || r.internal_id
+from staged as s
+cross join lateral unnest(
+    s.offsets, s.recorded_us, s.id_hashes, s.content_hashes, s.recorded_bytes, s.msisdns, s.internal_ids
+) as r (record_offset, us, id_hash, content_hash, bytes, msisdn, internal_id)
+where s.attempt = :attempt
+""")
+
+COUNT_REPEATS = text("select partition, count(*) as n from repeats group by partition")
+
+RELEASE = text("""
+with released as (
+    delete from unmatched_records where msisdn = any(cast(:msisdns as text [])) returning *
+),
+
+taken as (
+    insert into records (partition, record_offset, event_us, id_hash, content_hash, value, msisdn, order_key)
+    select
+        partition, record_offset, recorded_us, '', 0, recorded_bytes, msisdn,
+        lpad(cast(recorded_us as text), 16, '0') || internal_record_id
+    from released
+)
+
+select partition, count(*) as n from released group by partition
+""")
+
+ADD_UP = text("""
+insert into added (agreement_id, period_start, bytes, latest_key)
+select s.agreement_id, s.period_start, sum(r.value), max(r.order_key)
+from records as r
+left join plan_segments as s
+    on s.msisdn = r.msisdn and s.served_from_us <= r.event_us and r.event_us < s.served_until_us
+group by s.agreement_id, s.period_start
+""")
+
+ANY_WITHOUT_OWNER = text("select exists (select from added where agreement_id is null)")
+
+FORGET_ADDED = text("delete from added")
+
+FIND_MISSING = text("""
+insert into missing (msisdn, first_us, last_us)
+select r.msisdn, min(r.event_us), max(r.event_us)
+from records as r
+left join plan_segments as s
+    on s.msisdn = r.msisdn and s.served_from_us <= r.event_us and r.event_us < s.served_until_us
+where s.msisdn is null
+group by r.msisdn
+""")
+
+CALENDARS_OF_MISSING = text("""
+select
+    a.billing_period_time_zone as time_zone, a.anchor_day,
+    cast(extract(year from from_us(min(m.first_us))) as integer) as first,
+    cast(extract(year from from_us(max(m.last_us))) as integer) as last
+from missing as m
+inner join agreements as a on a.msisdn = m.msisdn
+group by a.billing_period_time_zone, a.anchor_day
+""")
+
+MAKE_SEGMENTS = text("""
+insert into plan_segments (msisdn, served_from_us, served_until_us, agreement_id, period_start)
+select o.msisdn, to_us(o.served_from), to_us(o.served_until), o.agreement_id, o.period_start
+from missing as m
+inner join plan_ownership as o
+    on o.msisdn = m.msisdn
+    and o.period_start <= from_us(m.last_us)
+    and o.period_end > from_us(m.first_us)
+where o.served_from <= from_us(m.last_us) and o.served_until > from_us(m.first_us)
+on conflict do nothing
+""")
+
+FORGET_SEGMENTS = text("delete from plan_segments where msisdn = any(cast(:msisdns as text []))")
+
+SET_UNMATCHED_APART = text("""
+with unowned as (
+    delete from records as r
+    where not exists (
+        select from plan_segments as s
+        where s.msisdn = r.msisdn and s.served_from_us <= r.event_us and r.event_us < s.served_until_us
+    )
+    returning *
+),
+
+waiting as (
+    insert into unmatched_records (
+        partition, record_offset, msisdn, recorded_us, recorded_bytes, internal_record_id
+    )
+    select partition, record_offset, msisdn, event_us, value, substr(order_key, 17) from unowned
+)
+
+select partition, count(*) as n from unowned group by partition
+""")
+
+REMOVE_UNOWNED = text("delete from added where agreement_id is null")
+
+COUNT = text("""
+with arrived as (
+    select
+        agreement_id, period_start, bytes,
+        from_us(cast(substr(latest_key, 1, 16) as bigint)) as latest_at, substr(latest_key, 17) as latest
+    from added
+    where made = :made
+),
+
+counted as (
+    update data_plan_usage as u set
+        total_recorded_bytes = u.total_recorded_bytes + a.bytes,
+        latest_recorded_at = greatest(u.latest_recorded_at, a.latest_at),
+        latest_internal_record_id = case
+            when (u.latest_recorded_at, u.latest_internal_record_id) > (a.latest_at, a.latest)
+                then u.latest_internal_record_id
+            else a.latest
+        end
+    from arrived as a
+    where u.agreement_id = a.agreement_id and u.period_start = a.period_start
+    returning u.agreement_id, u.period_start, u.total_recorded_bytes, a.bytes, u.next_threshold_bytes, u.status
+),
+
+noting as (
+    insert into noted (agreement_id, period_start, base, total, next_threshold, closed)
+    select
+        agreement_id, period_start, total_recorded_bytes - bytes, total_recorded_bytes, next_threshold_bytes,
+        status = 'closed'
+    from counted
+    where total_recorded_bytes >= next_threshold_bytes or status = 'closed'
+)
+
+select
+    (select count(*) from arrived) - (select count(*) from counted) as lacking,
+    exists (select from counted where total_recorded_bytes >= next_threshold_bytes) as crossed,
+    exists (select from counted where status = 'closed') as closed
+""")
+
+# Periods that have a record for the first time.
+MAKE_PERIODS = text("""
+with made as (
+    insert into data_plan_usage (agreement_id, period_start, period_end, year, month, next_threshold_bytes)
+    select
+        a.id, p.period_start, p.period_end, p.year, p.month,
+        next_threshold(a.thresholds, a.max_bytes_in_billing_period, null)
+    from added as d
+    inner join agreements as a on a.id = d.agreement_id
+    inner join billing_periods as p
+        on p.time_zone = a.billing_period_time_zone
+        and p.anchor_day = a.anchor_day
+        and p.period_start = d.period_start
+    on conflict do nothing
+    returning agreement_id, period_start
+)
+
+update added as d set made = true
+from made
+where d.agreement_id = made.agreement_id and d.period_start = made.period_start
+""")
+
+# As if the records had come one by one: the first at which the running total reaches the threshold.
+CROSSINGS = text("""
+with crossed as (
+    select n.*, a.msisdn, a.thresholds, a.max_bytes_in_billing_period as max_bytes, a.billing_period_time_zone
+    from noted as n
+    inner join agreements as a on a.id = n.agreement_id
+    where n.total >= n.next_threshold
+),
+
+running as (
+    select
+        c.agreement_id, c.period_start, r.order_key,
+        c.base + sum(r.value) over (
+            partition by c.agreement_id, c.period_start
+            order by r.order_key, r.partition, r.record_offset
+            rows unbounded preceding
+        ) as total
+    from crossed as c
+    inner join plan_segments as s
+        on s.msisdn = c.msisdn and s.agreement_id = c.agreement_id and s.period_start = c.period_start
+    inner join records as r
+        on r.msisdn = s.msisdn and s.served_from_us <= r.event_us and r.event_us < s.served_until_us
+),
+
+thresholds as (
+    select
+        c.agreement_id, c.period_start, c.billing_period_time_zone, c.max_bytes,
+        t.percent, threshold_bytes(t.percent, c.max_bytes) as bytes
+    from crossed as c
+    cross join lateral unnest(c.thresholds) as t (percent)
+    where threshold_bytes(t.percent, c.max_bytes) between c.next_threshold and c.total
+)
+
+select distinct on (t.agreement_id, t.period_start, t.bytes, t.percent)
+    t.agreement_id, t.period_start, p.year, p.month, t.billing_period_time_zone as zone, t.max_bytes as "limit",
+    t.percent, t.bytes as threshold_bytes, cast(r.total as bigint) as total_bytes,
+    from_us(cast(substr(r.order_key, 1, 16) as bigint)) as latest_recorded_at,
+    substr(r.order_key, 17) as latest_record
+from thresholds as t
+inner join running as r on r.agreement_id = t.agreement_id and r.period_start = t.period_start and r.total >= t.bytes
+inner join data_plan_usage as p on p.agreement_id = t.agreement_id and p.period_start = t.period_start
+order by t.agreement_id, t.period_start, t.bytes, t.percent, r.order_key, r.total
+""")
+
+SET_NEXT_THRESHOLDS = text("""
+update data_plan_usage as u set
+    next_threshold_bytes = next_threshold(a.thresholds, a.max_bytes_in_billing_period, u.total_recorded_bytes)
+from noted as n
+inner join agreements as a on a.id = n.agreement_id
+where n.total >= n.next_threshold and u.agreement_id = n.agreement_id and u.period_start = n.period_start
+""")
+
+AMEND = text("""
+update data_plan_usage as u set amendments = u.amendments + 1
+from noted as n
+inner join agreements as a on a.id = n.agreement_id
+where n.closed and u.agreement_id = n.agreement_id and u.period_start = n.period_start
+returning
+    u.agreement_id, u.period_start, u.year, u.month,
+    a.billing_period_time_zone as zone, a.max_bytes_in_billing_period as "limit",
+    u.total_recorded_bytes as total_bytes, u.latest_recorded_at, u.latest_internal_record_id as latest_record,
+    u.amendments as ordinal
+""")

@@ -1,0 +1,132 @@
+"""Starts streaming queries where their sinks stand."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+
+from bytemeter.errors import BytemeterError
+from bytemeter.feeds import Feed
+from bytemeter.history import History, history_rows
+from bytemeter.kafka import Kafka, Topic
+from bytemeter.offset_log import OffsetLog, Offsets
+from bytemeter.parsing import parse
+from bytemeter.plans.outbox import Outbox
+from bytemeter.postgres import database, jdbc_options
+from bytemeter.settings import Settings
+from bytemeter.source import stream
+from speed_layer.history import HistoryBatches
+from speed_layer.idleness import Idleness
+from speed_layer.live import LiveBatches
+from speed_layer.live_query import LiveQuery
+from speed_layer.live_store import LiveStore, live_store
+from speed_layer.plans.query import DataPlanQuery
+from speed_layer.running import BatchFunction, Remembering, RunningQuery
+from speed_layer.settling import Settling
+from speed_layer.usage.query import UsageQuery
+
+
+@dataclass
+class Starter:
+    """Starts queries in one Spark session; what they need is given back when ``resources`` is closed.
+
+    Attributes:
+        once: the queries end when they have read what was there at their start.
+    """
+
+    session: SparkSession
+    settings: Settings
+    resources: ExitStack
+    once: bool
+
+    def start_live(self, feeds: Iterable[Feed], outbox: Outbox) -> Iterator[RunningQuery]:
+        """Start the live queries that count these feeds.
+
+        Raises:
+            BytemeterError: a topic or a table is missing, or does not fit what was counted; another process counts.
+            TransientError: a server cannot be reached.
+        """
+        chosen = list(feeds)
+        for feed in chosen:
+            if feed.totals:
+                yield self._start_live(UsageQuery(feed), settles=False)
+        if any(not feed.totals for feed in chosen):
+            outbox.publish_waiting()
+            grace = dt.timedelta(seconds=self.settings.period_grace_s)
+            clock = None if self.once else _now
+            yield self._start_live(DataPlanQuery(outbox, grace, clock), settles=True)
+
+    def start_history(self, feed: Feed) -> RunningQuery:
+        """Start the history query of a feed.
+
+        Raises:
+            BytemeterError, TransientError: see ``start_live``.
+        """
+        kafka, checkpoint = Kafka(self.settings), self._scratch()
+        topic = _described(kafka, feed)
+        history = History(self.session, self.settings.require_history(), feed)
+        history.create()
+        start = topic.start_after(
+            history.end_offsets(), what="kept", remedy="start over with an empty BYTEMETER_HISTORY"
+        )
+        batches = HistoryBatches(feed, history, OffsetLog(checkpoint), topic.name)
+        rows = self._messages(kafka, topic, start).transform(parse(feed)).transform(history_rows(feed))
+        interval_s = self.settings.history_interval_s
+        return self._start(f"history-{feed.name}", rows, batches, checkpoint, interval_s=interval_s)
+
+    def _start_live(self, query: LiveQuery, *, settles: bool) -> RunningQuery:
+        kafka, checkpoint = Kafka(self.settings), self._scratch()
+        url = self.settings.require_database_url()
+        topics = {feed.name: _described(kafka, feed) for feed in query.feeds}
+        idleness = Idleness(0.0 if self.once else self.settings.partition_idle_s)
+        store = self.resources.enter_context(live_store(database(url), query, topics, idleness))
+        start = store.start_offsets()
+        batches = LiveBatches(query, store, jdbc_options(url), OffsetLog(checkpoint), start)
+        rows = query.facts({name: self._messages(kafka, topic, start[name]) for name, topic in topics.items()})
+        settling = self._settling(kafka, store) if settles else None
+        return self._start(f"live-{query.name}", rows, batches, checkpoint, interval_s=0, settling=settling)
+
+    def _settling(self, kafka: Kafka, store: LiveStore) -> Settling:
+        return Settling(kafka, store, every_s=min(self.settings.partition_idle_s / 4, 10.0))
+
+    def _messages(self, kafka: Kafka, topic: Topic, start: Offsets) -> DataFrame:
+        return stream(self.session, kafka, topic.name, start, most_records=self.settings.max_records_per_batch)
+
+    def _start(
+        self,
+        name: str,
+        rows: DataFrame,
+        batches: BatchFunction,
+        checkpoint: Path,
+        *,
+        interval_s: float,
+        settling: Settling | None = None,
+    ) -> RunningQuery:
+        # Queries share the cores fairly: a long write of the history does not hold up live micro-batches.
+        self.session.sparkContext.setLocalProperty("spark.scheduler.pool", name)
+        remembering = Remembering(batches)
+        writer = rows.writeStream.queryName(name).option("checkpointLocation", checkpoint.as_uri())
+        trigger = {"availableNow": True} if self.once else {"processingTime": f"{interval_s} seconds"}
+        return RunningQuery(writer.foreachBatch(remembering).trigger(**trigger).start(), remembering, settling)
+
+    def _scratch(self) -> Path:
+        folder = tempfile.TemporaryDirectory(prefix="bytemeter-", ignore_cleanup_errors=True)
+        return Path(self.resources.enter_context(folder))
+
+
+def _described(kafka: Kafka, feed: Feed) -> Topic:
+    name = kafka.topic_name(feed.topic)
+    topic = kafka.describe(name)
+    if topic is None:
+        raise BytemeterError(f"Kafka at {kafka.servers} has no topic {name}; run `bytemeter migrate`")
+    return topic
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

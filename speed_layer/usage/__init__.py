@@ -1,0 +1,1 @@
+"""The live totals of a feed: bytes per dimension and window of five minutes."""
