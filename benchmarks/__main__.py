@@ -28,7 +28,7 @@ from bytemeter.postgres import database
 from bytemeter.settings import Settings, load_settings
 from bytemeter.source import stream as kafka_source
 from bytemeter.spark import local_session
-from simulator.devices import DeviceTraffic
+from simulator.devices import DeviceSimulation
 from simulator.producer import producer, send
 from simulator.traffic import Traffic
 from speed_layer.stream import Streams
@@ -68,8 +68,8 @@ def fill(settings: Settings, records: int, users: int, *, event_ids: bool) -> No
     """Send the topic's records, and tell how fast they were built and sent."""
     kafka = Kafka(settings)
     duplicates = 0.01 if event_ids else 0.0
-    traffic = DeviceTraffic(
-        Traffic(START, rate=1_000, records=records, devices=users, antennas=500, duplicates=duplicates,
+    traffic = DeviceSimulation(
+        Traffic(START, rate=1_000, records=records, subscribers=users, antennas=500, duplicates=duplicates,
                 late=0.01, invalid=0.001, event_ids=event_ids)
     )  # fmt: skip
     began = time.perf_counter()

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from simulator.traffic import Message
-
 _TEN_DAYS_S = 10 * 86_400
-_Edit = Callable[[dict[str, Any]], None]
+_Edit = Callable[[dict[str, Any]], object]
+Fault = Callable[[bytes], bytes | None]
 
 
-def _edit(change: _Edit) -> Callable[[bytes], bytes | None]:
+def _edit(change: _Edit) -> Fault:
     def broken_value(value: bytes) -> bytes:
         fields = json.loads(value)
         change(fields)
@@ -22,24 +20,40 @@ def _edit(change: _Edit) -> Callable[[bytes], bytes | None]:
     return broken_value
 
 
-FAULTS: dict[str, Callable[[bytes], bytes | None]] = {
-    "tombstone": lambda _: None,
-    "cut short": lambda value: value[: len(value) // 2],
-    "two records in one": lambda value: value + value,
-    "not UTF-8": lambda value: value.replace(b'"app":"', b'"app":"\xff\xfe'),
-    "missing field": _edit(lambda fields: fields.pop("app")),
-    "number as text": _edit(lambda fields: fields.update(bytes=str(fields["bytes"]))),
-    "text as number": _edit(lambda fields: fields.update(app=17)),
-    "fractional bytes": _edit(lambda fields: fields.update(bytes=fields["bytes"] + 0.5)),
-    "negative bytes": _edit(lambda fields: fields.update(bytes=-fields["bytes"])),
+def _of_any(measure: str, text: str) -> dict[str, Fault]:
+    """Faults of every feed, shown on one of its numbers and one of its texts."""
+    return {
+        "tombstone": lambda _: None,
+        "cut short": lambda value: value[: len(value) // 2],
+        "two records in one": lambda value: value + value,
+        "not UTF-8": lambda value: value.replace(f'"{text}":"'.encode(), f'"{text}":"'.encode() + b"\xff\xfe"),
+        "missing field": _edit(lambda fields: fields.pop(text)),
+        "number as text": _edit(lambda fields: fields.update({measure: str(fields[measure])})),
+        "text as number": _edit(lambda fields: fields.update({text: 17})),
+        "fractional bytes": _edit(lambda fields: fields.update({measure: fields[measure] + 0.5})),
+        "negative bytes": _edit(lambda fields: fields.update({measure: -fields[measure]})),
+        "over-long text": _edit(lambda fields: fields.update({text: "A" * 5_000})),
+        "NUL in text": _edit(lambda fields: fields.update({text: "A\u0000B"})),
+    }
+
+
+DEVICES: Mapping[str, Fault] = {
+    **_of_any("bytes", "app"),
     "long ago": _edit(lambda fields: fields.update(timestamp=123_456_789)),
     "in the future": _edit(lambda fields: fields.update(timestamp=fields["timestamp"] + 40 * _TEN_DAYS_S)),
-    "over-long text": _edit(lambda fields: fields.update(app="A" * 5_000)),
-    "NUL in text": _edit(lambda fields: fields.update(app="A\u0000B")),
 }
 
+DATA_RECORDS: Mapping[str, Fault] = {
+    **_of_any("recordedBytes", "id"),
+    "not a number": _edit(lambda fields: fields.update(msisdn="+48 917 846 822")),
+    "no such day": _edit(lambda fields: fields.update(recordedAt="2020-02-30T00:00:00+01:00[Europe/Warsaw]")),
+    "no offset": _edit(lambda fields: fields.update(recordedAt=fields["recordedAt"][:19])),
+    "unknown zone": _edit(lambda fields: fields.update(recordedAt=fields["recordedAt"][:25] + "[Europe/Nowhere]")),
+}
 
-def broken(rng: random.Random, message: Message) -> Message:
-    """The message with one of the faults."""
-    fault = FAULTS[rng.choice(sorted(FAULTS))]
-    return Message(message.key, fault(message.value or b""))
+AGREEMENTS: Mapping[str, Fault] = {
+    **_of_any("maxBytesInBillingPeriod", "billingPeriodTimeZone"),
+    "unknown zone": _edit(lambda fields: fields.update(billingPeriodTimeZone="Europe/Nowhere")),
+    "no such anchor day": _edit(lambda fields: fields.update(anchorDay=32)),
+    "no such threshold": _edit(lambda fields: fields.update(thresholds=[0])),
+}

@@ -13,6 +13,7 @@ from bytemeter.errors import TransientError
 from simulator.traffic import Message
 
 _FLUSH_S = 60
+_MOST_QUEUED = 200_000
 
 
 def producer(client: Mapping[str, str]) -> Producer:
@@ -26,7 +27,7 @@ def producer(client: Mapping[str, str]) -> Producer:
             "batch.num.messages": 50_000,
             "batch.size": 1_000_000,
             "compression.type": "lz4",
-            "queue.buffering.max.messages": 400_000,
+            "queue.buffering.max.messages": 2 * _MOST_QUEUED,
             "queue.buffering.max.kbytes": 262_144,
             "delivery.report.only.error": True,
         }
@@ -62,15 +63,12 @@ def send(
             stop.wait(max(0.0, due - time.time()))
         if stop.is_set() or failures:
             break
-        for message in messages:
-            while True:
-                try:
-                    to.produce(topic, message.value, message.key, on_delivery=note)
-                    break
-                except BufferError:
-                    to.poll(0.05)
-                except KafkaException as error:
-                    raise TransientError(f"Kafka refused a message for {topic}: {error.args[0].str()}") from error
+        while len(to) > _MOST_QUEUED:
+            to.poll(0.05)
+        try:
+            to.produce_batch(topic, messages, on_delivery=note)
+        except KafkaException as error:
+            raise TransientError(f"Kafka refused a message for {topic}: {error.args[0].str()}") from error
         to.poll(0)
     unsent = to.flush(_FLUSH_S)
     if failures or unsent:

@@ -4,39 +4,44 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bytemeter.errors import BytemeterError
 
 DAY_S = 86_400
 QUIETEST_HOUR_S = 4 * 3_600
 _MINUTE_S = 60
+_SAME_RATE_S = 600
+
+Floats = NDArray[np.float64]
+# A Kafka message to be: its key and its value, either may be None.
+Message = dict[str, bytes | None]
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """A stream of records: the same seed, start and shares give the same records.
+    """A stream of records: the same seed, start, sizes and shares give the same records.
 
     Attributes:
         start: event time of the first record, epoch seconds (UTC).
         rate: records a second, mean over a day; the rhythm of the day makes it less by night.
         records: how many records to make, None for no end.
-        devices, antennas: how many distinct ones.
-        skew: exponent of the Zipf law by which devices and apps share the traffic; 0 is uniform.
+        subscribers, antennas: how many distinct ones.
+        skew: exponent of the Zipf law by which subscribers and apps share the traffic; 0 is uniform.
         late, duplicates, invalid: shares of the records, each in 0..1.
-        event_ids: whether records carry an ``event_id``; without one a repeat cannot be told.
+        event_ids: whether records carry an ``event_id``, where it is optional; without one a repeat cannot be told.
     """
 
     start: float
     seed: int = 7
     rate: float = 100.0
     records: int | None = None
-    devices: int = 20
+    subscribers: int = 20
     antennas: int = 5
     skew: float = 0.8
     late: float = 0.0
@@ -52,8 +57,8 @@ class Traffic:
             )
         if self.duplicates and not self.event_ids:
             raise BytemeterError("duplicates need event ids: without an id a repeated record is a record of its own")
-        if self.rate <= 0 or self.devices < 1 or self.antennas < 1:
-            raise BytemeterError("rate, devices and antennas must be positive")
+        if self.rate <= 0 or self.subscribers < 1 or self.antennas < 1:
+            raise BytemeterError("rate, subscribers and antennas must be positive")
 
 
 @dataclass
@@ -72,13 +77,6 @@ class Sent:
         return self.records - self.duplicates - self.invalid
 
 
-class Message(NamedTuple):
-    """A Kafka message to be: key and value as bytes, either may be None."""
-
-    key: bytes | None
-    value: bytes | None
-
-
 @dataclass
 class Rhythm:
     """Event times that advance record by record, slower by day (more records) than by night."""
@@ -87,12 +85,16 @@ class Rhythm:
     rate: float
     depth: float = 0.6
 
-    def take(self, count: int) -> list[float]:
-        """The next ``count`` event times; the rate is that at the first of them."""
-        step = 1 / self._rate()
-        times = [self.now + step * i for i in range(count)]
-        self.now += step * count
-        return times
+    def take(self, count: int) -> Floats:
+        """The next ``count`` event times; the rate is set anew every ten minutes."""
+        stretches = []
+        while count > 0:
+            step = 1 / self._rate()
+            fitting = min(count, max(1, int(_SAME_RATE_S / step)))
+            stretches.append(self.now + step * np.arange(fitting, dtype=np.float64))
+            self.now += step * fitting
+            count -= fitting
+        return np.concatenate(stretches)
 
     def rewind(self, count: float) -> None:
         """Go back by the time that ``count`` records take, to the minute."""
@@ -106,15 +108,15 @@ class Rhythm:
 
 
 class Zipf:
-    """Draws from a population in which the n-th has the weight n ** -skew."""
+    """Draws numbers below ``count``, the n-th with the weight (n + 1) ** -skew."""
 
-    def __init__(self, population: Sequence[str], skew: float) -> None:
-        self.population = population
-        self._cumulative = list(accumulate(rank**-skew for rank in range(1, len(population) + 1)))
+    def __init__(self, count: int, skew: float) -> None:
+        self._cumulative = np.cumsum(np.arange(1, count + 1, dtype=float) ** -skew)
 
-    def draw(self, rng: random.Random, count: int) -> list[str]:
-        """``count`` members, with repetition."""
-        return rng.choices(self.population, cum_weights=self._cumulative, k=count)
+    def draw(self, rng: np.random.Generator, count: int) -> list[int]:
+        """``count`` numbers, with repetition."""
+        found: list[int] = np.searchsorted(self._cumulative, rng.random(count) * self._cumulative[-1]).tolist()
+        return found
 
 
 def chunks(traffic: Traffic, size: int) -> Iterator[int]:

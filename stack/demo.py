@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from pyspark.sql import SparkSession
 from rich.console import Console
@@ -22,18 +22,19 @@ from batch_layer.hours import HOUR
 from bytemeter import logs
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import DEVICES, FEEDS
+from bytemeter.kafka import Kafka
 from bytemeter.postgres import database
 from bytemeter.settings import Settings
 from bytemeter.spark import local_session
-from simulator.traffic import Rhythm, Traffic
 from speed_layer.stream import Streams
 from stack.embedded import endpoints
+from stack.feeding import Feeding
 from stack.figures import Figures, read_figures
 from stack.screen import screen
-from stack.setup import prepare, provision_users, simulate_feed
+from stack.setup import prepare, provision_users
+from stack.tail import Tail
 
-_PAST_RECORDS = 30_000
-_PAST_RATE = 3.0
+_PARTS = 5
 _REFRESH_S = 1.0
 _RECOMPUTE_S = 15.0
 _FIRST_FIGURES_S = 120.0
@@ -54,7 +55,7 @@ def seconds(text: str) -> float:
 
 @dataclass
 class Demo:
-    """Simulated phones, both queries and the hourly job, until Ctrl-C or for some seconds after the first figures."""
+    """Simulated phones and subscribers, all queries and the hourly job; until Ctrl-C or for some seconds of figures."""
 
     settings: Settings
     rate: float = 200.0
@@ -73,7 +74,7 @@ class Demo:
         began = time.monotonic()
         with ExitStack() as resources:
             self._end_by_signal(resources)
-            pool = resources.enter_context(ThreadPoolExecutor(3))
+            pool = resources.enter_context(ThreadPoolExecutor(_PARTS))
             with self.console.status("starting Spark, Kafka and PostgreSQL (the first time also fetches their jars)"):
                 session = pool.submit(self._session)
                 ready = resources.enter_context(
@@ -84,11 +85,12 @@ class Demo:
                 provision_users(ready)
                 resources.callback(session.result().stop)
             self._say(f"Kafka {ready.kafka}, PostgreSQL and Spark are up after {time.monotonic() - began:.0f} s")
-            parts = self._parts(session.result(), ready)
+            tail = Tail(Kafka(ready))
+            parts = self._parts(session.result(), ready, tail)
             running = [pool.submit(self._unless_stopped, part) for part in parts]
             resources.callback(wait, running)
             resources.callback(self._stop.set)
-            self._watch(database(ready.require_database_url()), began)
+            self._watch(database(ready.require_database_url()), tail, began)
             self._stop.set()
             for part in running:
                 part.result()
@@ -97,10 +99,14 @@ class Demo:
     def _session(self) -> SparkSession:
         return local_session("bytemeter-demo", logs=self.settings.home / "logs", memory=self.settings.driver_memory)
 
-    def _parts(self, session: SparkSession, ready: Settings) -> list[Callable[[], None]]:
+    def _parts(self, session: SparkSession, ready: Settings, tail: Tail) -> list[Callable[[], None]]:
+        fill = not read_figures(database(ready.require_database_url())).account
+        feeding = Feeding(ready, self.rate, self.seed, fill, self._stop)
         return [
             Streams(session, ready, list(FEEDS.values()), stop=self._stop).run,
-            lambda: self._send(ready),
+            feeding.devices,
+            feeding.plans,
+            lambda: tail.follow(self._stop),
             lambda: self._recompute(session, ready),
         ]
 
@@ -112,17 +118,6 @@ class Demo:
             self._stop.set()
             raise
 
-    def _send(self, ready: Settings) -> None:
-        """Fill the past hours once, then send at the pace of the clock."""
-        now = time.time()
-        live = Traffic(start=now, rate=self.rate, seed=self.seed, late=0.01, duplicates=0.01, invalid=0.005)
-        if not read_figures(database(ready.require_database_url())).account:
-            past = Rhythm(now, _PAST_RATE)
-            past.rewind(_PAST_RECORDS)
-            filled = replace(live, start=past.now, rate=_PAST_RATE, records=_PAST_RECORDS)
-            simulate_feed(ready, filled, self._stop)
-        simulate_feed(ready, live, self._stop)
-
     def _recompute(self, session: SparkSession, ready: Settings) -> None:
         """Recompute the hours that are over and dirty, again and again: late records make them dirty again."""
         job = HourlyJob(session, ready, DEVICES, cancel=self._stop)
@@ -132,14 +127,14 @@ class Demo:
             if over:
                 job.run(over)
 
-    def _watch(self, engine: Engine, began: float) -> None:
+    def _watch(self, engine: Engine, tail: Tail, began: float) -> None:
         """Show the figures as they grow."""
         shown, end, first = _Rate(), None, time.monotonic() + _FIRST_FIGURES_S
         figures = read_figures(engine)
         with Live(console=self.console, auto_refresh=False, transient=False) as live:
             while not self._stop.is_set():
                 figures = read_figures(engine)
-                live.update(screen(figures, shown.of(figures)), refresh=self.console.is_terminal)
+                live.update(screen(figures, list(tail.received), shown.of(figures)), refresh=self.console.is_terminal)
                 if figures.counted and end is None:
                     self._say(f"first figures after {time.monotonic() - began:.0f} s; Ctrl-C ends")
                     end = time.monotonic() + (self.seconds or float("inf"))

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, Row, text
 
 from bytemeter.sql import query
 
-_QUERIES = ("account", "top_by_type", "quota_breaches", "live_against_batch")
+_QUERIES = ("account", "top_by_type", "quota_breaches", "live_against_batch", "plan_thresholds")
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Figures:
     top_by_type: Sequence[Row[Any]]
     quota_breaches: Sequence[Row[Any]]
     live_against_batch: Sequence[Row[Any]]
+    plan_thresholds: Sequence[Row[Any]]
 
     @property
     def counted(self) -> int:

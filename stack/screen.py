@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.columns import Columns
@@ -13,9 +14,12 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Row
 
+from bytemeter.plans.events import EXCEEDED, REACHED
 from stack.figures import Figures
+from stack.tail import Received
 
 _BAR = 12
+_STYLES = {EXCEEDED: "red", REACHED: "yellow"}
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _PANELS = (
     ("antenna_bytes_total", "bytes per antenna, 24 h"),
@@ -35,22 +39,29 @@ def readable(value: float | None) -> str:
     return f"{value:.0f} {_UNITS[unit]}" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
 
 
-def screen(figures: Figures, rate: float) -> RenderableType:
-    """All figures; ``rate`` is records counted a second."""
+def screen(figures: Figures, received: Sequence[Received], rate: float) -> RenderableType:
+    """All figures.
+
+    Args:
+        received: the last threshold events read from Kafka, the latest first.
+        rate: records counted a second.
+    """
     tops = [_top(figures.top_by_type, type_, title) for type_, title in _PANELS]
     return Group(
         _account(figures.account, rate),
         Columns(tops, padding=(0, 1)),
         Columns([_hours(figures.live_against_batch), _breaches(figures.quota_breaches)], padding=(0, 1)),
+        _events(received, figures.plan_thresholds),
     )
 
 
 def _account(rows: Iterable[Row[Any]], rate: float) -> RenderableType:
     lines = [
         f"[bold]{row.feed}[/]  received {row.received:,} = counted {row.counted:,} + duplicate {row.duplicate:,}"
-        f" + invalid {row.invalid:,}   [green]{rate:,.0f} records/s[/]"
+        f" + invalid {row.invalid:,}" + (f" + unmatched {row.unmatched:,}" if row.unmatched else "")
         for row in rows
     ]
+    lines += [f"[green]{rate:,.0f} records/s[/]"] if lines else []
     return Panel(
         Text.from_markup("\n".join(lines) or "waiting for the first records"),
         title="account",
@@ -83,6 +94,25 @@ def _breaches(rows: Iterable[Row[Any]]) -> RenderableType:
         used = Text(readable(row.usage), style="red")
         table.add_row(row.email, _hour(row.timestamp), used, readable(row.quota), row.source)
     return Panel(table)
+
+
+def _events(received: Sequence[Received], reached: Sequence[Row[Any]]) -> RenderableType:
+    told = ", ".join(f"{row.events:,} at {row.threshold_percent} %" for row in reached if row.threshold_percent)
+    title = f"data plans: thresholds as they are crossed (this period: {told or 'none yet'})"
+    table = _titled(title, "on Kafka", "agreement", "event", "used", "of", "crossed by the record of")
+    for message in received:
+        event = message.event
+        percent = event["thresholdPercent"]
+        table.add_row(
+            f"{message.partition}:{message.offset}",
+            f"…{event['agreementId'][-6:]}",
+            Text(event["type"] + (f" {percent} %" if percent else ""), style=_STYLES.get(event["type"], "")),
+            readable(event["totalRecordedBytes"]),
+            readable(event["maxBytesInBillingPeriod"]),
+            event["latestRecordedAt"] or "-",
+        )
+    message_text = Text(json.dumps(received[0].event), style="dim", no_wrap=False) if received else Text("waiting")
+    return Panel(Group(table, message_text))
 
 
 def _titled(title: str, *headers: str) -> Table:

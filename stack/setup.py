@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 from bytemeter import migrations
 from bytemeter.errors import BytemeterError
-from bytemeter.feeds import DEVICES, FEEDS
+from bytemeter.feeds import FEEDS, feed_named
 from bytemeter.kafka import Kafka
 from bytemeter.plans.events import TOPIC as THRESHOLD_EVENTS
 from bytemeter.postgres import database, one_line_errors
 from bytemeter.settings import Settings
-from simulator.devices import DeviceTraffic
 from simulator.producer import producer, send
-from simulator.traffic import Sent, Traffic
+from simulator.traffic import Message, Sent, Traffic
 
 
 @dataclass(frozen=True)
@@ -50,18 +51,33 @@ def provision_users(settings: Settings) -> int:
         return migrations.provision(engine)
 
 
-def simulate_feed(settings: Settings, traffic: Traffic, stop: threading.Event) -> Sent:
-    """Send the traffic of devices: a number of records at once, or without end at the pace of its event times.
+def pace_of(traffic: Traffic) -> dict[str, Any]:
+    """How a traffic is sent: a number of records at once; without end ten times a second at the rate."""
+    paced = traffic.records is None
+    return {"paced": paced, "piece": max(1, round(traffic.rate / 10)) if paced else 10_000}
+
+
+class Simulated(Protocol):
+    """What can be sent to a feed's topic."""
+
+    feed: ClassVar[str]
+    sent: Sent
+
+    def pieces(self, size: int = ...) -> Iterator[tuple[float, list[Message]]]:
+        """Messages in pieces, each with the time at which it is due."""
+
+
+def simulate(
+    settings: Settings, simulated: Simulated, stop: threading.Event, *, piece: int = 10_000, paced: bool
+) -> Sent:
+    """Send what is simulated: at once, or paced by the times at which the pieces are due.
 
     Raises:
         BytemeterError: the topic is missing, or Kafka did not take the records.
     """
     kafka = Kafka(settings)
-    topic = kafka.topic_name(DEVICES.topic)
+    topic = kafka.topic_name(feed_named(simulated.feed).topic)
     if kafka.describe(topic) is None:
         raise BytemeterError(f"Kafka at {kafka.servers} has no topic {topic}; run `bytemeter migrate`")
-    devices = DeviceTraffic(traffic)
-    paced = traffic.records is None
-    pieces = devices.pieces(max(1, round(traffic.rate / 10)) if paced else 10_000)
-    send(producer(kafka.librdkafka()), topic, pieces, paced=paced, stop=stop)
-    return devices.sent
+    send(producer(kafka.librdkafka()), topic, simulated.pieces(piece), paced=paced, stop=stop)
+    return simulated.sent

@@ -43,21 +43,21 @@ return timestamptz 'epoch' + us * interval '1 microsecond';
 
 -- An agreement serves its number until the next one of that number starts. Of two that start at the same instant the
 -- one signed later serves, the other never does.
+-- noqa: disable=RF01
 create function served_until(agreement agreements) returns timestamptz
 language sql stable parallel safe
 return coalesce(
     (
         select min(other.service_start_at)
         from agreements as other
-        -- noqa: disable=RF01
         where
             other.msisdn = agreement.msisdn
             and (other.service_start_at, other.signed_at, other.id)
             > (agreement.service_start_at, agreement.signed_at, agreement.id)
-        -- noqa: enable=RF01
     ),
     timestamptz 'infinity'
 );
+-- noqa: enable=RF01
 
 -- Which agreement, and which of its billing periods, owns the records of a number in a stretch of time.
 create view plan_ownership as

@@ -5,6 +5,7 @@ select
     sum(counted)::bigint as counted,
     sum(duplicate)::bigint as duplicate,
     sum(invalid)::bigint as invalid,
+    sum(unmatched)::bigint as unmatched,
     max(latest_event_time) as latest_event_time,
     max(updated_at) as updated_at
 from ledger

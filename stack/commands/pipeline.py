@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bytemeter.settings import Settings
 from stack.commands.process import spark_session, stopped_by_signal, tell
 from stack.embedded import endpoints
+
+if TYPE_CHECKING:
+    from simulator.simulation import Simulation
+    from simulator.traffic import Traffic
 
 # The layers are imported by the commands that need them: `bytemeter --help` answers at once.
 
@@ -41,54 +47,113 @@ def simulate() -> None:
     """Send seeded, simulated records to a feed's topic."""
 
 
-@simulate.command("devices")
-@click.option(
-    "--rate",
-    type=click.FloatRange(min=0, min_open=True),
-    default=100.0,
-    help="records a second of event time, mean over a day",
+_SEED = click.option("--seed", type=int, default=7, help="same seed, start and sizes, same records")
+_SUBSCRIBERS = click.option("--subscribers", type=click.IntRange(min=1), default=20, help="how many there are")
+_RECORDS = (
+    click.option(
+        "--rate",
+        type=click.FloatRange(min=0, min_open=True),
+        default=100.0,
+        help="records a second of event time, mean over a day",
+    ),
+    click.option(
+        "--records",
+        type=click.IntRange(min=1),
+        help="send so many as fast as the client can; without it, at the rate until Ctrl-C",
+    ),
+    _SEED,
+    _SUBSCRIBERS,
+    click.option(
+        "--skew",
+        type=click.FloatRange(min=0),
+        default=0.8,
+        help="Zipf exponent: how much the busiest subscribers and apps lead",
+    ),
+    click.option(
+        "--late",
+        type=click.FloatRange(0, 1),
+        default=0.0,
+        help="share of records with an event time 10 min to 3 h past",
+    ),
+    click.option("--duplicates", type=click.FloatRange(0, 1), default=0.0, help="share of repeated records"),
+    click.option("--invalid", type=click.FloatRange(0, 1), default=0.0, help="share of broken records"),
+    click.option(
+        "--start",
+        metavar="TIME",
+        help="event time of the first record, ISO 8601, UTC; by default now, or such that --records end now",
+    ),
 )
-@click.option(
-    "--records",
-    type=click.IntRange(min=1),
-    help="send so many as fast as the client can; without it, at the rate until Ctrl-C",
-)
-@click.option("--seed", type=int, default=7, help="same seed and start, same records")
-@click.option("--subscribers", "devices", type=click.IntRange(min=1), default=20, help="number of devices")
-@click.option("--antennas", type=click.IntRange(min=1), default=5)
-@click.option(
-    "--skew",
-    type=click.FloatRange(min=0),
-    default=0.8,
-    help="Zipf exponent: how much the busiest devices and apps lead",
-)
-@click.option(
-    "--late",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    help="share of records with an event time 10 min to 3 h past",
-)
-@click.option("--duplicates", type=click.FloatRange(0, 1), default=0.0, help="share of repeated records")
-@click.option("--invalid", type=click.FloatRange(0, 1), default=0.0, help="share of broken records")
-@click.option("--event-ids/--no-event-ids", default=True, help="whether records carry an event_id")
-@click.option(
-    "--start",
-    metavar="TIME",
-    help="event time of the first record, ISO 8601, UTC; by default now, or such that --records end now",
-)
-@click.pass_obj
-def simulate_devices(settings: Settings, /, start: str | None, records: int | None, **traffic: Any) -> None:
-    """Phones that use apps over antennas."""
-    from simulator.traffic import Traffic, start_time
-    from stack.setup import simulate_feed
 
-    first = start_time(start, records=records, rate=traffic["rate"])
+
+def _of_records(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of every feed of records."""
+    for option in reversed(_RECORDS):
+        command = option(command)
+    return command
+
+
+def _simulate_records(
+    settings: Settings, kind: Callable[[Traffic], Simulation], start: str | None, options: dict[str, Any]
+) -> None:
+    from simulator.traffic import Traffic, start_time
+    from stack.setup import pace_of
+    from stack.setup import simulate as send_simulated
+
+    first = start_time(start, records=options["records"], rate=options["rate"])
+    traffic = Traffic(start=first, **options)
     with endpoints(settings, "kafka", tell=tell) as ready:
-        sent = simulate_feed(ready, Traffic(start=first, records=records, **traffic), stopped_by_signal())
+        sent = send_simulated(ready, kind(traffic), stopped_by_signal(), **pace_of(traffic))
     click.echo(
         f"sent {sent.records} records: {sent.valid} valid and distinct of {sent.valid_bytes} bytes "
         f"({sent.late} late), {sent.duplicates} duplicates, {sent.invalid} invalid"
     )
+
+
+@simulate.command("devices")
+@_of_records
+@click.option("--antennas", type=click.IntRange(min=1), default=5)
+@click.option("--event-ids/--no-event-ids", default=True, help="whether records carry an event_id")
+@click.pass_obj
+def simulate_devices(settings: Settings, /, start: str | None, **options: Any) -> None:
+    """Phones that use apps over antennas."""
+    from simulator.devices import DeviceSimulation
+
+    _simulate_records(settings, DeviceSimulation, start, options)
+
+
+@simulate.command("data-records")
+@_of_records
+@click.pass_obj
+def simulate_data_records(settings: Settings, /, start: str | None, **options: Any) -> None:
+    """Usage of the subscribers that `simulate agreements` gives a data plan (with the same seed and number)."""
+    from simulator.data_records import DataRecordSimulation
+
+    _simulate_records(settings, DataRecordSimulation, start, options)
+
+
+@simulate.command("agreements")
+@_SUBSCRIBERS
+@_SEED
+@click.option("--start", metavar="TIME", help="when their service starts, ISO 8601, UTC; by default a year ago")
+@click.option("--late", type=click.FloatRange(0, 1), default=0.0, help="share of agreements that come late")
+@click.option("--late-by", type=click.FloatRange(min=0), default=30.0, help="seconds by which those are late")
+@click.option("--invalid", type=click.FloatRange(0, 1), default=0.0, help="share of broken messages")
+@click.pass_obj
+def simulate_agreements(
+    settings: Settings, subscribers: int, seed: int, start: str | None, late: float, late_by: float, invalid: float
+) -> None:
+    """Data plans in many time zones, one for each subscriber."""
+    from simulator.agreements import AgreementSimulation
+    from simulator.traffic import DAY_S, start_time
+    from stack.setup import simulate as send_simulated
+
+    now = time.time()
+    since = start_time(start, records=None, rate=1) if start else now - 365 * DAY_S
+    service_start = dt.datetime.fromtimestamp(since // DAY_S * DAY_S, dt.UTC)
+    simulated = AgreementSimulation(subscribers, seed, service_start, now, late, late_by, invalid)
+    with endpoints(settings, "kafka", tell=tell) as ready:
+        sent = send_simulated(ready, simulated, stopped_by_signal(), paced=True)
+    click.echo(f"sent {sent.records} agreements ({sent.late} late), {sent.invalid} of them invalid")
 
 
 @click.command()

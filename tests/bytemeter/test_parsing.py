@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from bytemeter.feeds import DEVICES
 from bytemeter.parsing import MOST_CHARACTERS, REFUSED_BY_CLOCK, parse
-from simulator.faults import FAULTS
+from simulator.faults import DEVICES as FAULTS
 
 NOW_S = 1_763_720_000
 GOOD: dict[str, Any] = {

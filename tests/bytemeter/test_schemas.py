@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from bytemeter.feeds import DEVICES, FEEDS
 from bytemeter.migrations import staging_schema
-from simulator.devices import DeviceTraffic
+from simulator.devices import DeviceSimulation
 from simulator.traffic import Traffic
 from speed_layer.usage.staging import add_up, facts
 
@@ -47,8 +47,8 @@ def columns(rows: Rows, table: str, schema: str = "public") -> list[str]:
 def test_the_sample_and_the_simulator_have_the_fields_of_the_feed() -> None:
     required = [field.name for field in DEVICES.required]
     assert list(json.loads(SAMPLE)) == required
-    ((_, messages),) = DeviceTraffic(Traffic(start=0, records=1)).pieces()
-    assert list(json.loads(messages[0].value or b"")) == DEVICES.schema.names
+    ((_, messages),) = DeviceSimulation(Traffic(start=0, records=1)).pieces()
+    assert list(json.loads(messages[0]["value"] or b"")) == DEVICES.schema.names
 
 
 def test_the_tables_that_users_rely_on_have_their_columns(rows: Rows) -> None:

@@ -14,7 +14,7 @@ from batch_layer.hourly_store import Recomputed
 from bytemeter.feeds import DEVICES, Feed
 from bytemeter.kafka import Kafka
 from bytemeter.settings import Settings
-from simulator.devices import DeviceTraffic
+from simulator.devices import DeviceSimulation
 from simulator.producer import producer, send
 from simulator.traffic import Sent, Traffic, start_time
 from speed_layer.stream import Streams
@@ -28,7 +28,7 @@ def simulate(place: Settings) -> Callable[..., Sent]:
         kafka = Kafka(place)
         rate = records / 6_000
         start = start_time(None, records=records, rate=rate)
-        traffic = DeviceTraffic(Traffic(start=start, rate=rate, records=records, **shares))  # type: ignore[arg-type]
+        traffic = DeviceSimulation(Traffic(start=start, rate=rate, records=records, **shares))  # type: ignore[arg-type]
         send(producer(kafka.librdkafka()), kafka.topic_name("devices"), traffic.pieces())
         return traffic.sent
 

@@ -9,14 +9,14 @@ from dataclasses import replace
 import pytest
 
 from bytemeter.errors import BytemeterError
-from simulator.devices import DeviceTraffic
+from simulator.devices import DeviceSimulation
 from simulator.traffic import Message, Rhythm, Traffic, start_time
 
 TRAFFIC = Traffic(start=1_763_700_000, records=5_000, rate=50, late=0.05, duplicates=0.05, invalid=0.05)
 
 
 def messages(traffic: Traffic, piece: int = 1_000) -> list[Message]:
-    return [message for _, piece_ in DeviceTraffic(traffic).pieces(piece) for message in piece_]
+    return [message for _, piece_ in DeviceSimulation(traffic).pieces(piece) for message in piece_]
 
 
 def test_same_seed_and_start_same_records() -> None:
@@ -25,17 +25,17 @@ def test_same_seed_and_start_same_records() -> None:
 
 @pytest.mark.parametrize("changed", [{"seed": 8}, {"start": 1_763_700_001.0}])
 def test_another_seed_or_start_other_records(changed: dict[str, float]) -> None:
-    ids = {m.value for m in messages(TRAFFIC)} & {m.value for m in messages(replace(TRAFFIC, **changed))}  # type: ignore[arg-type]
+    ids = {m["value"] for m in messages(TRAFFIC)} & {m["value"] for m in messages(replace(TRAFFIC, **changed))}  # type: ignore[arg-type]
     assert ids <= {None}
 
 
 def test_what_it_says_it_sent_is_what_it_sent() -> None:
-    traffic = DeviceTraffic(TRAFFIC)
+    traffic = DeviceSimulation(TRAFFIC)
     made = [message for _, piece in traffic.pieces(1_000) for message in piece]
     valid = {}
     for message in made:
         try:
-            fields = json.loads(message.value or b"")
+            fields = json.loads(message["value"] or b"")
             good = {type(fields["bytes"]), type(fields["timestamp"])} == {int} and fields["bytes"] >= 0
             good &= type(fields["app"]) is str and len(fields["app"]) < 100 and "\0" not in fields["app"]
             good &= TRAFFIC.start - 86_400 < fields["timestamp"] < TRAFFIC.start + 86_400
@@ -51,7 +51,9 @@ def test_what_it_says_it_sent_is_what_it_sent() -> None:
 
 
 def test_few_devices_and_apps_carry_most_traffic() -> None:
-    made = [json.loads(m.value or b"") for m in messages(replace(TRAFFIC, late=0, duplicates=0, invalid=0, skew=1.2))]
+    made = [
+        json.loads(m["value"] or b"") for m in messages(replace(TRAFFIC, late=0, duplicates=0, invalid=0, skew=1.2))
+    ]
     for field in ("id", "app"):
         counts = sorted(Counter(fields[field] for fields in made).values(), reverse=True)
         assert sum(counts[:3]) > len(made) / 2, field
@@ -65,7 +67,7 @@ def test_more_records_by_day_than_by_night() -> None:
 
 def test_a_late_record_has_an_event_time_before_its_turn() -> None:
     late = messages(replace(TRAFFIC, records=100, late=1, duplicates=0, invalid=0))
-    times = [json.loads(m.value or b"")["timestamp"] for m in late]
+    times = [json.loads(m["value"] or b"")["timestamp"] for m in late]
     assert all(TRAFFIC.start - 3 * 3600 <= time <= TRAFFIC.start for time in times)
 
 

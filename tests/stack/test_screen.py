@@ -13,6 +13,17 @@ from sqlalchemy import Engine
 from stack.demo import seconds
 from stack.figures import read_figures
 from stack.screen import readable, screen
+from stack.tail import Received
+
+EVENT = {
+    "eventId": "e-1",
+    "agreementId": "0b12c601-9287-3f5c-a78c-df508fe0f889",
+    "type": "DATA_PLAN_EXCEEDED",
+    "thresholdPercent": 100,
+    "totalRecordedBytes": 5_697_948_758,
+    "maxBytesInBillingPeriod": 5_368_709_120,
+    "latestRecordedAt": "2020-01-11T00:00:00+01:00",
+}
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 
@@ -52,7 +63,7 @@ def test_the_screen_shows_live_batch_and_breaches(rows: Rows, engine: Engine) ->
         at=before,
     )
     console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
-    console.print(screen(read_figures(engine), rate=12))
+    console.print(screen(read_figures(engine), [Received(2, 17, EVENT)], rate=12))
     shown = console.export_text()
     for expected in (
         "received 9 = counted 8 + duplicate 0 + invalid 1",
@@ -61,6 +72,10 @@ def test_the_screen_shows_live_batch_and_breaches(rows: Rows, engine: Engine) ->
         "MAPS",
         "13.5 MB",
         "6.5 MB",
+        "2:17",
+        "DATA_PLAN_EXCEEDED 100 %",
+        "5.7 GB",
+        '"eventId": "e-1"',
     ):
         assert expected in shown
     assert "user04@example.com" in shown
