@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer
@@ -11,13 +13,16 @@ from pyspark.sql import SparkSession
 
 from batch_layer.hourly import HourlyJob
 from batch_layer.hourly_store import Recomputed
-from bytemeter.feeds import DEVICES, Feed
+from batch_layer.monthly import MonthlyJob, MonthRecomputed
+from batch_layer.months import Month
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, Feed
 from bytemeter.kafka import Kafka
 from bytemeter.settings import Settings
 from simulator.devices import DeviceSimulation
 from simulator.producer import producer, send
 from simulator.traffic import Sent, Traffic, start_time
 from speed_layer.stream import Streams
+from tests.integration import oracle
 
 
 @pytest.fixture
@@ -66,3 +71,36 @@ def recompute(spark: SparkSession, place: Settings) -> Callable[..., Recomputed]
         return HourlyJob(spark, place, DEVICES, dry_run=dry_run, wait_s=wait_s).run(hours)
 
     return run
+
+
+@pytest.fixture
+def monthly(spark: SparkSession, place: Settings, stream: Callable[..., None]) -> Callable[..., MonthRecomputed]:
+    """Bring the history of the data records up to date, and run the monthly job."""
+
+    def run(month: Month, now: dt.datetime, *, dry_run: bool = False) -> MonthRecomputed:
+        stream(DATA_RECORDS, live=False)
+        return MonthlyJob(spark, place, month, now, dry_run=dry_run, wait_s=60).run()
+
+    return run
+
+
+@pytest.fixture
+def send_plans(put: Callable[..., None], stream: Callable[..., None], place: Settings) -> Callable[..., None]:
+    """Send agreements and data records, and count what is there."""
+
+    def sent(agreements: list[bytes], records: list[bytes], *, settings: Settings = place) -> None:
+        put(agreements, topic="agreements")
+        put(records, topic="data-records")
+        stream(AGREEMENTS, DATA_RECORDS, settings=settings, history=False)
+
+    return sent
+
+
+@pytest.fixture
+def published(place: Settings) -> Callable[[], list[dict[str, Any]]]:
+    """The messages on threshold-events, in order by their key."""
+
+    def read() -> list[dict[str, Any]]:
+        return [json.loads(message.value) for message in oracle.received(place, "threshold-events")]
+
+    return read

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import random
 from collections.abc import Callable
@@ -10,21 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
 
-from batch_layer.monthly import MonthlyJob, MonthRecomputed
+from batch_layer.monthly import MonthRecomputed
 from batch_layer.months import Month
-from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
 from bytemeter.settings import Settings
-from tests.integration import oracle
+from tests.integration.plans import utc
 
 SCENARIO = json.loads((Path(__file__).parents[1] / "scenarios" / "mobile_case_study.json").read_text())
-JANUARY = Month(2020, 1)
-NOW = dt.datetime(2020, 2, 10, tzinfo=dt.UTC)
-
 Rows = Callable[..., list[tuple[Any, ...]]]
-Put = Callable[..., None]
-Stream = Callable[..., None]
 Monthly = Callable[..., MonthRecomputed]
 
 
@@ -35,6 +27,7 @@ def value(message: dict[str, Any]) -> bytes:
 AGREEMENT = value(SCENARIO["agreement"])
 RECORDS = [value(record) for record in SCENARIO["data_records"]]
 SHUFFLED = random.Random(7).sample(RECORDS, len(RECORDS))
+JANUARY, NOW = Month(2020, 1), utc("2020-02-10")
 TELLS = [*SCENARIO["expected_events"][0], "thresholdPercent", "thresholdBytes"]
 
 
@@ -68,52 +61,20 @@ WAYS: dict[str, list[Batch]] = {
 }
 
 
-@pytest.fixture
-def monthly(spark: SparkSession, place: Settings) -> Monthly:
-    """Run the monthly job."""
-
-    def run(month: Month = JANUARY, *, now: dt.datetime = NOW, dry_run: bool = False) -> MonthRecomputed:
-        return MonthlyJob(spark, place, month, now, dry_run=dry_run, wait_s=60).run()
-
-    return run
-
-
-@pytest.fixture
-def send(put: Put, stream: Stream) -> Callable[..., None]:
-    """Send agreements and records, and stream what is there."""
-
-    def sent(agreements: list[bytes], records: list[bytes], *, settings: Settings | None = None) -> None:
-        put(agreements, topic="agreements")
-        put(records, topic="data-records")
-        stream(AGREEMENTS, DATA_RECORDS, **({"settings": settings} if settings else {}))
-
-    return sent
-
-
-@pytest.fixture
-def published(place: Settings) -> Callable[[], list[dict[str, Any]]]:
-    """The messages on threshold-events, in order; all of the scenario have the same key."""
-
-    def read() -> list[dict[str, Any]]:
-        return [json.loads(message.value) for message in oracle.received(place, "threshold-events")]
-
-    return read
-
-
 def told(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: event[name] for name in TELLS} for event in events]
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_scenario_gives_its_events_whatever_way_it_comes(
-    way: str, send: Callable[..., None], monthly: Monthly, published: Callable[[], list[Any]], rows: Rows
+    way: str, send_plans: Callable[..., None], monthly: Monthly, published: Callable[[], list[Any]], rows: Rows
 ) -> None:
     for agreements, records in WAYS[way]:
-        send(agreements, records)
+        send_plans(agreements, records)
     assert told(published()) == THRESHOLDS
-    assert monthly().events == {"BILLING_PERIOD_CLOSED": 1}
+    assert monthly(JANUARY, NOW).events == {"BILLING_PERIOD_CLOSED": 1}
     assert told(published()) == [*THRESHOLDS, CLOSED]
-    assert monthly() == MonthRecomputed(0, (), 0, (), {})
+    assert monthly(JANUARY, NOW) == MonthRecomputed(0, (), 0, (), {})
     assert len(published()) == 4
     repeats = sum(len(records) for _, records in WAYS[way]) - len(RECORDS)
     assert rows(
@@ -122,10 +83,10 @@ def test_the_scenario_gives_its_events_whatever_way_it_comes(
 
 
 def test_one_record_per_micro_batch_gives_the_same_events(
-    send: Callable[..., None], place: Settings, monthly: Monthly, published: Callable[[], list[Any]]
+    send_plans: Callable[..., None], place: Settings, monthly: Monthly, published: Callable[[], list[Any]]
 ) -> None:
-    send([AGREEMENT], [])
-    send([], RECORDS, settings=place.model_copy(update={"max_records_per_batch": 1}))
+    send_plans([AGREEMENT], [])
+    send_plans([], RECORDS, settings=place.model_copy(update={"max_records_per_batch": 1}))
     assert told(published()) == THRESHOLDS
-    monthly()
+    monthly(JANUARY, NOW)
     assert told(published()) == [*THRESHOLDS, CLOSED]
