@@ -30,6 +30,18 @@ from stack.home import Home
 _numbers = itertools.count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full", action="store_true", help="fault tests at full size: 100,000 agreements, 2,000,000 records"
+    )
+
+
+@pytest.fixture
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether fault tests run at full size."""
+    return bool(request.config.getoption("--full"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _environment() -> None:
     """Tests do not see the settings of the shell that runs them."""

@@ -89,6 +89,8 @@ def replace(connection: Connection, messages: Iterable[Agreement]) -> Changes:
     connection.execute(_WRITE, _columns(latest.values()))
     moved = [id_ for id_, one in latest.items() if id_ not in before or not one.serves_as(before[id_])]
     msisdns = {latest[id_].msisdn for id_ in moved} | {before[id_].msisdn for id_ in moved if id_ in before}
+    if msisdns:
+        connection.execute(_FOLLOW, {"msisdns": list(msisdns)})
     limited = [
         id_ for id_, old in before.items() if (old.limit, old.thresholds) != (latest[id_].limit, latest[id_].thresholds)
     ]
@@ -169,6 +171,25 @@ on conflict (id) do update set
     anchor_day = excluded.anchor_day
 """)
 
+# An agreement serves its number until the next one of that number starts. Of two that start at the same instant the one
+# signed later serves, the other never does.
+_FOLLOW = text("""
+with followed as (
+    select
+        id,
+        coalesce(
+            lead(service_start_at) over (partition by msisdn order by service_start_at, signed_at, id),
+            timestamptz 'infinity'
+        ) as served_until
+    from agreements
+    where msisdn = any(cast(:msisdns as text []))
+)
+
+update agreements as a set served_until = f.served_until
+from followed as f
+where f.id = a.id and f.served_until <> a.served_until
+""")
+
 _OPEN_FIRST = text("""
 insert into data_plan_usage (agreement_id, period_start, period_end, year, month, next_threshold_bytes)
 select
@@ -180,7 +201,7 @@ inner join billing_periods as p
     and p.anchor_day = a.anchor_day
     and p.period_start <= greatest(a.arrived_at, a.service_start_at)
     and p.period_end > greatest(a.arrived_at, a.service_start_at)
-where a.id = any(cast(:ids as text [])) and served_until(a) > greatest(a.arrived_at, a.service_start_at)
+where a.id = any(cast(:ids as text [])) and a.served_until > greatest(a.arrived_at, a.service_start_at)
 on conflict do nothing
 """)
 

@@ -111,7 +111,7 @@ where
     u.status = 'open' and u.period_end <= :until and u.latest_recorded_at is null
     and a.id = u.agreement_id
     and (
-        served_until(a) <= u.period_start
+        a.served_until <= u.period_start
         or a.service_start_at >= u.period_end
         or not exists (
             select from billing_periods as p
@@ -170,6 +170,6 @@ cross join lateral (
     order by b.period_start
     limit 1
 ) as p
-where p.period_end > a.arrived_at and p.period_end > a.service_start_at and p.period_start < served_until(a)
+where p.period_end > a.arrived_at and p.period_end > a.service_start_at and p.period_start < a.served_until
 on conflict do nothing
 """)

@@ -63,23 +63,19 @@ def count_records(connection: Connection, attempt: int, *, waiting_for: Iterable
 
 
 def _find_owners(connection: Connection) -> list[Account]:
-    """Add up the records by agreement and period; what nobody owns is set apart."""
-    connection.execute(statements.ADD_UP)
-    if not connection.scalars(statements.ANY_WITHOUT_OWNER).one():
+    """See that each record's number has a segment for its time; what nobody owns is set apart."""
+    if not connection.execute(statements.FIND_MISSING).rowcount:
         return []
-    connection.execute(statements.FIND_MISSING)
     needed = connection.execute(statements.CALENDARS_OF_MISSING)
     cover(connection, {Calendar(row.time_zone, row.anchor_day): Years(row.first, row.last) for row in needed})
-    if connection.execute(statements.MAKE_SEGMENTS).rowcount:
-        connection.execute(statements.FORGET_ADDED)
-        connection.execute(statements.ADD_UP)
-    unmatched = connection.execute(statements.SET_UNMATCHED_APART).all()
-    connection.execute(statements.REMOVE_UNOWNED)
+    connection.execute(statements.MAKE_SEGMENTS)
+    unmatched = connection.execute(statements.SET_UNMATCHED_APART)
     return [_account(row.partition, unmatched=row.n) for row in unmatched]
 
 
 def _add(connection: Connection) -> list[ThresholdEvent]:
-    """Add what is added up to the periods, and judge those that crossed a threshold or were closed."""
+    """Add the records to the periods that own them, and judge those that crossed a threshold or were closed."""
+    connection.execute(statements.ADD_UP)
     found = connection.execute(statements.COUNT, {"made": False}).one()
     crossed, closed = found.crossed, found.closed
     if found.lacking:

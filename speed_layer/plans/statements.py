@@ -12,8 +12,8 @@ RECORD_COLUMNS = 'msisdn text collate "C" not null, order_key text collate "C" n
 
 TEMPORARY_TABLES = """
 create temporary table added (
-    agreement_id text collate "C",
-    period_start timestamptz,
+    agreement_id text collate "C" not null,
+    period_start timestamptz not null,
     bytes bigint not null,
     latest_key text collate "C" not null,
     made boolean not null default false
@@ -100,14 +100,10 @@ ADD_UP = text("""
 insert into added (agreement_id, period_start, bytes, latest_key)
 select s.agreement_id, s.period_start, sum(r.value), max(r.order_key)
 from records as r
-left join plan_segments as s
+inner join plan_segments as s
     on s.msisdn = r.msisdn and s.served_from_us <= r.event_us and r.event_us < s.served_until_us
 group by s.agreement_id, s.period_start
 """)
-
-ANY_WITHOUT_OWNER = text("select exists (select from added where agreement_id is null)")
-
-FORGET_ADDED = text("delete from added")
 
 FIND_MISSING = text("""
 insert into missing (msisdn, first_us, last_us)
@@ -162,8 +158,6 @@ waiting as (
 
 select partition, count(*) as n from unowned group by partition
 """)
-
-REMOVE_UNOWNED = text("delete from added where agreement_id is null")
 
 COUNT = text("""
 with arrived as (

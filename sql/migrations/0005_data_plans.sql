@@ -8,10 +8,13 @@ create table agreements (
     max_bytes_in_billing_period bigint not null check (max_bytes_in_billing_period >= 0),
     thresholds integer[] not null,
     anchor_day smallint not null check (anchor_day between 1 and 31),
-    arrived_at timestamptz not null default now()
+    arrived_at timestamptz not null default now(),
+    served_until timestamptz not null default 'infinity'
 );
 create index agreements_msisdn on agreements (msisdn, service_start_at);
 comment on column agreements.thresholds is 'percents of the limit, ascending; 100 is always one';
+comment on column agreements.served_until is
+'when the next agreement of the number starts: from then on its records belong to that one';
 
 -- Billing periods as the driver computed them, once for each time zone and anchor day, for whole years.
 create table billing_calendars (
@@ -41,31 +44,13 @@ create function from_us(us bigint) returns timestamptz
 language sql immutable parallel safe
 return timestamptz 'epoch' + us * interval '1 microsecond';
 
--- An agreement serves its number until the next one of that number starts. Of two that start at the same instant the
--- one signed later serves, the other never does.
--- noqa: disable=RF01
-create function served_until(agreement agreements) returns timestamptz
-language sql stable parallel safe
-return coalesce(
-    (
-        select min(other.service_start_at)
-        from agreements as other
-        where
-            other.msisdn = agreement.msisdn
-            and (other.service_start_at, other.signed_at, other.id)
-            > (agreement.service_start_at, agreement.signed_at, agreement.id)
-    ),
-    timestamptz 'infinity'
-);
--- noqa: enable=RF01
-
 -- Which agreement, and which of its billing periods, owns the records of a number in a stretch of time.
 create view plan_ownership as
 select
     service.msisdn,
     service.id as agreement_id,
     greatest(periods.period_start, service.service_start_at) as served_from,
-    least(periods.period_end, served_until(service)) as served_until,
+    least(periods.period_end, service.served_until) as served_until,
     periods.period_start,
     periods.period_end,
     periods.year,
@@ -76,7 +61,8 @@ inner join billing_periods as periods
         periods.time_zone = service.billing_period_time_zone
         and periods.anchor_day = service.anchor_day
         and periods.period_end > service.service_start_at
-where greatest(periods.period_start, service.service_start_at) < least(periods.period_end, served_until(service));
+        and periods.period_start < service.served_until
+where service.service_start_at < service.served_until;
 
 create table data_plan_usage (
     agreement_id text collate "C" not null,

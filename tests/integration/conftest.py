@@ -18,6 +18,8 @@ from batch_layer.months import Month
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, Feed
 from bytemeter.kafka import Kafka
 from bytemeter.settings import Settings
+from simulator.agreements import AgreementSimulation
+from simulator.data_records import DataRecordSimulation
 from simulator.devices import DeviceSimulation
 from simulator.producer import producer, send
 from simulator.traffic import Sent, Traffic, start_time
@@ -36,6 +38,28 @@ def simulate(place: Settings) -> Callable[..., Sent]:
         traffic = DeviceSimulation(Traffic(start=start, rate=rate, records=records, **shares))  # type: ignore[arg-type]
         send(producer(kafka.librdkafka()), kafka.topic_name("devices"), traffic.pieces())
         return traffic.sent
+
+    return sent
+
+
+@pytest.fixture
+def simulate_plans(place: Settings) -> Callable[..., None]:
+    """Send agreements, a tenth of them late, and data records of a day on which no billing period ends."""
+
+    def sent(subscribers: int, records: int) -> None:
+        kafka = Kafka(place)
+        to = producer(kafka.librdkafka())
+        start = start_time("2026-11-08T12:00:00", records=None, rate=1)
+        service_start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+        agreements = AgreementSimulation(subscribers, 7, service_start, start, late=0.1)
+        traffic = Traffic(
+            start, rate=records / 6_000, records=records, subscribers=subscribers,
+            late=0.02, duplicates=0.02, invalid=0.02,
+        )  # fmt: skip
+        early, *late = agreements.pieces(subscribers)
+        send(to, kafka.topic_name("agreements"), [early])
+        send(to, kafka.topic_name("data-records"), DataRecordSimulation(traffic).pieces())
+        send(to, kafka.topic_name("agreements"), late)
 
     return sent
 

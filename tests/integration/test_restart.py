@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -16,9 +17,10 @@ from typing import Any
 
 from deltalake import DeltaTable
 
+from bytemeter.feeds import FEEDS
 from bytemeter.settings import Settings
 from simulator.traffic import Sent
-from tests.integration import oracle
+from tests.integration import oracle, plan_oracle
 
 RECORDS = 60_000
 BATCH = 500
@@ -57,7 +59,7 @@ def streaming(place: Settings, scratch: Path) -> Iterator[subprocess.Popen[bytes
     }
     with (scratch.parent / "stream.log").open("ab") as log:
         process = subprocess.Popen(
-            command(place, "devices"),
+            command(place),
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -98,9 +100,17 @@ def watch(rows: Rows, process: subprocess.Popen[bytes], until: Callable[[], bool
 
 
 def test_killed_three_times_every_byte_is_counted_once(
-    place: Settings, tmp_path: Path, simulate: Callable[..., Sent], stream: Callable[..., None], rows: Rows
+    place: Settings,
+    tmp_path: Path,
+    simulate: Callable[..., Sent],
+    simulate_plans: Callable[..., None],
+    stream: Callable[..., None],
+    rows: Rows,
+    full: bool,
 ) -> None:
     sent = simulate(RECORDS, late=0.02, duplicates=0.02, invalid=0.02)
+    plans, plan_records = (100_000, 2_000_000) if full else (2_000, RECORDS)
+    simulate_plans(plans, plan_records)
     chance = random.Random(SEED)
     for kill in range(3):
         scratch = tmp_path / "scratch"
@@ -112,19 +122,44 @@ def test_killed_three_times_every_byte_is_counted_once(
                 refused_beside(place)
             moment = time.monotonic() + chance.uniform(0, 1.5)
             watch(rows, process, lambda moment=moment: time.monotonic() > moment)
-            assert received(rows) < RECORDS, "all was counted before the kill struck"
+            assert received(rows) < RECORDS + plans + plan_records, "all was counted before the kill struck"
             if kill == 1:
                 process.kill()  # Python alone; its JVM ends by itself
             else:
                 with_java(process, signal.SIGKILL)
             process.wait()
         require_equal_sums(rows)
-    stream()
+    stream(*FEEDS.values())
+    require_devices(place, sent, rows)
+    require_plans(place, rows)
+
+
+def require_plans(place: Settings, rows: Rows) -> None:
+    """Totals and events are those of an independent recomputation, each event once, and at least once on Kafka."""
+    found = rows("""
+        select agreement_id, year, month, total_recorded_bytes from data_plan_usage where latest_recorded_at is not null
+    """)
+    truth = plan_oracle.truth(place)
+    assert {(id_, year, month): total for id_, year, month, total in found} == truth.totals
+    emitted = rows("select event_id::text, agreement_id, threshold_percent from threshold_events")
+    assert len(truth.thresholds) > 50
+    assert len(emitted) == len({event_id for event_id, _, _ in emitted}) == len(truth.thresholds)
+    assert {event_id for event_id, _, _ in emitted} == truth.thresholds
+    assert {
+        json.loads(message.value)["eventId"] for message in oracle.received(place, "threshold-events")
+    } == truth.thresholds
+    assert rows("select count(*) from threshold_events where published_at is null") == [(0,)]
+    account = "select sum(received), sum(counted), sum(duplicate), sum(invalid), sum(unmatched) from ledger where feed = 'data-records'"
+    assert rows(account) == [(truth.received, truth.counted, truth.duplicate, truth.invalid, 0)]
+
+
+def require_devices(place: Settings, sent: Sent, rows: Rows) -> None:
+    """Totals and the history are those of an independent recomputation, each record once."""
     truth = oracle.truth(place, time.time())
     assert truth.bytes == sent.valid_bytes
-    assert rows("select sum(received), sum(counted), sum(duplicate), sum(invalid) from ledger") == [
-        (RECORDS, sent.valid, sent.duplicates, sent.invalid)
-    ]
+    assert rows(
+        "select sum(received), sum(counted), sum(duplicate), sum(invalid) from ledger where feed = 'devices'"
+    ) == [(RECORDS, sent.valid, sent.duplicates, sent.invalid)]
     found = rows("select type, id, extract(epoch from timestamp)::bigint, value from bytes")
     assert {(type_, id_, start): value for type_, id_, start, value in found} == truth.windows
     history = DeltaTable(f"{place.history}/devices").to_pyarrow_table(columns=["partition", "offset"]).to_pylist()
@@ -132,7 +167,9 @@ def test_killed_three_times_every_byte_is_counted_once(
     assert (
         len(positions)
         == len(set(positions))
-        == RECORDS - sent.invalid + rows("select count(*) from invalid_events where event_time is not null")[0][0]
+        == RECORDS
+        - sent.invalid
+        + rows("select count(*) from invalid_events where feed = 'devices' and event_time is not null")[0][0]
     )
 
 
