@@ -18,7 +18,6 @@ from bytemeter.logs import logger
 from bytemeter.plans.events import TOPIC, ThresholdEvent
 from bytemeter.postgres import one_line_errors
 
-_PUBLISH_S = 20.0
 _AT_ONCE = 20_000
 
 
@@ -56,11 +55,13 @@ class Outbox:
 
     Attributes:
         source: whose events: ``live`` or ``batch``.
+        patience_s: how long to wait for the broker's acknowledgement.
     """
 
     kafka: Kafka
     engine: Engine = field(repr=False)
     source: str
+    patience_s: float = 20.0
     _producer: Producer | None = field(default=None, init=False, repr=False)
     _handed_over: set[str] = field(default_factory=set, init=False, repr=False)
     _delivered: set[str] = field(default_factory=set, init=False, repr=False)
@@ -120,7 +121,7 @@ class Outbox:
                 producer.poll(0.05)
 
     def _wait_for(self, wanted: Sequence[str]) -> None:
-        producer, deadline = self._connected(), time.monotonic() + _PUBLISH_S
+        producer, deadline = self._connected(), time.monotonic() + self.patience_s
         while missing := [event_id for event_id in wanted if event_id not in self._delivered]:
             if time.monotonic() > deadline or any(event_id not in self._handed_over for event_id in missing):
                 self._mark()
