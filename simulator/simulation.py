@@ -35,7 +35,7 @@ class Simulation(ABC):
         self.traffic = traffic
         self.sent = Sent()
         self.rng = np.random.default_rng([traffic.seed, int(traffic.start * 1_000), zlib.crc32(self.feed.encode())])
-        self._rhythm = Rhythm(traffic.start, traffic.rate)
+        self._rhythm = Rhythm(traffic.start, traffic.rate, traffic.depth)
         self._recent: deque[Message] = deque(maxlen=_REMEMBERED)
 
     def pieces(self, size: int = 10_000) -> Iterator[tuple[float, list[Message]]]:

@@ -32,6 +32,7 @@ class Traffic:
         rate: records a second, mean over a day; the rhythm of the day makes it less by night.
         records: how many records to make, None for no end.
         subscribers, antennas: how many distinct ones.
+        depth: how far the rate goes below its mean by night, and above it by day; 0 is a steady rate.
         skew: exponent of the Zipf law by which subscribers and apps share the traffic; 0 is uniform.
         late, duplicates, invalid: shares of the records, each in 0..1.
         event_ids: whether records carry an ``event_id``, where it is optional; without one a repeat cannot be told.
@@ -42,6 +43,7 @@ class Traffic:
     rate: float = 100.0
     records: int | None = None
     subscribers: int = 20
+    depth: float = 0.6
     antennas: int = 5
     skew: float = 0.8
     late: float = 0.0

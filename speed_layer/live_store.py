@@ -171,6 +171,9 @@ def live_store(
                 )
                 # A server process whose client was killed ends soon, and with it the lock.
                 connection.execute(text("set client_connection_check_interval = '500ms'"))
+                # A micro-batch is sorted, joined and kept in memory.
+                connection.execute(text("set work_mem = '128MB'"))
+                connection.execute(text("set temp_buffers = '256MB'"))
                 query.open(connection)
         except BaseException:
             connection.close()

@@ -46,14 +46,15 @@ def set_repeats_apart(connection: Connection, feed: str) -> int:
 _NO_NESTED_LOOPS = text("set local enable_nestloop = off")
 _ANY_PLAN = text("set local enable_nestloop = on")
 
-# Inserted in the order of the index. What was not inserted is a repeat: few rows, on which the later statements stand.
+# Inserted, within each hour, in the order of the index. What was not inserted is a repeat: few rows, on which the later
+# statements stand.
 _REMEMBER = text("""
 with remembered as (
     insert into seen_ids (feed, hour, id_hash, partition, record_offset, content_hash)
-    select distinct on (hour, id_hash)
+    select distinct on (id_hash, hour)
         :feed, to_timestamp(event_us / 3600000000 * 3600) as hour, id_hash, partition, record_offset, content_hash
     from records
-    order by hour, id_hash, partition, record_offset
+    order by id_hash, hour, partition, record_offset
     on conflict do nothing
     returning partition, record_offset
 )

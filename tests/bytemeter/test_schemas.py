@@ -2,26 +2,57 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Callable
 from typing import Any
 
 from pyspark.sql import SparkSession
 
-from bytemeter.feeds import DEVICES, FEEDS
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, FEEDS
 from bytemeter.migrations import staging_schema
+from simulator.agreements import AgreementSimulation
+from simulator.data_records import DataRecordSimulation
 from simulator.devices import DeviceSimulation
 from simulator.traffic import Traffic
+from speed_layer.plans.staging import facts as plan_facts
+from speed_layer.plans.staging import gather
 from speed_layer.usage.staging import add_up, facts
 
 SAMPLE = (
     '{"bytes":9082,"timestamp":1600545287,"app":"SKYPE","id":"00000000-0000-0000-0000-000000000001",'
     '"antenna_id":"00000000-0000-0000-0000-000000000000"}'
 )
+SAMPLES = {
+    "devices": SAMPLE,
+    "data-records": (
+        '{"id":"8aae90a1-c2e7-33e5-9fab-f8f3e1900906","internalId":"1","msisdn":"48917846822",'
+        '"recordedAt":"2020-01-02T00:00:00+01:00[Europe/Warsaw]","recordedBytes":825012938}'
+    ),
+    "agreements": (
+        '{"id":"0b12c601-9287-3f5c-a78c-df508fe0f889","msisdn":"48917846822",'
+        '"signedAt":"2019-12-20T00:00:00+01:00[Europe/Warsaw]",'
+        '"serviceStartAt":"2020-01-01T00:00:00+01:00[Europe/Warsaw]","billingPeriodTimeZone":"Europe/Warsaw",'
+        '"maxBytesInBillingPeriod":5368709120}'
+    ),
+}
 CONTRACT = {
     "user_metadata": ["id", "name", "email", "quota"],
     "bytes": ["type", "id", "timestamp", "value"],
     "bytes_hourly": ["type", "id", "timestamp", "value"],
+    "bytes_monthly": ["type", "id", "timestamp", "value"],
+    "agreements": [
+        "id", "msisdn", "signed_at", "service_start_at", "billing_period_time_zone", "max_bytes_in_billing_period",
+        "thresholds", "anchor_day",
+    ],
+    "data_plan_usage": [
+        "agreement_id", "period_start", "period_end", "year", "month", "total_recorded_bytes", "latest_recorded_at",
+        "latest_internal_record_id", "status",
+    ],
+    "threshold_events": [
+        "event_id", "agreement_id", "period_start", "type", "threshold_percent", "threshold_bytes",
+        "total_recorded_bytes", "latest_recorded_at", "latest_internal_record_id", "ordinal", "payload", "published_at",
+    ],
     "user_quota_limit": ["email", "timestamp", "usage", "quota"],
     "usage_hourly": ["type", "id", "timestamp", "value", "source", "as_of"],
     "invalid_events": ["feed", "partition", "record_offset", "reason", "payload", "received_at", "replayed_at"],
@@ -44,11 +75,29 @@ def columns(rows: Rows, table: str, schema: str = "public") -> list[str]:
     return [name for (name,) in found]
 
 
-def test_the_sample_and_the_simulator_have_the_fields_of_the_feed() -> None:
-    required = [field.name for field in DEVICES.required]
-    assert list(json.loads(SAMPLE)) == required
-    ((_, messages),) = DeviceSimulation(Traffic(start=0, records=1)).pieces()
-    assert list(json.loads(messages[0]["value"] or b"")) == DEVICES.schema.names
+def test_the_samples_and_the_simulator_have_the_fields_of_the_feeds() -> None:
+    traffic = Traffic(start=0, records=1)
+    service_start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    for simulated in (
+        DeviceSimulation(traffic), DataRecordSimulation(traffic), AgreementSimulation(100, 7, service_start, 0),
+    ):  # fmt: skip
+        feed = FEEDS[simulated.feed]
+        required = {field.name for field in feed.required}
+        assert required <= set(json.loads(SAMPLES[feed.name])) <= set(feed.schema.names)
+        ((_, messages),) = simulated.pieces()
+        fields = {name for message in messages for name in json.loads(message["value"] or b"")}
+        assert fields == set(feed.schema.names)
+        assert all(message["key"] == json.loads(message["value"] or b"")[feed.key].encode() for message in messages)
+
+
+def test_the_data_plans_have_staging_for_what_is_staged(rows: Rows, spark: SparkSession) -> None:
+    for feed in (AGREEMENTS, DATA_RECORDS):
+        fields = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in feed.schema)
+        parsed = spark.createDataFrame(
+            [], f"partition int, offset long, value binary, {fields}, epoch_s long, reason string"
+        )
+        staged = gather(parsed.transform(plan_facts(feed))).columns
+        assert set(columns(rows, "staged", "live_data_plans")) == {"attempt", *staged}
 
 
 def test_the_tables_that_users_rely_on_have_their_columns(rows: Rows) -> None:

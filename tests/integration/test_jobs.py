@@ -11,10 +11,12 @@ import pytest
 from pyspark.sql import SparkSession
 from sqlalchemy.engine import make_url
 
-from batch_layer.jobs import hourly_usage
+from batch_layer.jobs import hourly_usage, monthly_usage
+from bytemeter.feeds import FEEDS
 from bytemeter.settings import Settings
 from simulator.traffic import Sent
 from speed_layer.jobs import stream_usage
+from tests.integration.plans import agreement, record
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 
@@ -48,6 +50,35 @@ def test_stream_and_hourly_by_their_mains(
     assert hourly_usage.main([*where, "--from", f"{first:%Y-%m-%dT%H}", "--to", f"{until:%Y-%m-%dT%H}"]) == 0
     assert rows("select sum(value) from bytes_hourly where type like 'app%'") == [(sent.valid_bytes,)]
     assert hourly_usage.main([*where, "--dirty"]) == 0
+
+
+@pytest.mark.usefixtures("spark", "_own_signals")
+def test_monthly_by_its_main(
+    place: Settings,
+    simulate: Callable[..., Sent],
+    put: Callable[..., None],
+    stream: Callable[..., None],
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BYTEMETER_TOPIC_PREFIX", place.topic_prefix)
+    sent = simulate(300, duplicates=0.1)
+    put([agreement()], topic="agreements")
+    put([record("1", 700)], topic="data-records")
+    stream(*FEEDS.values())
+    job = ["--kafka", str(place.kafka), "--jdbc-url", jdbc(place), "--history", place.require_history(), "--month"]
+    ((month,),) = rows("select distinct to_char(hour, 'YYYY-MM') from hours")
+    assert monthly_usage.main([*job, month, "--dry-run"]) == 0
+    assert rows("select * from bytes_monthly") == []
+    assert monthly_usage.main([*job, month]) == 0
+    by_type = dict(rows("select type, sum(value) from bytes_monthly group by type"))
+    assert set(by_type) == {f"{name}_bytes_total" for name in ("antenna", "app", "user", "email")}
+    assert set(by_type.values()) == {sent.valid_bytes}
+    live = rows("select type, id, sum(value) from bytes group by type, id order by 1, 2")
+    assert rows("select type, id, value from bytes_monthly where type <> 'email_bytes_total' order by 1, 2") == live
+    assert monthly_usage.main([*job, "2020-01"]) == 0
+    assert rows("select type from threshold_events where source = 'batch'") == [("BILLING_PERIOD_CLOSED",)]
+    assert monthly_usage.main([*job, "January"]) == 1
 
 
 def test_a_job_tells_what_is_wrong(capsys: pytest.CaptureFixture[str], spark: SparkSession) -> None:

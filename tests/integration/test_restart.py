@@ -20,6 +20,7 @@ from deltalake import DeltaTable
 from bytemeter.feeds import FEEDS
 from bytemeter.settings import Settings
 from simulator.traffic import Sent
+from tests.commands import endpoints
 from tests.integration import oracle, plan_oracle
 
 RECORDS = 60_000
@@ -31,18 +32,7 @@ Rows = Callable[..., list[tuple[Any, ...]]]
 
 
 def command(place: Settings, *arguments: str) -> list[str]:
-    url = place.require_database_url()
-    where = [
-        "--home",
-        str(place.home),
-        "--kafka",
-        str(place.kafka),
-        "--database-url",
-        url,
-        "--history",
-        str(place.history),
-    ]
-    return [sys.executable, "-m", "stack", *where, "stream", *arguments]
+    return [sys.executable, "-m", "stack", *endpoints(place), "stream", *arguments]
 
 
 @contextmanager

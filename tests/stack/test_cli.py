@@ -17,6 +17,7 @@ from bytemeter.settings import Settings
 from stack.cli import cli, main
 from stack.home import Home
 from tests.bytemeter.test_java import fake_java
+from tests.commands import endpoints
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 
@@ -26,20 +27,6 @@ def commands(group: click.Group, *path: str) -> list[tuple[str, ...]]:
     for name, command in group.commands.items():
         found += commands(command, *path, name) if isinstance(command, click.Group) else [(*path, name)]
     return found
-
-
-def endpoints(place: Settings) -> list[str]:
-    url = place.require_database_url()
-    return [
-        "--home",
-        str(place.home),
-        "--kafka",
-        str(place.kafka),
-        "--database-url",
-        url,
-        "--history",
-        str(place.history),
-    ]
 
 
 @pytest.mark.parametrize("path", commands(cli), ids=" ".join)
@@ -59,6 +46,8 @@ def test_every_command_has_help_and_stands_in_the_readme(
         ["stream", "--onec"],
         ["batch", "hourly"],
         ["batch", "hourly", "--dirty", "--hour", "2026-11-21T10"],
+        ["batch", "monthly"],
+        ["simulate", "agreements", "--late", "2"],
     ],
 )
 def test_wrong_usage_exits_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,7 +121,13 @@ def test_migrate_provision_and_simulate_from_the_command_line(
     assert main([*endpoints(place), "migrate"]) == 0
     assert main([*endpoints(place), "provision"]) == 0
     assert main([*endpoints(place), "simulate", "devices", "--records", "50", "--invalid", "0"]) == 0
+    assert (
+        main([*endpoints(place), "simulate", "agreements", "--subscribers", "5", "--late", "1", "--late-by", "0"]) == 0
+    )
+    assert main([*endpoints(place), "simulate", "data-records", "--records", "40", "--subscribers", "5"]) == 0
     told = capsys.readouterr().out.splitlines()
+    assert told[4] == "sent 5 agreements (5 late), 0 of them invalid"
+    assert told[5].startswith("sent 40 records: 40 valid and distinct of ")
     assert told[:3] == [
         "migrations applied: none, all were there",
         "topics created: none, all were there",

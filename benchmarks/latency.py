@@ -1,0 +1,100 @@
+"""From the crossing record produced to its event readable on Kafka, at a steady rate."""
+
+from __future__ import annotations
+
+import bisect
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from confluent_kafka import Consumer, TopicPartition
+from pyspark.sql import SparkSession
+
+from benchmarks.topics import SERVICE_START
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
+from bytemeter.kafka import Kafka
+from bytemeter.plans.events import TOPIC
+from bytemeter.settings import Settings
+from simulator.agreements import AgreementSimulation
+from simulator.data_records import DataRecordSimulation
+from simulator.producer import producer, send
+from simulator.traffic import Traffic
+from speed_layer.stream import Streams
+
+RATE = 5_000
+_WARM_UP_S = 20
+
+
+@dataclass
+class Produced:
+    """When which records were produced: number of the first record of a piece, and the time."""
+
+    firsts: list[int] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+
+    def time_of(self, number: int) -> float:
+        """When the record of this number was produced."""
+        return self.times[bisect.bisect_right(self.firsts, number) - 1]
+
+
+def measure_latency(session: SparkSession, settings: Settings, users: int, seconds: int) -> None:
+    """Print percentiles of the latency of all crossings while records come at the rate."""
+    from sqlalchemy import text
+
+    from bytemeter.postgres import database
+
+    kafka, stop = Kafka(settings), threading.Event()
+    with database(settings.require_database_url()).begin() as connection:
+        connection.execute(text("truncate data_plan_usage, plan_segments, threshold_events, agreements, ledger"))
+    to = producer(kafka.librdkafka())
+    send(to, kafka.topic_name(AGREEMENTS.topic), AgreementSimulation(users, 7, SERVICE_START, 0).pieces())
+    Streams(session, settings, [AGREEMENTS, DATA_RECORDS], once=True, history=False).run()
+    produced, latencies = Produced(), []
+    with ThreadPoolExecutor(2) as pool:
+        streaming = pool.submit(Streams(session, settings, [AGREEMENTS, DATA_RECORDS], history=False, stop=stop).run)
+        consuming = pool.submit(_consume, kafka, stop)
+        began = time.time() + 5
+        simulated = DataRecordSimulation(Traffic(began, rate=RATE, depth=0, subscribers=users))
+        for due, messages in simulated.pieces(RATE // 50):
+            time.sleep(max(0.0, due - time.time()))
+            produced.firsts.append(simulated.sent.records - len(messages))
+            produced.times.append(time.time())
+            to.produce_batch(kafka.topic_name(DATA_RECORDS.topic), messages)
+            to.poll(0)
+            if due > began + _WARM_UP_S + seconds or streaming.done():
+                break
+        to.flush(30)
+        time.sleep(3)
+        stop.set()
+        streaming.result()
+        for number, at in consuming.result():
+            made = produced.time_of(number)
+            if made > began + _WARM_UP_S:
+                latencies.append(at - made)
+    latencies.sort()
+    if latencies:
+        p50, p99 = (1000 * latencies[int(len(latencies) * share)] for share in (0.5, 0.99))
+        print(f"\nlatency at {RATE:,} records/s, {users:,} agreements, {seconds} s: {len(latencies)} crossings, "
+              f"p50 {p50:.0f} ms, p99 {p99:.0f} ms", flush=True)  # fmt: skip
+
+
+def _consume(kafka: Kafka, stop: threading.Event) -> list[tuple[int, float]]:
+    """Numbers of the crossing records, and when their events were read."""
+    topic, found = kafka.topic_name(TOPIC), []
+    described = kafka.describe(topic)
+    assert described is not None  # noqa: S101
+    consumer = Consumer(
+        {**kafka.librdkafka(), "group.id": "bench", "enable.auto.commit": False, "fetch.wait.max.ms": 5}
+    )
+    consumer.assign([TopicPartition(topic, p, offset) for p, offset in described.latest.items()])
+    while not stop.is_set():
+        message = consumer.poll(0.1)
+        if message is not None and not message.error():
+            at = time.time()
+            record = json.loads(message.value() or b"{}")["latestInternalRecordId"]
+            if record:
+                found.append((int(record.removeprefix("r")), at))
+    consumer.close()
+    return found

@@ -1,0 +1,71 @@
+"""The topics that the benchmarks read, filled once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bytemeter.kafka import Kafka
+from bytemeter.settings import Settings, load_settings
+from simulator.agreements import AgreementSimulation
+from simulator.data_records import DataRecordSimulation
+from simulator.devices import DeviceSimulation
+from simulator.producer import producer, send
+from simulator.traffic import Message, Traffic
+from stack.embedded import EmbeddedStack
+from stack.setup import prepare
+
+START = 1_763_700_000
+SERVICE_START = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
+
+
+@dataclass
+class Topics:
+    """Places on one stack, each with topics of its own: for the same number of records of the same number of users."""
+
+    stack: EmbeddedStack
+    home: Path
+    records: int
+    users: int
+
+    def place(self, prefix: str) -> Settings:
+        """Settings with this prefix of topics, which are made."""
+        settings = self.stack.settings(
+            load_settings(home=self.home, topic_prefix=prefix, history=str(self.home / prefix))
+        ).model_copy(update={"history": str(self.home / f"history-{prefix}")})
+        prepare(settings)
+        return settings
+
+    def devices(self, prefix: str, *, event_ids: bool) -> Settings:
+        """Records of devices, with event ids and repeats, or without either."""
+        settings = self.place(prefix)
+        traffic = self._traffic(late=0.01, invalid=0.001, duplicates=0.01 if event_ids else 0.0, event_ids=event_ids)
+        self._fill(settings, "devices", DeviceSimulation(traffic).pieces(), self.records)
+        return settings
+
+    def plans(self, prefix: str) -> Settings:
+        """Agreements and data records: in each micro-batch of nearly all of them."""
+        settings = self.place(prefix)
+        self.agreements(settings)
+        traffic = self._traffic(late=0.01, invalid=0.001, duplicates=0.01, skew=0.3)
+        self._fill(settings, "data-records", DataRecordSimulation(traffic).pieces(), self.records)
+        return settings
+
+    def agreements(self, settings: Settings) -> None:
+        """One agreement for each user."""
+        self._fill(settings, "agreements", AgreementSimulation(self.users, 7, SERVICE_START, 0).pieces(), self.users)
+
+    def _traffic(self, **changes: float) -> Traffic:
+        return Traffic(
+            START, rate=1_000, records=self.records, subscribers=self.users, antennas=500, **changes  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def _fill(self, settings: Settings, topic: str, pieces: Iterator[tuple[float, list[Message]]], count: int) -> None:
+        kafka = Kafka(settings)
+        began = time.perf_counter()
+        send(producer(kafka.librdkafka()), kafka.topic_name(topic), pieces)
+        rate = count / (time.perf_counter() - began)
+        print(f"simulator, built and sent: {settings.topic_prefix + topic:<24}{rate:>12,.0f}/s", flush=True)
