@@ -16,10 +16,10 @@ def instant(column: str) -> str:
 
     The format is that of ISO 8601 with RFC 9557's zone in brackets. The offset says the instant, whatever the zone.
     """
-    # Spark reads a time with an offset only if it has seconds.
-    seconds = f"if(substr({column}, 17, 1) = ':', '', ':00')"
-    text = f"concat(substr({column}, 1, 16), {seconds}, substring_index(substr({column}, 17), '[', 1))"
-    return f"try_cast({text} as timestamp)"
+    # Spark reads a time with an offset only if it has seconds; most have.
+    text = f"substring_index({column}, '[', 1)"
+    with_seconds = f"concat(substr({column}, 1, 16), ':00', substring_index(substr({column}, 17), '[', 1))"
+    return f"coalesce(try_cast({text} as timestamp), try_cast({with_seconds} as timestamp))"
 
 
 def malformed(column: str) -> str:

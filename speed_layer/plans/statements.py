@@ -210,7 +210,8 @@ with made as (
         on p.time_zone = a.billing_period_time_zone
         and p.anchor_day = a.anchor_day
         and p.period_start = d.period_start
-    on conflict do nothing
+    left join data_plan_usage as u on u.agreement_id = d.agreement_id and u.period_start = d.period_start
+    where u.agreement_id is null
     returning agreement_id, period_start
 )
 
