@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RECORDS ?= 2000000
 
-.PHONY: python install demo test check bench clean
+.PHONY: python install demo test check bench faults clean
 
 install: $(VENV)/.installed  ## the virtual environment, with what bytemeter, its tests and its checks need
 
@@ -32,8 +32,11 @@ check: install  ## lint, types, layers, SQL
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint --disable-progress-bar sql
 
-bench: install  ## records/s of the live and history queries against Spark's bare read
-	$(BIN)/python -m benchmarks --records $(RECORDS)
+bench: install  ## records/s of the streaming queries against Spark's bare read, and alert latency
+	$(BIN)/python -m benchmarks --records $(RECORDS) $(BENCH)
+
+faults: install  ## the fault tests at full size: 100,000 agreements, 2,000,000 records, servers away for a minute
+	$(BIN)/pytest --full tests/integration/test_restart.py tests/integration/test_outage.py
 
 clean:  ## all that is not in the repository; the embedded stack of .bytemeter is stopped first
 	-[ -x $(BIN)/bytemeter ] && $(BIN)/bytemeter down

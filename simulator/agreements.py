@@ -44,11 +44,11 @@ class AgreementSimulation:
         rng = np.random.default_rng([self.seed, 3])
         everyone = subscribers(self.count, self.seed)
         late = (rng.random(self.count) < self.late).tolist()
+        self.sent.late = sum(late)
         for due, group in (
             (self.due, [s for s, is_late in zip(everyone, late, strict=True) if not is_late]),
             (self.due + self.late_s, [s for s, is_late in zip(everyone, late, strict=True) if is_late]),
         ):
-            self.sent.late += len(group) if due > self.due else 0
             for first in range(0, len(group), size):
                 messages = [self._message(one) for one in group[first : first + size]]
                 self._break(rng, messages)

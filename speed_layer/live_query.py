@@ -52,7 +52,7 @@ class LiveQuery(Protocol):
     """One or more feeds that are counted together, in one transaction per micro-batch.
 
     ``facts`` and ``add_up`` are Spark's part: the first is built once, on the stream, the second for each micro-batch.
-    The other methods are PostgreSQL's part; all but ``committed`` run inside the transaction.
+    The other methods are PostgreSQL's part; all but the last two run inside the transaction.
 
     Attributes:
         name: of the streaming query, the advisory lock, and (with underscores) the schema of its staging.
@@ -83,6 +83,9 @@ class LiveQuery(Protocol):
 
     def settle(self, connection: Connection, positions: Mapping[str, Mapping[int, Position]]) -> bool:
         """Do what follows from how far the feeds have come; whether there is more of it to do."""
+
+    def rolled_back(self) -> None:
+        """Forget what the transaction would have done."""
 
     def committed(self) -> None:
         """Do what may be seen only now that the transaction is committed."""

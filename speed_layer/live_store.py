@@ -60,6 +60,7 @@ class LiveStore:
     topics: Mapping[str, Topic]
     connection: Connection = field(repr=False)
     idleness: Idleness
+    # The micro-batches and what settles between them run in threads of their own, on one connection.
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def start_offsets(self) -> dict[str, Offsets]:
@@ -80,7 +81,7 @@ class LiveStore:
             BytemeterError: the ledger does not stand where the micro-batch starts.
             TransientError: PostgreSQL could not be reached, or Kafka did not take what is to be published.
         """
-        with self._transaction():
+        with self._counting():
             self._require_ledger_at(batch.start)
             staged = self.query.staged(self.connection, batch.attempt)
             if staged != batch.rows:
@@ -90,7 +91,6 @@ class LiveStore:
             self.idleness.moved((feed, p) for feed in batch.end for p in _advanced(batch, feed))
             self.query.settle(self.connection, self._positions())
             self.connection.execute(ledger.CLEAR_STAGED)
-        self.query.committed()
 
     def settle(self) -> None:
         """Do what follows from how far the feeds have come by now, without new records.
@@ -100,14 +100,13 @@ class LiveStore:
         """
         more = True
         while more:
-            with self._transaction():
+            with self._counting():
                 self.connection.execute(ledger.LOCK, {"feeds": list(self.topics)})
                 more = self.query.settle(self.connection, self._positions())
-            self.query.committed()
 
     def counted(self) -> dict[str, Offsets]:
         """Per feed and partition the offset up to which the ledger has counted."""
-        with self._transaction():
+        with self._one_at_a_time, self._transaction():
             rows = self.connection.execute(ledger.READ, {"feeds": list(self.topics)}).all()
         return {feed: {row.partition: row.next_offset for row in rows if row.feed == feed} for feed in self.topics}
 
@@ -145,8 +144,20 @@ class LiveStore:
             self.connection.execute(ledger.ADD, found)
 
     @contextmanager
+    def _counting(self) -> Iterator[None]:
+        """A transaction of the query's, and what follows from its end."""
+        with self._one_at_a_time:
+            try:
+                with self._transaction():
+                    yield
+            except BaseException:
+                self.query.rolled_back()
+                raise
+            self.query.committed()
+
+    @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._one_at_a_time, one_line_errors(self.connection.engine.url), self.connection.begin():
+        with one_line_errors(self.connection.engine.url), self.connection.begin():
             yield
 
 

@@ -67,7 +67,6 @@ class DataPlanQuery:
 
     def count(self, connection: Connection, attempt: int) -> list[Account]:
         """Take the agreements, then count the records, those that had waited for one of the agreements among them."""
-        self._written.clear()
         of_batch = {"attempt": attempt}
         connection.execute(statements.LIST_INVALID, of_batch)
         received = [Account(**row) for row in connection.execute(statements.ACCOUNTS, of_batch).mappings()]
@@ -87,6 +86,10 @@ class DataPlanQuery:
         closed = close(connection, reached - self.grace, most=_CLOSED_AT_ONCE)
         self._write(connection, closed)
         return len(closed) == _CLOSED_AT_ONCE
+
+    def rolled_back(self) -> None:
+        """Forget the events of the transaction."""
+        self._written.clear()
 
     def committed(self) -> None:
         """Publish the events of the transaction.

@@ -71,5 +71,8 @@ class UsageQuery:
         """Nothing follows from how far the feed has come."""
         return False
 
+    def rolled_back(self) -> None:
+        """Nothing is remembered."""
+
     def committed(self) -> None:
         """Nothing waits for the commit."""

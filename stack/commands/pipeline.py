@@ -173,6 +173,15 @@ def stream(settings: Settings, feeds: tuple[str, ...], once: bool, live: bool, k
         Streams(spark_session(ready), ready, chosen, once=once, live=live, history=keep, stop=stop).run()
 
 
+_WAIT = click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=300.0,
+    help="seconds to wait for the history to hold what was counted",
+)
+
+
 @click.group()
 def batch() -> None:
     """Recompute from the history."""
@@ -184,13 +193,7 @@ def batch() -> None:
 @click.option("--to", "until", metavar="HOUR", help="the hour after the last one of the range")
 @click.option("--dirty", is_flag=True, help="all hours with records that no recompute has seen")
 @click.option("--dry-run", is_flag=True, help="show the differences, write nothing")
-@click.option(
-    "--wait",
-    "wait_s",
-    type=click.FloatRange(min=0),
-    default=300.0,
-    help="seconds to wait for the history to hold what was counted",
-)
+@_WAIT
 @click.pass_obj
 def hourly(
     settings: Settings,
@@ -220,13 +223,7 @@ def hourly(
 @batch.command()
 @click.option("--month", "named", metavar="MONTH", required=True, help="e.g. 2026-11")
 @click.option("--dry-run", is_flag=True, help="show the differences, write and publish nothing")
-@click.option(
-    "--wait",
-    "wait_s",
-    type=click.FloatRange(min=0),
-    default=300.0,
-    help="seconds to wait for the history to hold what was counted",
-)
+@_WAIT
 @click.pass_obj
 def monthly(settings: Settings, named: str, dry_run: bool, wait_s: float) -> None:
     """Recompute a month: totals, data plans, thresholds that were missed, periods that are over."""
