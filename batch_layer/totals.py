@@ -30,7 +30,7 @@ from sqlalchemy.dialects.postgresql import insert
 from batch_layer.staging import Staged
 
 DIFFERENCES_SHOWN = 20
-_KEY = ("type", "id", "timestamp")
+_KEY = ("type", "timestamp", "id")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def write(connection: Connection, into: str) -> None:
 
 def _of_attempt(staged: Staged) -> Select[Any]:
     rows = table(staged.table, *(column(name) for name in ("attempt", "type", "id", "window_s", "value")))
-    return select(rows.c.type, rows.c.id, func.to_timestamp(rows.c.window_s), rows.c.value).where(
+    return select(rows.c.type, func.to_timestamp(rows.c.window_s), rows.c.id, rows.c.value).where(
         rows.c.attempt == staged.attempt
     )
 

@@ -32,7 +32,8 @@ def migrate(engine: Engine, feeds: Iterable[Feed]) -> list[str]:
             )
         new = [name for name in files if name not in applied]
         for name in new:
-            connection.exec_driver_sql(files[name].read_text())
+            # The driver takes a percent sign for the beginning of a parameter.
+            connection.exec_driver_sql(files[name].read_text().replace("%", "%%"))
             connection.execute(text("insert into migrations (name) values (:name)"), {"name": name})
         for feed in feeds:
             if feed.totals:

@@ -110,6 +110,20 @@ class LiveStore:
             rows = self.connection.execute(ledger.READ, {"feeds": list(self.topics)}).all()
         return {feed: {row.partition: row.next_offset for row in rows if row.feed == feed} for feed in self.topics}
 
+    def observe(self, ends: FeedOffsets) -> None:
+        """Note up to where the topics reach, for those who ask how many records wait.
+
+        Args:
+            ends: per feed and partition the offset that the next record gets.
+        """
+        rows = [
+            {"feed": feed, "partition": partition, "end_offset": offset}
+            for feed, offsets in ends.items()
+            for partition, offset in offsets.items()
+        ]
+        with self._one_at_a_time, self._transaction():
+            self.connection.execute(ledger.OBSERVE, rows)
+
     def _positions(self) -> dict[str, dict[int, Position]]:
         rows = self.connection.execute(ledger.READ, {"feeds": list(self.topics)}).all()
         return {

@@ -11,7 +11,7 @@ from speed_layer.live_store import LiveStore
 
 @dataclass
 class Settling:
-    """Compares what is counted with the broker's ends, and settles what follows.
+    """Compares what is counted with the broker's ends, notes those, and settles what follows.
 
     Attributes:
         every_s: how often at most.
@@ -35,9 +35,10 @@ class Settling:
     def now(self) -> None:
         """Settle."""
         # The broker's ends first: a partition is at its end only if all that was there then is counted.
-        latest = {feed: self.kafka.describe(topic.name) for feed, topic in self.store.topics.items()}
+        described = {feed: self.kafka.describe(topic.name) for feed, topic in self.store.topics.items()}
+        ends = {feed: topic.latest for feed, topic in described.items() if topic is not None}
         counted = self.store.counted()
-        for feed, topic in latest.items():
-            if topic is not None:
-                self.store.idleness.seen(feed, counted[feed], topic.latest)
+        for feed, latest in ends.items():
+            self.store.idleness.seen(feed, counted[feed], latest)
+        self.store.observe(ends)
         self.store.settle()

@@ -25,11 +25,13 @@ from speed_layer.history import HistoryBatches
 from speed_layer.idleness import Idleness
 from speed_layer.live import LiveBatches
 from speed_layer.live_query import LiveQuery
-from speed_layer.live_store import LiveStore, live_store
+from speed_layer.live_store import live_store
 from speed_layer.plans.query import DataPlanQuery
 from speed_layer.running import BatchFunction, Remembering, RunningQuery
 from speed_layer.settling import Settling
 from speed_layer.usage.query import UsageQuery
+
+_SETTLE_S = 5.0
 
 
 @dataclass
@@ -55,12 +57,12 @@ class Starter:
         chosen = list(feeds)
         for feed in chosen:
             if feed.totals:
-                yield self._start_live(UsageQuery(feed), settles=False)
+                yield self._start_live(UsageQuery(feed))
         if any(not feed.totals for feed in chosen):
             outbox.publish_waiting()
             grace = dt.timedelta(seconds=self.settings.period_grace_s)
             clock = None if self.once else _now
-            yield self._start_live(DataPlanQuery(outbox, grace, clock), settles=True)
+            yield self._start_live(DataPlanQuery(outbox, grace, clock))
 
     def start_history(self, feed: Feed) -> RunningQuery:
         """Start the history query of a feed.
@@ -80,7 +82,7 @@ class Starter:
         interval_s = self.settings.history_interval_s
         return self._start(f"history-{feed.name}", rows, batches, checkpoint, interval_s=interval_s)
 
-    def _start_live(self, query: LiveQuery, *, settles: bool) -> RunningQuery:
+    def _start_live(self, query: LiveQuery) -> RunningQuery:
         kafka, checkpoint = Kafka(self.settings), self._scratch()
         url = self.settings.require_database_url()
         topics = {feed.name: _described(kafka, feed) for feed in query.feeds}
@@ -89,11 +91,8 @@ class Starter:
         start = store.start_offsets()
         batches = LiveBatches(query, store, jdbc_options(url), OffsetLog(checkpoint), start)
         rows = query.facts({name: self._messages(kafka, topic, start[name]) for name, topic in topics.items()})
-        settling = self._settling(kafka, store) if settles else None
+        settling = Settling(kafka, store, every_s=min(self.settings.partition_idle_s / 4, _SETTLE_S))
         return self._start(f"live-{query.name}", rows, batches, checkpoint, interval_s=0, settling=settling)
-
-    def _settling(self, kafka: Kafka, store: LiveStore) -> Settling:
-        return Settling(kafka, store, every_s=min(self.settings.partition_idle_s / 4, 10.0))
 
     def _messages(self, kafka: Kafka, topic: Topic, start: Offsets) -> DataFrame:
         return stream(self.session, kafka, topic.name, start, most_records=self.settings.max_records_per_batch)

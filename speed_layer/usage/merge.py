@@ -81,7 +81,7 @@ def add_totals(live_table: str, *, repeats: bool) -> Insert:
     into = table(live_table, *key, column("timestamp", DateTime(timezone=True)), value)
     # In the order of the primary key: neighbours on a page are then touched together.
     ordered = select(staged.c.type, staged.c.id, func.to_timestamp(staged.c.window_s), staged.c.value).order_by(
-        staged.c.type, staged.c.id, staged.c.window_s
+        staged.c.type, staged.c.window_s, staged.c.id
     )
     add = insert(into).from_select(["type", "id", "timestamp", "value"], ordered)
     return add.on_conflict_do_update(

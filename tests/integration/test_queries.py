@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,36 +10,75 @@ import pytest
 
 from bytemeter.settings import Settings
 from bytemeter.sql import SQL
+from simulator.traffic import Sent
 from stack.cli import main
 from tests.commands import endpoints
 from tests.integration.plans import agreement, record
 
+Rows = Callable[..., list[tuple[Any, ...]]]
 QUERIES = sorted((SQL / "queries").glob("*.sql"))
 
 
 @pytest.fixture
-def ask(place: Settings, capfd: pytest.CaptureFixture[str]) -> Callable[[str], list[list[str]]]:
+def now(rows: Rows) -> str:
+    """The database's time, as of the test's start."""
+    ((now,),) = rows("select to_char(now() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')")
+    return str(now)
+
+
+@pytest.fixture
+def ask(place: Settings, capfd: pytest.CaptureFixture[str], now: str) -> Callable[[str], list[list[str]]]:
     """The rows that psql prints for a query."""
+    variables = {"ON_ERROR_STOP": "1", "msisdn": "48917846822", "email": "user01@example.com", "day": now[:10]}
+    given = [argument for name, value in variables.items() for argument in ("-v", f"{name}={value}")]
 
     def asked(name: str) -> list[list[str]]:
         capfd.readouterr()
-        arguments = ["psql", "-At", "-v", "ON_ERROR_STOP=1", "-v", "msisdn=48917846822"]
-        assert main([*endpoints(place), *arguments, "-f", str(SQL / "queries" / f"{name}.sql")]) == 0, name
+        assert main([*endpoints(place), "psql", "-At", *given, "-f", str(SQL / "queries" / f"{name}.sql")]) == 0, name
         return [line.split("|") for line in capfd.readouterr().out.splitlines()]
 
     return asked
 
 
-def test_every_query_answers(ask: Callable[[str], Any]) -> None:
-    for path in QUERIES:
-        ask(path.stem)
-        assert path.read_text().startswith("-- "), f"{path.stem} does not say what it tells"
+def device(timestamp: int, *, bytes_: int) -> bytes:
+    """A record of a phone, always with the same id."""
+    fields = {"bytes": bytes_, "timestamp": timestamp, "app": "SKYPE", "id": "phone", "antenna_id": "antenna"}
+    return json.dumps({**fields, "event_id": "same"}).encode()
+
+
+def test_every_query_tells_something(
+    ask: Callable[[str], list[list[str]]],
+    simulate: Callable[..., Sent],
+    put: Callable[..., None],
+    send_plans: Callable[..., None],
+    stream: Callable[..., None],
+    recompute: Callable[..., object],
+    rows: Rows,
+    now: str,
+) -> None:
+    sent = simulate(3_000, late=0.02, invalid=0.02)
+    ((recent,),) = rows("select extract(epoch from now())::bigint - 60")
+    put([device(recent, bytes_=10), device(recent, bytes_=20)])
+    rows("update user_metadata set quota = 1000 returning id")
+    stream()
+    recompute()
+    send_plans([agreement()], [record("1", 1_200, now)])
+    told = {path.stem: ask(path.stem) for path in QUERIES}
+    assert [name for name, answer in told.items() if not answer] == []
+    assert all(path.read_text().startswith("-- ") for path in QUERIES)
+    assert {row[0]: row[1] for row in told["freshness"]} == {"agreements": "0", "data-records": "0", "devices": "0"}
+    assert sum(int(row[2]) for row in told["invalid_by_reason"]) == sent.invalid
+    assert [row[2:] for row in told["duplicates"]] == [["1", "1"]]
+    assert [row[3] for row in told["last_recompute"]] == ["0"]
+    user_day = rows(
+        "select sum(value) from bytes_hourly where id = 'user01@example.com' and timestamp::date = now()::date"
+    )
+    assert [(sum(int(row[1]) for row in told["user_day"]),)] == user_day
 
 
 def test_the_queries_on_data_plans(
-    ask: Callable[[str], list[list[str]]], send_plans: Callable[..., None], rows: Callable[..., list[tuple[Any, ...]]]
+    ask: Callable[[str], list[list[str]]], send_plans: Callable[..., None], now: str
 ) -> None:
-    ((now,),) = rows("select to_char(now() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')")
     send_plans(
         [agreement(), agreement("b", msisdn="48000000000", maxBytesInBillingPeriod=10_000)],
         [record("1", 900, now), record("2", 300, now), record("3", 1_000, now, msisdn="48000000000")],
