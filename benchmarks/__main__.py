@@ -1,4 +1,4 @@
-"""``make bench``: the streaming queries against Spark's bare read-and-parse of the same topic, and alert latency.
+"""``make bench``: the streaming queries against a bare read of the same topic, alert latency, the charts' queries.
 
 Everything runs on this machine, the broker and PostgreSQL beside Spark, in a stack of its own that is removed at the
 end. The first round is cold (Spark has compiled nothing yet), the later ones are warm.
@@ -15,10 +15,12 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.charts import measure_charts
 from benchmarks.latency import measure_latency
 from benchmarks.throughput import compare
 from benchmarks.topics import Topics
 from bytemeter import logs
+from bytemeter.postgres import database
 from bytemeter.spark import local_session
 from stack.embedded import EmbeddedStack
 from stack.home import Home
@@ -46,6 +48,8 @@ def main() -> None:
         if given.latency_s:
             measure_latency(session, topics.place("latency."), given.users, given.latency_s)
         session.stop()
+        if not given.only or "charts" in given.only:
+            measure_charts(database(topics.place("charts.").require_database_url()))
     finally:
         stack.down()
         shutil.rmtree(home, ignore_errors=True)

@@ -110,7 +110,7 @@ class LiveStore:
             rows = self.connection.execute(ledger.READ, {"feeds": list(self.topics)}).all()
         return {feed: {row.partition: row.next_offset for row in rows if row.feed == feed} for feed in self.topics}
 
-    def observe(self, ends: FeedOffsets) -> None:
+    def observe(self, ends: Mapping[str, Mapping[int, int]]) -> None:
         """Note up to where the topics reach, for those who ask how many records wait.
 
         Args:

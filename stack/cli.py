@@ -35,7 +35,7 @@ def cli(context: click.Context, /, **flags: Any) -> None:
 
 
 for command in (
-    *(servers.up, servers.down, servers.status, servers.psql, servers.env),
+    *(servers.up, servers.down, servers.status, servers.dashboards, servers.psql, servers.env),
     *(pipeline.demo, pipeline.migrate, pipeline.provision, pipeline.simulate, pipeline.stream, pipeline.batch),
 ):
     cli.add_command(command)

@@ -30,11 +30,14 @@ from speed_layer.stream import Streams
 from stack.embedded import endpoints
 from stack.feeding import Feeding
 from stack.figures import Figures, read_figures
+from stack.home import Home
 from stack.screen import screen
 from stack.setup import prepare, provision_users
+from stack.superset import Superset, serve_dashboards
 from stack.tail import Tail
 
-_PARTS = 5
+_PARTS = 6
+_PASSWORD = "admin"  # noqa: S105
 _REFRESH_S = 1.0
 _RECOMPUTE_S = 15.0
 _FIRST_FIGURES_S = 120.0
@@ -55,14 +58,21 @@ def seconds(text: str) -> float:
 
 @dataclass
 class Demo:
-    """Simulated phones and subscribers, all queries and the hourly job; until Ctrl-C or for some seconds of figures."""
+    """Simulated phones and subscribers, all queries and the hourly job; until Ctrl-C or for some seconds of figures.
+
+    Attributes:
+        rate: records of phones a second.
+        dashboards: whether Superset comes up, too, once there are figures to be seen.
+    """
 
     settings: Settings
     rate: float = 200.0
     seed: int = 7
     seconds: float | None = None
+    dashboards: bool = True
     console: Console = field(default_factory=Console)
     _stop: threading.Event = field(default_factory=threading.Event)
+    _figures: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
         """Show it all; at the end nothing that was started is left running, the data stay.
@@ -108,6 +118,7 @@ class Demo:
             feeding.plans,
             lambda: tail.follow(self._stop),
             lambda: self._recompute(session, ready),
+            *([lambda: self._serve_dashboards(ready)] if self.dashboards else []),
         ]
 
     def _unless_stopped(self, part: Callable[[], None]) -> None:
@@ -127,6 +138,30 @@ class Demo:
             if over:
                 job.run(over)
 
+    def _serve_dashboards(self, ready: Settings) -> None:
+        """Serve the dashboards once there are figures; the demo goes on without them if they cannot be had."""
+        superset = Superset(Home(self.settings.home), self._say_unless_stopped)
+        ran = superset.running()
+        while not (self._figures.wait(_REFRESH_S) or self._stop.is_set()):
+            pass
+        try:
+            running = serve_dashboards(superset, ready, password=_PASSWORD)
+            self._say_unless_stopped(
+                f"dashboards: {', '.join(running.dashboards())} (user {running.user}, password {running.password})"
+            )
+            self._stop.wait()
+        except BytemeterError as error:
+            if not self._stop.is_set():
+                self._say(f"no dashboards: {error}")
+        finally:
+            if not ran:
+                superset.stop()
+
+    def _say_unless_stopped(self, message: str) -> None:
+        if self._stop.is_set():
+            raise BytemeterError("the demo was stopped")
+        self._say(message)
+
     def _watch(self, engine: Engine, tail: Tail, began: float) -> None:
         """Show the figures as they grow."""
         shown, end, first = _Rate(), None, time.monotonic() + _FIRST_FIGURES_S
@@ -138,6 +173,7 @@ class Demo:
                 if figures.counted and end is None:
                     self._say(f"first figures after {time.monotonic() - began:.0f} s; Ctrl-C ends")
                     end = time.monotonic() + (self.seconds or float("inf"))
+                    self._figures.set()
                 if end is None and time.monotonic() > first:
                     raise BytemeterError(
                         f"no figures after {_FIRST_FIGURES_S:.0f} s; {self.settings.home}/logs tells why"

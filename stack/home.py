@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ import psutil
 from bytemeter.errors import BytemeterError
 
 HOST = "127.0.0.1"
+# Of the servers that people open in a browser: known, not chosen.
+SUPERSET_PORT = 8088
 _POLL_S = 0.05
 
 
@@ -39,7 +41,7 @@ class Home:
         remembered = self.folder("") / "ports.json"
         ports: dict[str, int] = json.loads(remembered.read_text()) if remembered.exists() else {}
         if name not in ports:
-            ports[name] = _free_port(set(ports.values()))
+            ports[name] = free_port(set(ports.values()))
             remembered.write_text(json.dumps(ports, indent=2))
         return ports[name]
 
@@ -132,7 +134,8 @@ def listens(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def _free_port(taken: set[int]) -> int:
+def free_port(taken: Collection[int] = ()) -> int:
+    """A port of this machine that nothing listens on, other than those."""
     while True:
         with socket.socket() as probe:
             probe.bind((HOST, 0))

@@ -34,12 +34,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full", action="store_true", help="fault tests at full size: 100,000 agreements, 2,000,000 records"
     )
+    parser.addoption("--pictures", type=Path, help="folder for the pictures of the dashboards")
 
 
 @pytest.fixture
 def full(request: pytest.FixtureRequest) -> bool:
     """Whether fault tests run at full size."""
     return bool(request.config.getoption("--full"))
+
+
+@pytest.fixture
+def pictures(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Where pictures of dashboards go."""
+    return Path(request.config.getoption("--pictures") or tmp_path)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -127,6 +127,19 @@ from usage_hourly
 where type = 'antenna_bytes_total';
 comment on view antenna_hours is 'bytes per antenna and hour, from batch or live as source tells';
 
+create view busiest_antennas as
+select distinct on (timestamp)
+    timestamp,
+    antenna_id,
+    antenna,
+    bytes,
+    round(100.0 * bytes / nullif(sum(bytes) over (partition by timestamp), 0), 1) as percent_of_hour,
+    source,
+    as_of
+from antenna_hours
+order by timestamp asc, bytes desc, antenna_id asc;
+comment on view busiest_antennas is 'the antenna with the most bytes of each hour, and its share of that hour';
+
 create view live_against_batch as
 select
     feed,
@@ -168,6 +181,7 @@ select
     plan_usage.period_end,
     plan_usage.year,
     plan_usage.month,
+    plan_usage.year || '-' || lpad(plan_usage.month::text, 2, '0') as billing_month,
     plan_usage.status,
     plan_usage.period_start <= now() and plan_usage.period_end > now() as running,
     plan_usage.total_recorded_bytes,
@@ -235,6 +249,17 @@ select
 from ledger
 left join topic_ends on ledger.feed = topic_ends.feed and ledger.partition = topic_ends.partition;
 comment on view feed_progress is 'per partition: what became of what was received, and how many records wait (lag)';
+
+create view recompute_progress as
+select
+    feed,
+    max(recomputed_at) as last_recompute,
+    max(hour) filter (where not dirty) as latest_recomputed_hour,
+    count(*) filter (where dirty) as hours_waiting,
+    min(hour) filter (where dirty) as oldest_waiting
+from hours
+group by feed;
+comment on view recompute_progress is 'when hours were last recomputed, and how many wait for it';
 
 create view invalid_samples as
 select

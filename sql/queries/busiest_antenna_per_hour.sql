@@ -1,11 +1,11 @@
 -- The busiest antenna of each of the last 24 hours, with its share of the hour's bytes.
-select distinct on (timestamp)
+select
     timestamp,
     antenna_id,
     bytes,
-    round(100.0 * bytes / sum(bytes) over (partition by timestamp), 1) as percent_of_hour,
+    percent_of_hour,
     source,
     as_of
-from antenna_hours
+from busiest_antennas
 where timestamp > now() - interval '24 hours'
-order by timestamp desc, bytes desc, antenna_id asc;
+order by timestamp desc;

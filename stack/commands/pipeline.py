@@ -247,9 +247,11 @@ def monthly(settings: Settings, named: str, dry_run: bool, wait_s: float) -> Non
 @click.option("--for", "duration", metavar="DURATION", help="end after e.g. 60s or 5m; by default Ctrl-C ends it")
 @click.option("--rate", type=click.FloatRange(min=1), default=200.0, help="records a second")
 @click.option("--seed", type=int, default=7, help="seed of the traffic")
+@click.option("--dashboards/--no-dashboards", default=True, help="Superset with the dashboards; installed at first use")
 @click.pass_obj
-def demo(settings: Settings, duration: str | None, rate: float, seed: int) -> None:
+def demo(settings: Settings, duration: str | None, rate: float, seed: int, dashboards: bool) -> None:
     """All of it with simulated traffic, from nothing to figures on the screen."""
     from stack.demo import Demo, seconds
 
-    Demo(settings, rate=rate, seed=seed, seconds=seconds(duration) if duration else None).run()
+    lasting = seconds(duration) if duration else None
+    Demo(settings, rate=rate, seed=seed, seconds=lasting, dashboards=dashboards).run()

@@ -6,46 +6,99 @@ import os
 import shlex
 import signal
 import subprocess
+from typing import TYPE_CHECKING
 
 import click
 from sqlalchemy.engine import make_url
 
 from bytemeter.settings import PREFIX, Settings
-from stack.commands.process import tell
+from stack.commands.process import stopped_by_signal, tell
 from stack.database import client
 from stack.embedded import EmbeddedStack, endpoints
-from stack.home import Home
+from stack.home import SUPERSET_PORT, Home
+
+if TYPE_CHECKING:
+    from serving.dashboards import Superset as RunningSuperset
+
+_PORT = click.option(
+    "--port", type=click.IntRange(1, 65_535), default=SUPERSET_PORT, help="of Superset, unless it is running already"
+)
 
 
 @click.command()
+@click.option("--dashboards", is_flag=True, help="Superset with our dashboards, too")
+@_PORT
 @click.pass_obj
-def up(settings: Settings) -> None:
+def up(settings: Settings, dashboards: bool, port: int) -> None:
     """Start the embedded Kafka and PostgreSQL, and leave them running."""
+    from stack.setup import prepare
+    from stack.superset import Superset, serve_dashboards
+
     stack = EmbeddedStack(Home(settings.home))
     started = stack.up()
     ready = stack.settings(settings)
     click.echo(f"started {' and '.join(started)}" if started else "already up")
     click.echo(f"Kafka       {ready.kafka}\nPostgreSQL  {make_url(ready.require_database_url()).render_as_string()}")
     click.echo(f"history     {ready.history}")
+    if dashboards:
+        prepare(ready)
+        _tell_dashboards(serve_dashboards(Superset(stack.home, tell, port), ready))
 
 
 @click.command()
 @click.pass_obj
 def down(settings: Settings) -> None:
-    """Stop the embedded Kafka and PostgreSQL; their data stay."""
-    stopped = EmbeddedStack(Home(settings.home)).down()
+    """Stop the embedded Kafka, PostgreSQL and Superset; their data stay."""
+    from stack.superset import Superset
+
+    home = Home(settings.home)
+    superset = Superset(home, tell)
+    stopped = [superset.name] if superset.stop() else []
+    stopped += EmbeddedStack(home).down()
     click.echo(f"stopped {' and '.join(stopped)}" if stopped else "nothing was running")
 
 
 @click.command()
+@click.option("--dashboards", is_flag=True, help="Superset has to be up, too")
 @click.pass_obj
-def status(settings: Settings) -> None:
+def status(settings: Settings, dashboards: bool) -> None:
     """Tell what of the embedded stack is running; exit code 1 if something is down."""
-    running = EmbeddedStack(Home(settings.home)).running()
+    from stack.superset import Superset
+
+    home = Home(settings.home)
+    running, superset = EmbeddedStack(home).running(), Superset(home, tell)
+    if dashboards or superset.running():
+        running[superset.name] = superset.running()
     for name, is_up in running.items():
         click.echo(f"{name:<12}{'up' if is_up else 'down'}")
     if not all(running.values()):
         raise click.exceptions.Exit(1)
+
+
+@click.command()
+@_PORT
+@click.pass_obj
+def dashboards(settings: Settings, port: int) -> None:
+    """Serve the dashboards by Superset until Ctrl-C; a Superset that runs already gets them anew and goes on."""
+    from stack.superset import Superset, serve_dashboards
+
+    superset = Superset(Home(settings.home), tell, port)
+    ran, stop = superset.running(), stopped_by_signal()
+    with endpoints(settings, "database_url", tell=tell) as ready:
+        try:
+            _tell_dashboards(serve_dashboards(superset, ready))
+            if not ran:
+                click.echo("Ctrl-C ends it")
+                stop.wait()
+        finally:
+            if not ran:
+                superset.stop()
+
+
+def _tell_dashboards(superset: RunningSuperset) -> None:
+    click.echo(f"dashboards  {superset.url} (user {superset.user}, password {superset.password})")
+    for url in superset.dashboards():
+        click.echo(f"            {url}")
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

@@ -33,7 +33,11 @@ def test_the_demo_shows_figures_and_ctrl_c_ends_it(empty_home: Path, tmp_path: P
     shown = tmp_path / "shown"
     with shown.open("w") as output:
         demo = subprocess.Popen(
-            [*command, "demo"], stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
+            [*command, "demo", "--no-dashboards"],
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
         deadline = time.monotonic() + DEADLINE_S
         while "first figures after" not in shown.read_text():

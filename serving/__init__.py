@@ -1,0 +1,1 @@
+"""The serving layer: what people and programs read, and how it gets there."""

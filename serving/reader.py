@@ -1,0 +1,50 @@
+"""The login with which dashboards read: a member of the role that may read all and change nothing."""
+
+from __future__ import annotations
+
+import secrets
+
+from sqlalchemy import URL, Connection, Engine, text
+from sqlalchemy.exc import ProgrammingError
+
+from bytemeter.errors import BytemeterError
+from bytemeter.postgres import one_line_errors
+
+_STATEMENT_TIMEOUT = "60s"
+
+
+def reader_login(engine: Engine) -> URL:
+    """The database's URL with a login of its own for dashboards; its password is a new one each time.
+
+    Raises:
+        BytemeterError: the roles are missing, or the engine's user may not make a login.
+        TransientError: PostgreSQL could not be reached.
+    """
+    user, password = f"dashboards_of_{engine.url.database}", secrets.token_urlsafe(16)
+    with one_line_errors(engine.url), engine.begin() as connection:
+        if not _there(connection, "bytemeter_reader"):
+            raise BytemeterError("the database has no role bytemeter_reader; run `bytemeter migrate`")
+        try:
+            if not _there(connection, user):
+                _execute(connection, "create role %I in role bytemeter_reader", user)
+            _execute(connection, "alter role %I login password %L", user, password)
+            _execute(connection, "alter role %I set default_transaction_read_only = on", user)
+            _execute(connection, "alter role %I set statement_timeout = %L", user, _STATEMENT_TIMEOUT)
+        except ProgrammingError as error:
+            raise BytemeterError(
+                f"the user {engine.url.username} may not make the login {user} for the dashboards: "
+                f"{str(error.orig).splitlines()[0]}; grant it CREATEROLE, or name a user that has it"
+            ) from None
+    return engine.url.set(username=user, password=password)
+
+
+def _there(connection: Connection, role: str) -> bool:
+    return bool(connection.scalar(text("select count(*) from pg_roles where rolname = :role"), {"role": role}))
+
+
+def _execute(connection: Connection, statement: str, *values: str) -> None:
+    """Run a statement that takes no parameters; the server puts the values in, quoted."""
+    arguments = ", ".join(f":value_{n}" for n in range(len(values)))
+    given = {f"value_{n}": value for n, value in enumerate(values)}
+    quoted = connection.scalar(text(f"select format('{statement}', {arguments})"), given)
+    connection.execute(text(str(quoted).replace(":", "\\:")))

@@ -1,0 +1,113 @@
+"""Looks at a dashboard as a person does: in a real Chromium."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
+
+from serving.dashboards import Superset
+
+WIDTH, HEIGHT = 1600, 1200
+_DRAWN_S = 60
+
+# What each chart shows; run in the page.
+_CHARTS = """() => [...document.querySelectorAll('[data-test="chart-grid-component"]')].map(chart => {
+  const text = selector => { const found = chart.querySelector(selector); return found ? found.innerText : null; };
+  return {
+    name: chart.dataset.testChartName,
+    loading: !!chart.querySelector('.loading, [data-test="loading-indicator"]'),
+    error: text('[data-test="alert-error"], .ant-alert-error, .missing-chart-container'),
+    empty: text('.ant-empty, [data-test="empty-state"]'),
+    drawn: !!chart.querySelector('.slice_container canvas, .slice_container svg, .slice_container table, .header-line'),
+    number: text('.header-line'),
+    rows: [...chart.querySelectorAll('.slice_container tbody tr')].map(
+      row => [...row.querySelectorAll('td')].map(cell => cell.innerText.trim())),
+    whole: chart.innerText,
+  };
+})"""
+_HEIGHT = """() => Math.max(...[...document.querySelectorAll('.dashboard, .dashboard-content, .grid-container')]
+  .map(part => part.getBoundingClientRect().bottom + scrollY))"""
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """What a dashboard shows.
+
+    Attributes:
+        charts: by name; each with error, empty, drawn, number (of a big number), rows (of a table) and all its text.
+        seconds: from asking for the page until the last chart was drawn.
+    """
+
+    charts: dict[str, dict[str, Any]]
+    seconds: float
+
+
+@dataclass
+class Browser:
+    """A browser in which the administrator is logged in.
+
+    Attributes:
+        complaints: what the pages complained of: errors of scripts and of requests, and calls to other servers.
+    """
+
+    page: Page
+    superset: Superset
+    complaints: list[str]
+
+    def look_at(self, url: str, picture: Path) -> Dashboard:
+        """Open a dashboard, wait until no chart loads any more, and take a picture of all of it."""
+        self.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+        began = time.monotonic()
+        self.page.goto(url, wait_until="domcontentloaded")
+        self.page.wait_for_selector('[data-test="chart-grid-component"]', timeout=1_000 * _DRAWN_S)
+        charts = self._drawn()
+        seconds = time.monotonic() - began
+        self.page.wait_for_timeout(1_200)  # charts grow for a second
+        self.page.set_viewport_size({"width": WIDTH, "height": int(self.page.evaluate(_HEIGHT)) + 20})
+        self.page.wait_for_timeout(800)
+        self.page.screenshot(path=str(picture))
+        return Dashboard({chart["name"]: chart for chart in charts}, seconds)
+
+    def _drawn(self) -> list[dict[str, Any]]:
+        deadline = time.monotonic() + _DRAWN_S
+        while True:
+            charts: list[dict[str, Any]] = self.page.evaluate(_CHARTS)
+            if charts and all(not c["loading"] and (c["drawn"] or c["error"] or c["empty"]) for c in charts):
+                return charts
+            assert time.monotonic() < deadline, [c["name"] for c in charts if not c["drawn"]]
+            self.page.wait_for_timeout(100)
+
+
+@contextmanager
+def browser(superset: Superset) -> Iterator[Browser]:
+    """A Chromium without a screen, logged in."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert program, "found no Chromium; install one, e.g. apt install chromium"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        context = chromium.new_context(locale="en-US", timezone_id="UTC", color_scheme="light", reduced_motion="reduce")
+        page, complaints = context.new_page(), []
+        page.on("pageerror", lambda error: complaints.append(f"script: {error}"))
+        page.on("response", lambda r: complaints.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+        page.on(
+            "request",
+            lambda r: (
+                complaints.append(f"calls {r.url}")
+                if r.url.startswith("http") and not r.url.startswith(superset.url)
+                else None
+            ),
+        )
+        page.goto(f"{superset.url}/login/")
+        page.locator('[data-test="username-input"], input#username').first.fill(superset.user)
+        page.locator('[data-test="password-input"], input#password').first.fill(superset.password)
+        page.locator('[data-test="login-button"], button[type="submit"], input[type="submit"]').first.click()
+        page.wait_for_url(lambda url: "/login" not in url)
+        yield Browser(page, superset, complaints)
+        chromium.close()

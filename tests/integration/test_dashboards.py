@@ -1,0 +1,123 @@
+"""The dashboards in a real Superset and a real browser: all charts drawn with data, figures as in PostgreSQL."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES
+from bytemeter.kafka import Kafka
+from bytemeter.settings import Settings
+from serving.dashboards import ASSETS, SLUGS
+from serving.dashboards import Superset as RunningSuperset
+from simulator.agreements import AgreementSimulation
+from simulator.data_records import DataRecordSimulation
+from simulator.producer import producer, send
+from simulator.traffic import DAY_S, Traffic
+from stack.home import Home, free_port
+from stack.superset import Superset, serve_dashboards
+from tests.integration.browser import Browser, Dashboard, browser
+
+Rows = Callable[..., list[tuple[Any, ...]]]
+SUBSCRIBERS, DAYS = 60, 45
+KINDS = ("dashboard", "chart", "dataset", "database")
+DRAWN_WITHIN_S = 5.0
+
+
+@pytest.fixture
+def filled(
+    place: Settings,
+    simulate: Callable[..., Any],
+    stream: Callable[..., None],
+    recompute: Callable[..., object],
+    rows: Rows,
+) -> None:
+    """Figures of all kinds: hours from batch and from live, plans over their limit, periods closed, bad records."""
+    rows("update user_metadata set quota = quota / 100 returning id")
+    simulate(12_000, late=0.02, duplicates=0.02, invalid=0.02)
+    stream()
+    recompute()
+    simulate(12_000, late=0.02, duplicates=0.02, invalid=0.02)
+    kafka, now = Kafka(place), time.time()
+    to = producer(kafka.librdkafka())
+    agreements = AgreementSimulation(SUBSCRIBERS, 7, dt.datetime.fromtimestamp(now - 365 * DAY_S, dt.UTC), now)
+    span = DAYS * DAY_S
+    records = 75 * SUBSCRIBERS
+    traffic = Traffic(now - span, rate=records / span, records=records, subscribers=SUBSCRIBERS, invalid=0.01)
+    send(to, kafka.topic_name("agreements"), agreements.pieces())
+    send(to, kafka.topic_name("data-records"), DataRecordSimulation(traffic).pieces())
+    stream(DEVICES, AGREEMENTS, DATA_RECORDS)
+
+
+@pytest.fixture
+def superset(place: Settings, tmp_path: Path) -> Iterator[RunningSuperset]:
+    """A Superset of the test's own, with our dashboards over the test's database, imported twice."""
+    served = Superset(Home(tmp_path / "home"), print, free_port())
+    try:
+        serve_dashboards(served, place)
+        yield serve_dashboards(served, place)
+    finally:
+        served.stop()
+
+
+def test_each_dashboard_is_drawn_with_data_and_tells_what_the_tables_hold(
+    filled: None, place: Settings, superset: RunningSuperset, rows: Rows, pictures: Path
+) -> None:
+    assert counts(superset) == {kind: len(list((ASSETS / f"{kind}s").rglob("*.yaml"))) for kind in KINDS}
+    with browser(superset) as looking:
+        seen = {slug: look(looking, slug, pictures) for slug in SLUGS}
+        again = look(looking, "network", pictures)
+    assert looking.complaints == []
+    assert again.seconds < DRAWN_WITHIN_S
+
+    network, plans, health = (seen[slug].charts for slug in SLUGS)
+    ((bytes_of_day,),) = rows("select sum(bytes) from usage_by_antenna where timestamp > now() - interval '1 day'")
+    assert bytes_in(network["Bytes in the chosen time"]["number"]) == pytest.approx(float(bytes_of_day), rel=0.01)
+    ((over,),) = rows("select count(*) from plan_progress where running and over")
+    assert int(plans["Over their limit"]["number"]) == over > 0
+    ((closed,),) = rows("select count(*) from threshold_events where type = 'BILLING_PERIOD_CLOSED'")
+    assert int(plans["Periods closed"]["number"]) == closed > 0
+    ((invalid,),) = rows("select sum(invalid) from ledger")
+    assert int(health["Invalid records"]["number"].replace(",", "")) == invalid > 0
+    account = rows(
+        "select feed, sum(received), sum(counted), sum(duplicate), sum(invalid), sum(unmatched) from ledger group by feed"
+    )
+    shown = {row[0]: tuple(row[1:6]) for row in health[account_title(health)]["rows"]}
+    assert shown == {feed: tuple(f"{figure:,}" for figure in figures) for feed, *figures in account}
+
+
+def look(looking: Browser, slug: str, pictures: Path) -> Dashboard:
+    """Look at a dashboard; nothing on it is broken or empty."""
+    dashboard = looking.look_at(f"{looking.superset.url}/superset/dashboard/{slug}/", pictures / f"{slug}.png")
+    wrong = {name: chart["error"] or chart["empty"] for name, chart in dashboard.charts.items() if not chart["drawn"]}
+    assert wrong == {}
+    assert [name for name, chart in dashboard.charts.items() if chart["error"] or chart["empty"]] == []
+    return dashboard
+
+
+def account_title(charts: dict[str, Any]) -> str:
+    (title,) = (name for name in charts if name.startswith("The account"))
+    return title
+
+
+def bytes_in(text: str) -> float:
+    """The bytes that a text such as 12.3MB stands for."""
+    found = re.fullmatch(r"([\d.,]+)\s*([kMGT]?)B", text)
+    assert found, text
+    return float(found[1].replace(",", "")) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}[found[2]]
+
+
+def counts(superset: RunningSuperset) -> dict[str, int]:
+    """How many assets of each kind Superset has."""
+    with httpx.Client(base_url=superset.url) as client:
+        login = {"username": superset.user, "password": superset.password, "provider": "db"}
+        token = client.post("/api/v1/security/login", json=login).json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        return {kind: client.get(f"/api/v1/{kind}/", headers=headers).json()["count"] for kind in KINDS}
