@@ -49,6 +49,10 @@ TALISMAN_CONFIG = {
 }
 THEME_DARK = None
 
+# "Last day" ends now, not last midnight.
+DEFAULT_RELATIVE_START_TIME = "now"
+DEFAULT_RELATIVE_END_TIME = "now"
+
 # Analysts ask for large tables; the role of the database ends what takes too long.
 ROW_LIMIT = 10_000
 SUPERSET_WEBSERVER_TIMEOUT = 60
