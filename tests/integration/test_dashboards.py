@@ -19,6 +19,7 @@ from serving.dashboards import ASSETS, SLUGS
 from serving.dashboards import Superset as RunningSuperset
 from simulator.agreements import AgreementSimulation
 from simulator.data_records import DataRecordSimulation
+from simulator.devices import DeviceSimulation
 from simulator.producer import producer, send
 from simulator.traffic import DAY_S, Traffic
 from stack.home import Home, free_port
@@ -27,6 +28,7 @@ from tests.integration.browser import Browser, Dashboard, browser
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 SUBSCRIBERS, DAYS = 60, 45
+HOUR_S = 3_600
 KINDS = ("dashboard", "chart", "dataset", "database")
 DRAWN_WITHIN_S = 5.0
 
@@ -41,12 +43,13 @@ def filled(
 ) -> None:
     """Figures of all kinds: hours from batch and from live, plans over their limit, periods closed, bad records."""
     rows("update user_metadata set quota = quota / 100 returning id")
-    simulate(12_000, late=0.02, duplicates=0.02, invalid=0.02)
+    kafka, now = Kafka(place), time.time()
+    to = producer(kafka.librdkafka())
+    past = Traffic(now - 20 * HOUR_S, rate=0.4, records=20_000, duplicates=0.02, invalid=0.02)
+    send(to, kafka.topic_name("devices"), DeviceSimulation(past).pieces())
     stream()
     recompute()
     simulate(12_000, late=0.02, duplicates=0.02, invalid=0.02)
-    kafka, now = Kafka(place), time.time()
-    to = producer(kafka.librdkafka())
     agreements = AgreementSimulation(SUBSCRIBERS, 7, dt.datetime.fromtimestamp(now - 365 * DAY_S, dt.UTC), now)
     span = DAYS * DAY_S
     records = 75 * SUBSCRIBERS
@@ -80,6 +83,8 @@ def test_each_dashboard_is_drawn_with_data_and_tells_what_the_tables_hold(
     network, plans, health = (seen[slug].charts for slug in SLUGS)
     ((bytes_of_day,),) = rows("select sum(bytes) from usage_by_antenna where timestamp > now() - interval '1 day'")
     assert bytes_in(network["Bytes in the chosen time"]["number"]) == pytest.approx(float(bytes_of_day), rel=0.01)
+    sources = {row[4] for row in network["Busiest antenna of each hour"]["rows"]}
+    assert sources == {"live", "batch"}
     ((over,),) = rows("select count(*) from plan_progress where running and over")
     assert int(plans["Over their limit"]["number"]) == over > 0
     ((closed,),) = rows("select count(*) from threshold_events where type = 'BILLING_PERIOD_CLOSED'")
