@@ -30,6 +30,8 @@ def reader_login(engine: Engine) -> URL:
             _execute(connection, "alter role %I login password %L", user, password)
             _execute(connection, "alter role %I set default_transaction_read_only = on", user)
             _execute(connection, "alter role %I set statement_timeout = %L", user, _STATEMENT_TIMEOUT)
+            # Windows lie in the order of their time: those of a day are read faster by index than all of a month.
+            _execute(connection, "alter role %I set random_page_cost = 1.1", user)
         except ProgrammingError as error:
             raise BytemeterError(
                 f"the user {engine.url.username} may not make the login {user} for the dashboards: "

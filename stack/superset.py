@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import secrets
@@ -60,10 +61,15 @@ class Environment:
         Raises:
             BytemeterError: pip or Superset failed; the line tells where the log is.
         """
-        if self.metadata.exists():
-            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not self.metadata.exists():
+                self._install()
+
+    def _install(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
-        self.path.mkdir(parents=True)
+        self.path.mkdir()
         self.tell("installing Superset into an environment of its own; that is done once and takes some minutes")
         self._run([sys.executable, "-m", "venv", str(self.path)])
         pip = [self.program("pip"), "install", "--disable-pip-version-check", "--no-compile", "--progress-bar", "off"]
@@ -168,10 +174,9 @@ class Superset:
     def _create(self, environment: Environment, password: str) -> None:
         shutil.copy(environment.metadata, self.folder / "superset.db")
         _write_secret(self.folder / "secret_key", secrets.token_urlsafe(42))
-        command = [environment.program("superset"), "fab", "create-admin", "--username", ADMIN, "--password", password]
-        names = ["--firstname", "Bytemeter", "--lastname", "Administrator", "--email", "admin@localhost"]
         done = subprocess.run(
-            [*command, *names],
+            [environment.program("python"), str(SUPERSET / "create_admin.py")],
+            input=f"{ADMIN}\n{password}\n",
             env={**os.environ, **superset_environment(self.folder)},
             capture_output=True,
             text=True,
@@ -229,7 +234,7 @@ def superset_environment(home: Path) -> dict[str, str]:
         "BYTEMETER_SUPERSET_HOME": str(home),
         "SUPERSET_HOME": str(home),
         "FLASK_APP": "superset.app:create_app()",
-        "SCARF_ANALYTICS": "false",
+        "TZ": "UTC",
     }
 
 

@@ -5,6 +5,7 @@ drop index bytes_timestamp;
 alter table bytes_hourly drop constraint bytes_hourly_pkey, add primary key (type, timestamp, id);
 alter table bytes_monthly drop constraint bytes_monthly_pkey, add primary key (type, timestamp, id);
 
+-- Hour by hour: joined as a whole, the planner would read all windows.
 create or replace view usage_hourly_live as
 with open_hours as (
     select
@@ -18,18 +19,24 @@ with open_hours as (
 )
 
 select
-    bytes.type,
-    bytes.id,
+    windows.type,
+    windows.id,
     open_hours.hour as timestamp,
-    sum(bytes.value)::bigint as value,
+    windows.value,
     open_hours.as_of
 from open_hours
-inner join bytes
-    on
+cross join lateral (
+    select
+        bytes.type,
+        bytes.id,
+        sum(bytes.value)::bigint as value
+    from bytes
+    where
         bytes.type in ('antenna_bytes_total', 'app_bytes_total', 'user_bytes_total')
         and bytes.timestamp >= open_hours.hour
         and bytes.timestamp < open_hours.hour + interval '1 hour'
-group by bytes.type, bytes.id, open_hours.hour, open_hours.as_of;
+    group by bytes.type, bytes.id
+) as windows;
 
 -- How far each partition of a topic reaches, as the process that counts it saw last.
 create table topic_ends (
@@ -42,7 +49,7 @@ create table topic_ends (
 comment on table topic_ends is 'the offset that the next record of a partition gets, as of observed_at';
 
 -- Roles: the owner is who migrates; the writer is for the jobs, the reader for dashboards and analysts. They cannot log
--- in: grant them to users who can. Roles belong to the whole server, so another database's migration may have made them.
+-- in: grant them to users who can. Roles belong to the whole server: another database's migration may have made them.
 do $$
 begin
     create role bytemeter_writer nologin;

@@ -102,7 +102,7 @@ def browser(superset: Superset) -> Iterator[Browser]:
         page.locator('[data-test="username-input"], input#username').first.fill(superset.user)
         page.locator('[data-test="password-input"], input#password').first.fill(superset.password)
         page.locator('[data-test="login-button"], button[type="submit"], input[type="submit"]').first.click()
-        page.wait_for_url(lambda url: "/login" not in url)
+        page.wait_for_url(lambda url: "/login" not in url, wait_until="commit", timeout=1_000 * _DRAWN_S)
         yield Browser(page, superset, complaints)
         chromium.close()
 

@@ -1,0 +1,16 @@
+"""Makes Superset's administrator; run by its environment's Python, with name and password as two lines of the input.
+
+Superset's own command takes the password as an argument, which every user of the machine could read.
+"""
+
+import sys
+
+from superset.app import create_app
+
+name, password = sys.stdin.read().splitlines()
+app = create_app()
+with app.app_context():
+    security = app.appbuilder.sm
+    role = security.find_role("Admin")
+    if not security.add_user(name, "Bytemeter", "Administrator", "admin@localhost", role, password=password):
+        sys.exit(f"the user {name} could not be made")
