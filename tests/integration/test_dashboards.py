@@ -17,6 +17,7 @@ import pytest
 
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES
 from bytemeter.kafka import Kafka
+from bytemeter.logs import logger
 from bytemeter.settings import Settings
 from serving.dashboards import ASSETS, SLUGS
 from serving.dashboards import Superset as RunningSuperset
@@ -120,7 +121,7 @@ def test_each_dashboard_is_drawn_with_data_and_tells_what_the_tables_hold(
 def look(looking: Browser, slug: str, pictures: Path) -> Dashboard:
     """Look at a dashboard; nothing on it is broken or empty."""
     dashboard = looking.look_at(f"{looking.superset.url}/superset/dashboard/{slug}/", pictures / f"{slug}.png")
-    print(f"{slug}: all {len(dashboard.charts)} charts drawn after {dashboard.seconds:.1f} s")
+    logger().info("drawn", dashboard=slug, charts=len(dashboard.charts), seconds=round(dashboard.seconds, 1))
     wrong = {name: chart["error"] or chart["empty"] for name, chart in dashboard.charts.items()}
     assert {name: reason for name, reason in wrong.items() if reason} == {}
     assert all("Last queried at" in chart["whole"] for chart in dashboard.charts.values())
