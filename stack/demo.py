@@ -142,8 +142,9 @@ class Demo:
         """Serve the dashboards once there are figures; the demo goes on without them if they cannot be had."""
         superset = Superset(Home(self.settings.home), self._say_unless_stopped)
         ran = superset.running()
-        while not (self._figures.wait(_REFRESH_S) or self._stop.is_set()):
-            pass
+        while not self._figures.wait(_REFRESH_S):
+            if self._stop.is_set():
+                return
         try:
             running = serve_dashboards(superset, ready, password=_PASSWORD)
             self._say_unless_stopped(

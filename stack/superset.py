@@ -27,6 +27,8 @@ Tell = Callable[[str], None]
 ADMIN = "admin"
 _REQUIREMENTS, _CONSTRAINTS = SUPERSET / "requirements.txt", SUPERSET / "constraints.txt"
 _START_S = 120
+# The charts of a dashboard are asked for at once, and each is some work for Superset itself.
+_WORKERS = 2
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ class Superset:
         if listens(self.port):
             raise BytemeterError(f"port {self.port} for Superset is taken by another program; choose one with --port")
         (self.folder / "port").write_text(str(self.port))
-        workers = ["--workers", "1", "--worker-class", "gthread", "--threads", "8", "--timeout", "120"]
+        workers = ["--workers", str(_WORKERS), "--worker-class", "gthread", "--threads", "8", "--timeout", "120"]
         lengths = ["--limit-request-line", "0", "--limit-request-field_size", "0"]
         self.daemon.start(
             [

@@ -1,4 +1,4 @@
-"""Superset's settings: one process on one machine, nothing cached, nothing that calls out."""
+"""Superset's settings: a few processes on one machine, no figure cached, nothing that calls out."""
 
 import os
 from datetime import timedelta
@@ -12,13 +12,18 @@ _HOME = Path(os.environ["BYTEMETER_SUPERSET_HOME"])
 SECRET_KEY = (_HOME / "secret_key").read_text().strip()
 SQLALCHEMY_DATABASE_URI = f"sqlite:///{_HOME / 'superset.db'}"
 
-# A chart tells what the tables hold now, never what they held.
+# A chart tells what the tables hold now, never what they held. What a user has chosen is kept, for all processes.
 _OFF = {"CACHE_TYPE": "NullCache"}
-_IN_MEMORY = {"CACHE_TYPE": "SimpleCache", "CACHE_DEFAULT_TIMEOUT": 86_400, "CACHE_THRESHOLD": 1_000}
+_IN_FILES = {
+    "CACHE_TYPE": "FileSystemCache",
+    "CACHE_DIR": str(_HOME / "chosen"),
+    "CACHE_DEFAULT_TIMEOUT": 86_400,
+    "CACHE_THRESHOLD": 1_000,
+}
 CACHE_CONFIG = _OFF
 DATA_CACHE_CONFIG = _OFF
-FILTER_STATE_CACHE_CONFIG = _IN_MEMORY
-EXPLORE_FORM_DATA_CACHE_CONFIG = _IN_MEMORY
+FILTER_STATE_CACHE_CONFIG = _IN_FILES
+EXPLORE_FORM_DATA_CACHE_CONFIG = _IN_FILES
 
 # Queries run in the request. What users did goes to the log: SQLite, which keeps the assets, writes one at a time.
 CELERY_CONFIG = None
