@@ -40,33 +40,28 @@ def parse(feed: Feed, *, judged_at: Column | None = None) -> Transformation:
     """
 
     def transformation(messages: DataFrame) -> DataFrame:
-        text = F.col("value").cast("string")
-        parsed = F.from_json(text, _nullable(feed.schema), _STRICT_JSON)
-        fields = feed.schema.names
+        parsed = F.from_json(_text(), _nullable(feed.schema), _STRICT_JSON)
         # Step by step: each step's columns are computed once per message, however often the next one uses them.
         return (
-            messages.select("partition", "offset", "value", text.alias("text"), parsed.alias("event"))
-            .select(
-                "partition",
-                "offset",
-                "value",
-                "text",
-                *(F.col(f"event.{name}").alias(name) for name in fields),
-            )
-            .select("*", _proven_well_formed(feed).alias("proven"), F.expr(feed.epoch_seconds).alias("epoch_s"))
-            .select("*", F.when(~F.col("proven"), _one_json_value(F.col("text"))).alias("json"))
-            .select("*", *(_kind(name).alias(f"kind_{name}") for name in fields))
-            .select("partition", "offset", "value", *fields, "epoch_s", _reason(feed, judged_at).alias("reason"))
+            messages.select("partition", "offset", "value", parsed.alias("event"))
+            .select("partition", "offset", "value", *(F.col(f"event.{name}").alias(name) for name in feed.schema.names))
+            .select("*", F.expr(feed.epoch_seconds).alias("epoch_s"))
+            .select("*", _reason(feed, judged_at).alias("reason"))
         )
 
     return transformation
+
+
+def _text() -> Column:
+    return F.col("value").cast("string")
 
 
 def _reason(feed: Feed, judged_at: Column | None) -> Column:
     rules = [(rule.reason, F.expr(rule.violated)) for rule in feed.rules]
     if judged_at is not None:
         rules.append((REFUSED_BY_CLOCK, F.col("epoch_s").cast(_EXACT) + F.lit(Decimal(0)) > _a_day_after(judged_at)))
-    return F.coalesce(F.when(~F.col("proven"), _first(_malformations(feed))), _first(rules))
+    proven = F.coalesce(_canonical(feed) | _plain(feed), F.lit(False))
+    return F.coalesce(F.when(~proven, _malformation(feed)), _first(rules))
 
 
 def _a_day_after(judged_at: Column) -> Column:
@@ -75,15 +70,29 @@ def _a_day_after(judged_at: Column) -> Column:
     return F.unix_seconds(judged_at).cast(_EXACT) + F.lit(Decimal(_A_DAY_S))
 
 
-def _proven_well_formed(feed: Feed) -> Column:
-    """Cheap, and true only of a well-formed message; may be false of a well-formed one too.
+def _canonical(feed: Feed) -> Column:
+    """Whether a message is, byte by byte, what its fields would be written as: in the schema's order, without spaces.
+
+    Then it is well-formed: whatever Spark's JSON reader is lenient about, or decodes, would make a difference. The
+    cheapest proof, and the one that most messages have; null or false says nothing.
+    """
+    written: list[Column] = []
+    for number, field in enumerate(feed.schema):
+        value, name = F.col(field.name), f'{"," if number else "{"}"{field.name}":'
+        is_text = field in feed.texts
+        member = F.concat(F.lit(f'{name}"'), value, F.lit('"')) if is_text else F.concat(F.lit(name), value.cast("string"))
+        written.append(F.coalesce(member, F.lit("")) if field.nullable else member)
+    return _all([F.concat(*written, F.lit("}")) == _text(), *_short_and_non_empty(feed)])
+
+
+def _plain(feed: Feed) -> Column:
+    """Cheap predicates that only a well-formed message fulfills, in whatever order its fields are.
 
     Spark's JSON reader is lenient in three ways that this rules out. It stops after the first JSON value: here the
     first closing brace must be the last character. It takes a number for a text: here each text field's name must be
     followed by a quote (inside a text that sequence would have backslashes, and there are no nested objects). It
     replaces malformed UTF-8.
     """
-    text = F.col("text")
     present = [F.col(field.name).isNotNull() for field in feed.required]
     quoted = [_absent(field) | _quoted(field) for field in feed.texts]
     # Lists are rare; each is looked at closely. So is an optional number that the reader made nothing of.
@@ -92,33 +101,45 @@ def _proven_well_formed(feed: Feed) -> Column:
         for field in feed.schema
         if field.nullable and field not in feed.texts
     ]
-    non_empty = [F.coalesce(F.col(field.name) != "", F.lit(True)) for field in feed.texts]
-    return F.coalesce(
-        _all(
-            [
-                *present,
-                *non_empty,
-                F.octet_length(text) <= MOST_CHARACTERS,
-                F.instr(text, "}") == F.char_length(text),
-                *quoted,
-                *others,
-                ~F.contains(text, F.lit("\\")),
-                F.is_valid_utf8(text),
-            ]
-        ),
-        F.lit(False),
+    return _all(
+        [
+            *present,
+            *_short_and_non_empty(feed),
+            F.octet_length(F.substring_index(_text(), "}", 1)) + 1 == F.octet_length(_text()),
+            *quoted,
+            *others,
+            ~F.contains(_text(), F.lit("\\")),
+            F.is_valid_utf8(_text()),
+        ]
     )
+
+
+def _short_and_non_empty(feed: Feed) -> list[Column]:
+    non_empty = [F.coalesce(F.col(field.name) != "", F.lit(True)) for field in feed.texts]
+    return [F.octet_length(_text()) <= MOST_CHARACTERS, *non_empty]
 
 
 def _absent(field: StructField) -> Column:
     if not field.nullable:
         return F.lit(False)
-    return F.col(field.name).isNull() & ~F.contains(F.col("text"), F.lit(f'"{field.name}"'))
+    return F.col(field.name).isNull() & ~F.contains(_text(), F.lit(f'"{field.name}"'))
 
 
 def _quoted(field: StructField) -> Column:
-    text = F.col("text")
-    return F.contains(text, F.lit(f'"{field.name}":"')) | F.contains(text, F.lit(f'"{field.name}": "'))
+    return F.contains(_text(), F.lit(f'"{field.name}":"')) | F.contains(_text(), F.lit(f'"{field.name}": "'))
+
+
+def _malformation(feed: Feed) -> Column:
+    """What is wrong with the message, or null if nothing is. Slow, and evaluated only for the few that need it."""
+    # A lambda's argument is computed once, and its body is not made part of the generated code.
+    return _let(
+        _one_json_value(_text()),
+        lambda json: _let(_kinds(feed, json), lambda kinds: _first(_malformations(feed, json, kinds))),
+    )
+
+
+def _let(value: Column, body: Callable[[Column], Column]) -> Column:
+    return F.transform(F.array(value), body)[0]
 
 
 def _one_json_value(text: Column) -> Column:
@@ -129,28 +150,30 @@ def _one_json_value(text: Column) -> Column:
     return F.when(alone, wrapped)
 
 
-def _kind(field: str) -> Column:
-    """The JSON type of a field as Spark names it (BIGINT, STRING, VOID, ...); null without the field."""
-    return F.schema_of_variant(F.try_variant_get("json", f"$.value.{field}", "variant"))
+def _kinds(feed: Feed, json: Column) -> Column:
+    """A struct of the fields' JSON types as Spark names them (BIGINT, STRING, VOID, ...); null without the field."""
+    return F.struct(*(_kind(json, f"$.value.{name}").alias(name) for name in feed.schema.names))
 
 
-def _malformations(feed: Feed) -> list[tuple[str, Column]]:
+def _kind(json: Column, path: str) -> Column:
+    return F.schema_of_variant(F.try_variant_get(json, path, "variant"))
+
+
+def _malformations(feed: Feed, json: Column, kinds: Column) -> list[tuple[str, Column]]:
     """All that can be wrong with a message, each reason with its condition, the most telling first."""
-    text = F.col("text")
-    is_object = F.schema_of_variant(F.try_variant_get("json", "$.value", "variant")).startswith("OBJECT")
     reasons = [
-        ("tombstone", text.isNull()),
-        ("not UTF-8", ~F.is_valid_utf8(text)),
-        ("not JSON", F.col("json").isNull()),
-        ("not a JSON object", ~is_object),
+        ("tombstone", _text().isNull()),
+        ("not UTF-8", ~F.is_valid_utf8(_text())),
+        ("not JSON", json.isNull()),
+        ("not a JSON object", ~_kind(json, "$.value").startswith("OBJECT")),
     ]
     for field in feed.schema:
-        reasons += _field_faults(field)
+        reasons += _field_faults(field, kinds[field.name])
     return reasons
 
 
-def _field_faults(field: StructField) -> list[tuple[str, Column]]:
-    kind, value = F.col(f"kind_{field.name}"), F.col(field.name)
+def _field_faults(field: StructField, kind: Column) -> list[tuple[str, Column]]:
+    value = F.col(field.name)
     absent = kind.isNull() | (kind == "VOID")
     faults = [] if field.nullable else [(f"missing {field.name}", absent)]
     if isinstance(field.dataType, ArrayType):
