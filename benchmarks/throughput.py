@@ -24,8 +24,8 @@ from speed_layer.stream import Streams
 
 # Agreements and their calendars stay: they are not what is timed.
 _WRITTEN = (
-    "bytes, hours, seen_ids, duplicate_events, invalid_events, data_plan_usage, plan_segments, threshold_events, "
-    "unmatched_records"
+    "bytes, hours, seen_ids, seen_segments, duplicate_events, invalid_events, data_plan_usage, plan_segments, "
+    "threshold_events, unmatched_records"
 )
 
 

@@ -1,13 +1,10 @@
-"""Brings a database and a Kafka to what the layers expect: tables, views, staging, topics, the 20 users."""
+"""Brings a database and a Kafka to what the layers expect: tables, views, the 20 users."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 from sqlalchemy import Connection, Engine, text
 
 from bytemeter.errors import BytemeterError
-from bytemeter.feeds import Feed
 from bytemeter.sql import migration_files
 
 _LOCK = 0x6279_7465
@@ -15,7 +12,7 @@ _USERS = 20
 _QUOTAS = (1_000_000, 3_000_000, 10_000_000, 50_000_000)
 
 
-def migrate(engine: Engine, feeds: Iterable[Feed]) -> list[str]:
+def migrate(engine: Engine) -> list[str]:
     """Apply the migrations that are new, in order and all in one transaction; the names of those.
 
     Raises:
@@ -35,15 +32,7 @@ def migrate(engine: Engine, feeds: Iterable[Feed]) -> list[str]:
             # The driver takes a percent sign for the beginning of a parameter.
             connection.exec_driver_sql(files[name].read_text().replace("%", "%%"))
             connection.execute(text("insert into migrations (name) values (:name)"), {"name": name})
-        for feed in feeds:
-            if feed.totals:
-                _create_staging(connection, feed.name)
     return new
-
-
-def staging_schema(query: str) -> str:
-    """The schema of the staging table of a live query; Spark writes to ``<schema>.staged``."""
-    return f"live_{query.replace('-', '_')}"
 
 
 def provision(engine: Engine) -> int:
@@ -73,12 +62,3 @@ def _applied(connection: Connection) -> set[str]:
         "create table if not exists migrations (name text primary key, applied_at timestamptz not null default now())"
     )
     return set(connection.scalars(text("select name from migrations")))
-
-
-def _create_staging(connection: Connection, query: str) -> None:
-    quote = connection.dialect.identifier_preparer.quote
-    schema = quote(staging_schema(query))
-    connection.exec_driver_sql(f"create schema if not exists {schema}")
-    connection.exec_driver_sql(
-        f"create unlogged table if not exists {schema}.staged (like public.staged including defaults)"
-    )

@@ -35,8 +35,9 @@ def parse(feed: Feed, *, judged_at: Column | None = None) -> Transformation:
     Returns:
         A transformation of Kafka source rows (at least partition, offset, value: binary) into rows of
         partition: int, offset: long, value: binary as received, the feed's fields (all nullable),
-        epoch_s: long, the event time in seconds since 1970, and reason: string, null if the record is valid.
-        Fields and epoch_s of an invalid record mean nothing.
+        epoch_s: long, the event time in seconds since 1970, of a feed with such times epoch_us: long, the same in
+        microseconds, and reason: string, null if the record is valid. Fields and times of an invalid record mean
+        nothing.
     """
 
     def transformation(messages: DataFrame) -> DataFrame:
@@ -45,6 +46,7 @@ def parse(feed: Feed, *, judged_at: Column | None = None) -> Transformation:
         return (
             messages.select("partition", "offset", "value", parsed.alias("event"))
             .select("partition", "offset", "value", *(F.col(f"event.{name}").alias(name) for name in feed.schema.names))
+            .select("*", *([F.expr(feed.epoch_micros).alias("epoch_us")] if feed.epoch_micros else []))
             .select("*", F.expr(feed.epoch_seconds).alias("epoch_s"))
             .select("*", _reason(feed, judged_at).alias("reason"))
         )
@@ -79,8 +81,12 @@ def _canonical(feed: Feed) -> Column:
     written: list[Column] = []
     for number, field in enumerate(feed.schema):
         value, name = F.col(field.name), f'{"," if number else "{"}"{field.name}":'
-        is_text = field in feed.texts
-        member = F.concat(F.lit(f'{name}"'), value, F.lit('"')) if is_text else F.concat(F.lit(name), value.cast("string"))
+        if field in feed.texts:
+            member = F.concat(F.lit(f'{name}"'), value, F.lit('"'))
+        elif isinstance(field.dataType, ArrayType):
+            member = F.concat(F.lit(name), F.replace(value.cast("string"), F.lit(", "), F.lit(",")))
+        else:
+            member = F.concat(F.lit(name), value.cast("string"))
         written.append(F.coalesce(member, F.lit("")) if field.nullable else member)
     return _all([F.concat(*written, F.lit("}")) == _text(), *_short_and_non_empty(feed)])
 

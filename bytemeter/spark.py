@@ -36,6 +36,8 @@ SHARED = {
     "spark.sql.streaming.stopTimeout": "60000",
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.codegen.hugeMethodLimit": _LONGEST_COMPILED_METHOD,
+    # The rows of a micro-batch come to the driver in pieces of this many.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
 }
 
 

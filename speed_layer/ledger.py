@@ -38,5 +38,3 @@ OBSERVE = text("""
 insert into topic_ends (feed, partition, end_offset) values (:feed, :partition, :end_offset)
 on conflict (feed, partition) do update set end_offset = excluded.end_offset, observed_at = now()
 """)
-
-CLEAR_STAGED = text("truncate staged")

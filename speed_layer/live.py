@@ -1,21 +1,39 @@
-"""The live query's micro-batches: each one added up, staged and counted in one transaction."""
+"""The live query's micro-batches: each one read and judged by Spark, then counted in one transaction."""
 
 from __future__ import annotations
 
-import secrets
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from pyspark.sql import DataFrame, Observation
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from bytemeter.logs import logger
-from bytemeter.migrations import staging_schema
 from bytemeter.offset_log import OffsetLog
+from speed_layer.commits import Commits
 from speed_layer.live_query import FeedOffsets, LiveQuery
-from speed_layer.live_store import LiveStore, MicroBatch, StagingMismatchError
+from speed_layer.live_store import MicroBatch
 
-_ATTEMPTS = 3
+_FEED = "feed_number"
+
+
+def rows_of_all(query: LiveQuery, messages: Mapping[str, DataFrame]) -> DataFrame:
+    """The rows of all feeds of a query, given its messages by the feed's name.
+
+    Returns:
+        Rows of feed_number: byte (the place of the feed in ``query.feeds``) and the columns of all feeds.
+    """
+    numbered = (
+        query.rows(feed, messages[feed.name]).withColumn(_FEED, F.lit(number).cast("byte"))
+        for number, feed in enumerate(query.feeds)
+    )
+    first, *others = numbered
+    for other in others:
+        first = first.unionByName(other, allowMissingColumns=True)
+    return first
 
 
 @dataclass
@@ -26,58 +44,41 @@ class LiveBatches:
     crash: the checkpoint is scratch, a new start reads from the ledger's offsets.
 
     Attributes:
-        position: up to where this query has counted, per feed and partition.
+        position: up to where this query has read, per feed and partition.
     """
 
     query: LiveQuery
-    store: LiveStore
-    jdbc: dict[str, str] = field(repr=False)
+    commits: Commits
     offset_log: OffsetLog
     position: FeedOffsets
 
-    def __call__(self, found: DataFrame, batch_id: int) -> None:
-        """Count the query's facts of one micro-batch.
+    def __call__(self, rows: DataFrame, batch_id: int) -> None:
+        """Hand the rows of one micro-batch over to be counted.
 
         Raises:
-            StagingMismatchError: the staged rows were not those that Spark counted, however often it was tried.
+            Exception: what counting the one before raised.
         """
-        end = {feed: self.offset_log.end(batch_id, topic.name) for feed, topic in self.store.topics.items()}
+        topics = self.commits.store.topics
+        end = {feed: self.offset_log.end(batch_id, topic.name) for feed, topic in topics.items()}
         start = {
             feed: {p: self.position[feed][p] for p in offsets if p in self.position[feed]}
             for feed, offsets in end.items()
         }
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                self._count(found, batch_id, start, end)
-                break
-            except StagingMismatchError as mismatch:
-                if attempt == _ATTEMPTS:
-                    raise
-                logger().warning("staged again", query=self.query.name, batch=batch_id, reason=str(mismatch))
-        self.position = {feed: {**self.position[feed], **offsets} for feed, offsets in end.items()}
-
-    def _count(self, found: DataFrame, batch_id: int, start: FeedOffsets, end: FeedOffsets) -> None:
         began = time.perf_counter()
-        attempt = secrets.randbits(62)
-        rows = self._stage(found, attempt)
-        done_staging = time.perf_counter()
-        self.store.commit(MicroBatch(attempt, rows, start, end))
-        done = time.perf_counter()
+        collected = rows.toArrow()
         logger().info(
-            "counted",
+            "read",
             query=self.query.name,
             batch=batch_id,
-            offsets=end,
-            records=sum(end[feed][p] - start[feed].get(p, end[feed][p]) for feed in end for p in end[feed]),
-            rows=rows,
-            stage_ms=round(1000 * (done_staging - began)),
-            commit_ms=round(1000 * (done - done_staging)),
+            rows=collected.num_rows,
+            read_ms=round(1000 * (time.perf_counter() - began)),
         )
+        self.commits.hand_over(MicroBatch(self._by_feed(collected), start, end))
+        self.position = {feed: {**self.position[feed], **offsets} for feed, offsets in end.items()}
 
-    def _stage(self, found: DataFrame, attempt: int) -> int:
-        observed = Observation()
-        rows = self.query.add_up(found).observe(observed, F.count(F.lit(1)).alias("rows"))
-        table = f"{staging_schema(self.query.name)}.staged"
-        session = f"-c bytemeter.attempt={attempt}"
-        rows.write.format("jdbc").options(**self.jdbc, dbtable=table, options=session).mode("append").save()
-        return int(observed.get["rows"])
+    def _by_feed(self, rows: pa.Table) -> dict[str, pa.Table]:
+        if len(self.query.feeds) == 1:
+            return {self.query.feeds[0].name: rows}
+        return {
+            feed.name: rows.filter(pc.equal(rows.column(_FEED), number)) for number, feed in enumerate(self.query.feeds)
+        }

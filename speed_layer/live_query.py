@@ -1,4 +1,4 @@
-"""What a live query is: how its feeds' messages are staged by Spark, and how one transaction counts what is staged."""
+"""What a live query is: how Spark makes rows of its feeds' messages, and how one transaction counts them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from sqlalchemy import Connection
 
@@ -51,11 +52,11 @@ class Position:
 class LiveQuery(Protocol):
     """One or more feeds that are counted together, in one transaction per micro-batch.
 
-    ``facts`` and ``add_up`` are Spark's part: the first is built once, on the stream, the second for each micro-batch.
-    The other methods are PostgreSQL's part; all but the last two run inside the transaction.
+    ``rows`` is Spark's part: to read and judge each message by itself, on all executors. It is built once, on the
+    stream. The other methods are the driver's and PostgreSQL's part; all but the last two run inside the transaction.
 
     Attributes:
-        name: of the streaming query, the advisory lock, and (with underscores) the schema of its staging.
+        name: of the streaming query and the advisory lock.
     """
 
     @property
@@ -64,22 +65,16 @@ class LiveQuery(Protocol):
 
     @property
     def feeds(self) -> tuple[Feed, ...]:
-        """The feeds, in the order in which their messages are unioned."""
+        """The feeds."""
 
-    def facts(self, messages: Mapping[str, DataFrame]) -> DataFrame:
-        """What is to be added up of the feeds' messages, given by the feed's name."""
-
-    def add_up(self, found: DataFrame) -> DataFrame:
-        """Rows of the staging table, less its attempt."""
+    def rows(self, feed: Feed, messages: DataFrame) -> DataFrame:
+        """One row for each message of a feed, with what is needed to count it."""
 
     def open(self, connection: Connection) -> None:
-        """Make the session's temporary tables."""
+        """Prepare the session."""
 
-    def staged(self, connection: Connection, attempt: int) -> int:
-        """How many rows are staged."""
-
-    def count(self, connection: Connection, attempt: int) -> list[Account]:
-        """Count what is staged, and tell what became of it."""
+    def count(self, connection: Connection, rows: Mapping[str, pa.Table]) -> list[Account]:
+        """Count the rows of a micro-batch, given by feed, and tell what became of them."""
 
     def settle(self, connection: Connection, positions: Mapping[str, Mapping[int, Position]]) -> bool:
         """Do what follows from how far the feeds have come; whether there is more of it to do."""

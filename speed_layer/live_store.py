@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import pyarrow as pa
 from sqlalchemy import Connection, Engine, Row, text
 
-from bytemeter.errors import BytemeterError, TransientError
+from bytemeter.errors import BytemeterError
 from bytemeter.kafka import Topic
-from bytemeter.migrations import staging_schema
 from bytemeter.offset_log import Offsets
 from bytemeter.postgres import one_line_errors
 from speed_layer import ledger
@@ -24,24 +24,23 @@ _LOCK_WAIT_S = 10
 _POLL_S = 0.2
 
 
-class StagingMismatchError(TransientError):
-    """The staged rows are not those that Spark counted: a task was run twice or lost. A new attempt helps."""
-
-
 @dataclass(frozen=True)
 class MicroBatch:
     """What one transaction counts.
 
     Attributes:
-        attempt: marks the staged rows of this attempt.
-        rows: how many rows Spark staged.
+        rows: of each feed (see ``LiveQuery.rows``).
         start, end: per feed and partition the first offset of the micro-batch and the one after its last.
     """
 
-    attempt: int
-    rows: int
+    rows: Mapping[str, pa.Table] = field(repr=False)
     start: FeedOffsets
     end: FeedOffsets
+
+    @property
+    def records(self) -> int:
+        """How many messages it has."""
+        return sum(rows.num_rows for rows in self.rows.values())
 
 
 @dataclass
@@ -74,23 +73,18 @@ class LiveStore:
         return {feed: _start(topic, [row for row in rows if row.feed == feed]) for feed, topic in self.topics.items()}
 
     def commit(self, batch: MicroBatch) -> None:
-        """Count a staged micro-batch: all of it, or nothing.
+        """Count a micro-batch: all of it, or nothing.
 
         Raises:
-            StagingMismatchError: the staged rows are not those that Spark counted.
             BytemeterError: the ledger does not stand where the micro-batch starts.
             TransientError: PostgreSQL could not be reached, or Kafka did not take what is to be published.
         """
         with self._counting():
             self._require_ledger_at(batch.start)
-            staged = self.query.staged(self.connection, batch.attempt)
-            if staged != batch.rows:
-                raise StagingMismatchError(f"{staged} rows are staged, Spark counted {batch.rows}")
-            accounts = self.query.count(self.connection, batch.attempt)
+            accounts = self.query.count(self.connection, batch.rows)
             self._move_ledger(batch.end, accounts)
             self.idleness.moved((feed, p) for feed in batch.end for p in _advanced(batch, feed))
             self.query.settle(self.connection, self._positions())
-            self.connection.execute(ledger.CLEAR_STAGED)
 
     def settle(self) -> None:
         """Do what follows from how far the feeds have come by now, without new records.
@@ -190,15 +184,13 @@ def live_store(
         try:
             _lock(connection, query)
             with connection.begin():
-                connection.execute(
-                    text("select set_config('search_path', :path, false)"),
-                    {"path": f"{staging_schema(query.name)}, public"},
-                )
                 # A server process whose client was killed ends soon, and with it the lock.
                 connection.execute(text("set client_connection_check_interval = '500ms'"))
                 # A micro-batch is sorted, joined and kept in memory.
                 connection.execute(text("set work_mem = '128MB'"))
                 connection.execute(text("set temp_buffers = '256MB'"))
+                # Tables are reached by their indexes, whatever is known of them at the moment.
+                connection.execute(text("set enable_seqscan = off"))
                 query.open(connection)
         except BaseException:
             connection.close()

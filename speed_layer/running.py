@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -10,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
 from bytemeter.errors import BytemeterError, TransientError
+from speed_layer.commits import Commits
 from speed_layer.settling import Settling
 
 BatchFunction = Callable[[DataFrame, int], None]
@@ -35,31 +37,40 @@ class Remembering:
             raise
 
 
+@dataclass(frozen=True)
 class RunningQuery:
-    """A streaming query that is to be watched and ended."""
+    """A streaming query that is to be watched and ended.
 
-    def __init__(self, query: StreamingQuery, batches: Remembering, settling: Settling | None = None) -> None:
-        self._query = query
-        self._batches = batches
-        self._settling = settling
+    Attributes:
+        commits: of a live query, the transactions that count what was read.
+        settling: of a live query, what is done between micro-batches.
+    """
+
+    query: StreamingQuery
+    batches: Remembering
+    commits: Commits | None = None
+    settling: Settling | None = None
 
     def active(self) -> bool:
-        """Whether it still runs."""
-        return bool(self._query.isActive)
+        """Whether it still reads, or counts what was read."""
+        return bool(self.query.isActive) or (self.commits is not None and self.commits.busy())
 
     def stop(self) -> None:
-        """End it; a running micro-batch is given up, and done again at the next start."""
-        self._query.stop()
+        """End it; a micro-batch that is being read is given up and read again at the next start, one that is being
+        counted is counted."""
+        self.query.stop()
+        if self.commits:
+            self.commits.close()
 
     def settle(self) -> None:
         """Do what follows from how far its feeds have come, see ``Settling``."""
-        if self._settling:
-            self._settling.now()
+        if self.settling:
+            self.settling.now()
 
     def settle_when_due(self) -> None:
         """The same, unless it was done just before."""
-        if self._settling:
-            self._settling.when_due()
+        if self.settling:
+            self.settling.when_due()
 
     def raise_failure(self) -> None:
         """Tell why the query failed, if it did.
@@ -69,15 +80,17 @@ class RunningQuery:
             BytemeterError: what the micro-batch raised, or a missing table.
             Exception: any other error of the micro-batch or of Spark.
         """
-        failure = self._query.exception()
+        if self.commits and (failed := self.commits.failure()):
+            raise failed
+        failure = self.query.exception()
         if failure is None:
             return
-        cause = self._batches.failure
+        cause = self.batches.failure
         if isinstance(cause, BytemeterError):
             raise cause
         if cause is not None and not isinstance(cause, Py4JJavaError | PySparkException):
             raise cause
-        raise _explained(self._query.name, cause or failure) from failure
+        raise _explained(self.query.name, cause or failure) from failure
 
 
 def _explained(name: str, error: Exception) -> Exception:

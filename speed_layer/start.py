@@ -6,7 +6,7 @@ import datetime as dt
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
@@ -18,12 +18,13 @@ from bytemeter.kafka import Kafka, Topic
 from bytemeter.offset_log import OffsetLog, Offsets
 from bytemeter.parsing import parse
 from bytemeter.plans.outbox import Outbox
-from bytemeter.postgres import database, jdbc_options
+from bytemeter.postgres import database
 from bytemeter.settings import Settings
 from bytemeter.source import stream
+from speed_layer.commits import Commits
 from speed_layer.history import HistoryBatches
 from speed_layer.idleness import Idleness
-from speed_layer.live import LiveBatches
+from speed_layer.live import LiveBatches, rows_of_all
 from speed_layer.live_query import LiveQuery
 from speed_layer.live_store import live_store
 from speed_layer.plans.query import DataPlanQuery
@@ -89,10 +90,14 @@ class Starter:
         idleness = Idleness(0.0 if self.once else self.settings.partition_idle_s)
         store = self.resources.enter_context(live_store(database(url), query, topics, idleness))
         start = store.start_offsets()
-        batches = LiveBatches(query, store, jdbc_options(url), OffsetLog(checkpoint), start)
-        rows = query.facts({name: self._messages(kafka, topic, start[name]) for name, topic in topics.items()})
+        commits = Commits(store)
+        self.resources.callback(commits.close)
+        batches = LiveBatches(query, commits, OffsetLog(checkpoint), start)
+        messages = {name: self._messages(kafka, topic, start[name]) for name, topic in topics.items()}
+        rows = rows_of_all(query, messages)
         settling = Settling(kafka, store, every_s=min(self.settings.partition_idle_s / 4, _SETTLE_S))
-        return self._start(f"live-{query.name}", rows, batches, checkpoint, interval_s=0, settling=settling)
+        running = self._start(f"live-{query.name}", rows, batches, checkpoint, interval_s=0)
+        return replace(running, commits=commits, settling=settling)
 
     def _messages(self, kafka: Kafka, topic: Topic, start: Offsets) -> DataFrame:
         return stream(self.session, kafka, topic.name, start, most_records=self.settings.max_records_per_batch)
@@ -105,14 +110,13 @@ class Starter:
         checkpoint: Path,
         *,
         interval_s: float,
-        settling: Settling | None = None,
     ) -> RunningQuery:
         # Queries share the cores fairly: a long write of the history does not hold up live micro-batches.
         self.session.sparkContext.setLocalProperty("spark.scheduler.pool", name)
         remembering = Remembering(batches)
         writer = rows.writeStream.queryName(name).option("checkpointLocation", checkpoint.as_uri())
         trigger = {"availableNow": True} if self.once else {"processingTime": f"{interval_s} seconds"}
-        return RunningQuery(writer.foreachBatch(remembering).trigger(**trigger).start(), remembering, settling)
+        return RunningQuery(writer.foreachBatch(remembering).trigger(**trigger).start(), remembering)
 
     def _scratch(self) -> Path:
         folder = tempfile.TemporaryDirectory(prefix="bytemeter-", ignore_cleanup_errors=True)

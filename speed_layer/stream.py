@@ -94,6 +94,8 @@ class Streams:
                 query.raise_failure()
                 if not self.once:
                     query.settle_when_due()
+        for query in queries:
+            query.raise_failure()
         if self.once and not self.stop.is_set():
             for query in queries:
                 query.settle()

@@ -35,7 +35,7 @@ def prepare(settings: Settings) -> Prepared:
     """
     engine, kafka = database(settings.require_database_url()), Kafka(settings)
     with one_line_errors(engine.url):
-        applied = migrations.migrate(engine, FEEDS.values())
+        applied = migrations.migrate(engine)
     topics = [kafka.topic_name(topic) for topic in (*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS)]
     return Prepared(applied, [topic for topic in topics if kafka.create(topic)])
 

@@ -72,7 +72,7 @@ def servers(home: Path) -> Iterator[Settings]:
     stack.up()
     settings = stack.settings(load_settings(home=home))
     engine = database(settings.require_database_url())
-    migrate(engine, FEEDS.values())
+    migrate(engine)
     provision(engine)
     yield settings
     stack.down()

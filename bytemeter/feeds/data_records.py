@@ -23,7 +23,8 @@ DATA_RECORDS = Feed(
         ]
     ),
     key="msisdn",
-    epoch_seconds=f"unix_seconds({instant('recordedAt')})",
+    epoch_seconds="epoch_us div 1000000",
+    epoch_micros=f"unix_micros({instant('recordedAt')})",
     event_id="id",
     rules=(
         NO_MSISDN,

@@ -73,6 +73,8 @@ class Feed:
         schema: the JSON fields (long, string or list of long); those not nullable are required.
         key: the field that is the Kafka key.
         epoch_seconds: SQL expression of the event time in whole seconds since 1970 (UTC).
+        epoch_micros: the same in microseconds, of a feed whose times are that exact; then epoch_seconds may use its
+            value as ``epoch_us``.
         event_id: the field that identifies a record, if there is one; where it is null no repeat can be told.
         rules: what makes a parsed record invalid, whenever it is looked at.
         assigned: fields that are given to a record on its way, so that repeats of it may differ in them.
@@ -87,6 +89,7 @@ class Feed:
     event_id: str | None
     rules: tuple[Rule, ...]
     assigned: tuple[str, ...] = ()
+    epoch_micros: str | None = None
     totals: Totals | None = None
 
     @property

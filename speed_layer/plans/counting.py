@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from bytemeter.feeds import DATA_RECORDS
@@ -12,9 +14,11 @@ from bytemeter.plans import agreements
 from bytemeter.plans.calendars import Calendar, Years, cover
 from bytemeter.plans.events import AMENDED, ThresholdEvent
 from bytemeter.plans.judging import amendment, reached, threshold_event
+from speed_layer.copying import copy
 from speed_layer.live_query import Account
 from speed_layer.plans import statements
-from speed_layer.records import set_repeats_apart
+from speed_layer.received import repeated
+from speed_layer.seen.ids import Identified, SeenIds
 
 
 @dataclass(frozen=True)
@@ -33,25 +37,33 @@ class Counted:
     events: list[ThresholdEvent] = field(default_factory=list)
 
 
-def take_agreements(connection: Connection, attempt: int) -> Agreed:
-    """Write the staged agreements; judge changed limits at once."""
-    documents = connection.scalars(statements.AGREEMENTS, {"attempt": attempt})
+def take_agreements(connection: Connection, rows: pa.Table) -> Agreed:
+    """Write the agreements (see ``speed_layer.plans.rows.agreement_rows``); judge changed limits at once."""
+    if not rows.num_rows:
+        return Agreed(frozenset(), ())
+    documents = (
+        rows.sort_by([("partition", "ascending"), ("record_offset", "ascending")]).column("agreement").to_pylist()
+    )
     changes = agreements.replace(connection, map(agreements.agreement, documents))
     if changes.msisdns:
         connection.execute(statements.FORGET_SEGMENTS, {"msisdns": list(changes.msisdns)})
     return Agreed(changes.msisdns, reached(connection, changes.limits) if changes.limits else ())
 
 
-def count_records(connection: Connection, attempt: int, *, waiting_for: Iterable[str]) -> Counted:
-    """Count the staged records, and those that have waited for an agreement of one of these numbers.
+def count_records(connection: Connection, seen: SeenIds, rows: pa.Table, *, waiting_for: Iterable[str]) -> Counted:
+    """Count the records that are no repeats, and those that have waited for an agreement of one of these numbers.
 
     Events are in the order of crossing, amendments of closed periods after them.
+
+    Args:
+        rows: of valid records, see ``speed_layer.plans.rows.record_rows``.
     """
     counted = Counted()
-    taken = connection.execute(statements.TAKE_RECORDS, {"attempt": attempt}).rowcount
-    if taken and set_repeats_apart(connection, DATA_RECORDS.name):
-        repeats = connection.execute(statements.COUNT_REPEATS)
-        counted.accounts += [_account(row.partition, duplicate=row.n) for row in repeats]
+    taken = rows.num_rows
+    if taken:
+        repeats = pa.array(seen.set_apart(connection, Identified.of(rows)))
+        counted.accounts += repeated(DATA_RECORDS.name, rows.filter(repeats))
+        copy(connection, "records", _records(rows.filter(pc.invert(repeats))))
     if msisdns := list(waiting_for):
         released = connection.execute(statements.RELEASE, {"msisdns": msisdns}).all()
         counted.accounts += [_account(row.partition, unmatched=-row.n) for row in released]
@@ -60,6 +72,13 @@ def count_records(connection: Connection, attempt: int, *, waiting_for: Iterable
         counted.accounts += _find_owners(connection)
         counted.events += _add(connection)
     return counted
+
+
+def _records(rows: pa.Table) -> pa.Table:
+    """Rows of the table ``records``."""
+    times = pc.utf8_lpad(rows.column("event_us").cast(pa.string()), 16, padding="0")
+    kept = rows.select(["partition", "record_offset", "event_us", "value", "msisdn"])
+    return kept.append_column("order_key", pc.binary_join_element_wise(times, rows.column("internal_id"), ""))
 
 
 def _find_owners(connection: Connection) -> list[Account]:

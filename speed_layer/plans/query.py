@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from sqlalchemy import Connection
@@ -20,8 +21,9 @@ from bytemeter.plans.watermark import watermark
 from speed_layer.live_query import Account, Position
 from speed_layer.plans import statements
 from speed_layer.plans.counting import count_records, take_agreements
-from speed_layer.plans.staging import facts, gather
-from speed_layer.records import create_records
+from speed_layer.plans.rows import agreement_rows, record_rows
+from speed_layer.received import accounts, list_invalid, valid
+from speed_layer.seen.ids import SeenIds
 
 SOURCE = "live"
 _CLOSED_AT_ONCE = 10_000
@@ -43,35 +45,29 @@ class DataPlanQuery:
     clock: Callable[[], dt.datetime] | None
     name: str = "data-plans"
     feeds: tuple[Feed, ...] = (AGREEMENTS, DATA_RECORDS)
+    _seen: SeenIds = field(default_factory=lambda: SeenIds(DATA_RECORDS.name), init=False, repr=False)
     _written: list[ThresholdEvent] = field(default_factory=list, init=False, repr=False)
 
-    def facts(self, messages: Mapping[str, DataFrame]) -> DataFrame:
-        """See ``speed_layer.plans.staging.facts``."""
-        # An agreement that is signed ahead of time is no error; usage ahead of time is.
-        agreements = messages[AGREEMENTS.name].transform(parse(AGREEMENTS))
-        records = messages[DATA_RECORDS.name].transform(parse(DATA_RECORDS, judged_at=F.current_timestamp()))
-        return agreements.transform(facts(AGREEMENTS)).unionByName(records.transform(facts(DATA_RECORDS)))
-
-    def add_up(self, found: DataFrame) -> DataFrame:
-        """See ``speed_layer.plans.staging.gather``."""
-        return gather(found)
+    def rows(self, feed: Feed, messages: DataFrame) -> DataFrame:
+        """See ``speed_layer.plans.rows``."""
+        if feed is AGREEMENTS:
+            # An agreement that is signed ahead of time is no error; usage ahead of time is.
+            return messages.transform(parse(feed)).transform(agreement_rows())
+        return messages.transform(parse(feed, judged_at=F.current_timestamp())).transform(record_rows())
 
     def open(self, connection: Connection) -> None:
-        """Make the tables of records, repeats, and of what they add."""
-        create_records(connection, statements.RECORD_COLUMNS)
+        """Make the tables of records and of what they add, and load which ids were seen."""
         connection.exec_driver_sql(statements.TEMPORARY_TABLES)
+        self._seen.load(connection)
 
-    def staged(self, connection: Connection, attempt: int) -> int:
-        """How many rows are staged."""
-        return int(connection.scalars(statements.COUNT_STAGED, {"attempt": attempt}).one())
-
-    def count(self, connection: Connection, attempt: int) -> list[Account]:
+    def count(self, connection: Connection, rows: Mapping[str, pa.Table]) -> list[Account]:
         """Take the agreements, then count the records, those that had waited for one of the agreements among them."""
-        of_batch = {"attempt": attempt}
-        connection.execute(statements.LIST_INVALID, of_batch)
-        received = [Account(**row) for row in connection.execute(statements.ACCOUNTS, of_batch).mappings()]
-        agreed = take_agreements(connection, attempt)
-        counted = count_records(connection, attempt, waiting_for=agreed.msisdns)
+        received = [account for feed in self.feeds for account in accounts(feed.name, rows[feed.name])]
+        for feed in self.feeds:
+            list_invalid(connection, feed.name, rows[feed.name])
+        agreed = take_agreements(connection, valid(rows[AGREEMENTS.name]))
+        records = valid(rows[DATA_RECORDS.name])
+        counted = count_records(connection, self._seen, records, waiting_for=agreed.msisdns)
         self._write(connection, [*agreed.events, *counted.events])
         return [*received, *counted.accounts]
 

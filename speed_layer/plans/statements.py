@@ -1,16 +1,25 @@
-"""The statements that count a micro-batch of agreements and data records (search_path leads to their staging).
+"""The statements that count a micro-batch of agreements and data records.
 
-Temporary tables: ``records`` (see ``speed_layer.records``), ``added`` (what they add, per agreement and period) and
-``noted`` (periods that crossed a threshold or were closed already).
+Temporary tables: ``records`` (event_us: event time in microseconds since 1970, value: bytes), ``added`` (what they add,
+per agreement and period), ``noted`` (periods that crossed a threshold or were closed already), ``missing`` (numbers
+whose records found no segment).
 """
 
 from __future__ import annotations
 
 from sqlalchemy import text
 
-RECORD_COLUMNS = 'msisdn text collate "C" not null, order_key text collate "C" not null'
-
+# The order_key sorts records by (recordedAt, internalId): both in one text, compared byte by byte.
 TEMPORARY_TABLES = """
+create temporary table records (
+    partition integer not null,
+    record_offset bigint not null,
+    event_us bigint not null,
+    value bigint not null,
+    msisdn text collate "C" not null,
+    order_key text collate "C" not null
+) on commit delete rows;
+
 create temporary table added (
     agreement_id text collate "C" not null,
     period_start timestamptz not null,
@@ -35,60 +44,15 @@ create temporary table missing (
 ) on commit delete rows;
 """
 
-COUNT_STAGED = text("select count(*) from staged where attempt = :attempt")
-
-ACCOUNTS = text("""
-select
-    feed, partition,
-    cast(sum(records) as bigint) as received,
-    cast(sum(cardinality(invalid_offsets)) as bigint) as invalid,
-    max(latest_s) as latest_s
-from staged
-where attempt = :attempt
-group by feed, partition
-""")
-
-LIST_INVALID = text("""
-insert into invalid_events (feed, partition, record_offset, reason, payload, event_time)
-select s.feed, s.partition, i.record_offset, i.reason, decode(i.payload, 'hex'), to_timestamp(i.time_s)
-from staged as s
-cross join lateral unnest(s.invalid_offsets, s.invalid_reasons, s.invalid_payloads, s.invalid_times_s)
-    as i (record_offset, reason, payload, time_s)
-where s.attempt = :attempt
-""")
-
-AGREEMENTS = text("""
-select a.document
-from staged as s
-cross join lateral unnest(s.agreement_offsets, s.agreements) as a (record_offset, document)
-where s.attempt = :attempt
-order by s.partition, a.record_offset
-""")
-
-# The key sorts records by (recordedAt, internalId): both in one text, compared byte by byte.
-TAKE_RECORDS = text("""
-insert into records (partition, record_offset, event_us, id_hash, content_hash, value, msisdn, order_key)
-select
-    s.partition, r.record_offset, r.us, decode(r.id_hash, 'hex'), r.content_hash, r.bytes, r.msisdn,
-    lpad(cast(r.us as text), 16, '0') || r.internal_id
-from staged as s
-cross join lateral unnest(
-    s.offsets, s.recorded_us, s.id_hashes, s.content_hashes, s.recorded_bytes, s.msisdns, s.internal_ids
-) as r (record_offset, us, id_hash, content_hash, bytes, msisdn, internal_id)
-where s.attempt = :attempt
-""")
-
-COUNT_REPEATS = text("select partition, count(*) as n from repeats group by partition")
-
 RELEASE = text("""
 with released as (
     delete from unmatched_records where msisdn = any(cast(:msisdns as text [])) returning *
 ),
 
 taken as (
-    insert into records (partition, record_offset, event_us, id_hash, content_hash, value, msisdn, order_key)
+    insert into records (partition, record_offset, event_us, value, msisdn, order_key)
     select
-        partition, record_offset, recorded_us, '', 0, recorded_bytes, msisdn,
+        partition, record_offset, recorded_us, recorded_bytes, msisdn,
         lpad(cast(recorded_us as text), 16, '0') || internal_record_id
     from released
 )

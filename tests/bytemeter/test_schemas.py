@@ -7,17 +7,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from pyspark.sql import SparkSession
-
-from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, FEEDS
-from bytemeter.migrations import staging_schema
+from bytemeter.feeds import FEEDS
 from simulator.agreements import AgreementSimulation
 from simulator.data_records import DataRecordSimulation
 from simulator.devices import DeviceSimulation
 from simulator.traffic import Traffic
-from speed_layer.plans.staging import facts as plan_facts
-from speed_layer.plans.staging import gather
-from speed_layer.usage.staging import add_up, facts
 
 SAMPLE = (
     '{"bytes":9082,"timestamp":1600545287,"app":"SKYPE","id":"00000000-0000-0000-0000-000000000001",'
@@ -90,27 +84,6 @@ def test_the_samples_and_the_simulator_have_the_fields_of_the_feeds() -> None:
         assert all(message["key"] == json.loads(message["value"] or b"")[feed.key].encode() for message in messages)
 
 
-def test_the_data_plans_have_staging_for_what_is_staged(rows: Rows, spark: SparkSession) -> None:
-    for feed in (AGREEMENTS, DATA_RECORDS):
-        fields = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in feed.schema)
-        parsed = spark.createDataFrame(
-            [], f"partition int, offset long, value binary, {fields}, epoch_s long, reason string"
-        )
-        staged = gather(parsed.transform(plan_facts(feed))).columns
-        assert set(columns(rows, "staged", "live_data_plans")) == {"attempt", *staged}
-
-
 def test_the_tables_that_users_rely_on_have_their_columns(rows: Rows) -> None:
     missing = {table: set(names) - set(columns(rows, table)) for table, names in CONTRACT.items()}
     assert {table: names for table, names in missing.items() if names} == {}
-
-
-def test_each_feed_has_staging_for_what_is_staged(rows: Rows, spark: SparkSession) -> None:
-    for feed in (feed for feed in FEEDS.values() if feed.totals):
-        parsed = spark.createDataFrame(
-            [],
-            f"partition int, offset long, value binary, {', '.join(f'{f.name} {f.dataType.simpleString()}' for f in feed.schema)}, "
-            "epoch_s long, reason string",
-        )
-        staged = parsed.transform(facts(feed)).transform(add_up).columns
-        assert set(columns(rows, "staged", staging_schema(feed.name))) == {"attempt", *staged}

@@ -66,14 +66,14 @@ def test_missing_tables_are_told(place: Settings, stream: Callable[..., None], e
 
 
 def test_migrating_again_changes_nothing(engine: Engine) -> None:
-    assert migrate(engine, [DEVICES]) == []
+    assert migrate(engine) == []
 
 
 def test_a_database_of_a_later_version_is_refused(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("insert into migrations (name) values ('9999_future')"))
     with pytest.raises(BytemeterError, match="has the migration 9999_future, this version knows up to"):
-        migrate(engine, [DEVICES])
+        migrate(engine)
 
 
 def test_the_history_goes_on_where_its_last_commit_ended(

@@ -62,7 +62,7 @@ def test_the_reader_sees_all_and_changes_nothing(log_in: Callable[[str], Setting
     with engine.connect() as connection:
         for (name,) in relations:
             connection.execute(text(f'select * from "{name}" limit 1'))
-    for statement in ("delete from bytes", "create table mine (id integer)", "select * from live_devices.staged"):
+    for statement in ("delete from bytes", "create table mine (id integer)", "select create_seen_segment('devices')"):
         with engine.connect() as connection, pytest.raises(ProgrammingError, match="permission denied"):
             connection.execute(text(statement))
     engine.dispose()

@@ -1,0 +1,60 @@
+"""What Spark makes of agreements and data records: PostgreSQL then looks at each by itself."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from bytemeter.feeds import DATA_RECORDS
+from bytemeter.instants import instant
+from bytemeter.parsing import Transformation
+from speed_layer.received import received
+
+
+def record_rows() -> Transformation:
+    """One row for each message of ``data-records``.
+
+    Returns:
+        A transformation of parsed messages (see ``bytemeter.parsing.parse``) into the columns of
+        ``speed_layer.received``, msisdn: string, internal_id: string, value: long (bytes), event_us: long (event time
+        in microseconds), id_hash: binary (16 bytes) and content_hash: long.
+    """
+    columns = [
+        *received(),
+        F.col("msisdn"),
+        F.coalesce("internalId", "id").alias("internal_id"),
+        F.col("recordedBytes").alias("value"),
+        F.col("epoch_us").alias("event_us"),
+        F.unhex(F.md5("id")).alias("id_hash"),
+        F.xxhash64(*DATA_RECORDS.content).alias("content_hash"),
+    ]
+    return lambda parsed: parsed.select(*columns)
+
+
+def agreement_rows() -> Transformation:
+    """One row for each message of ``agreements``.
+
+    Returns:
+        A transformation of parsed messages into the columns of ``speed_layer.received`` and agreement: string (JSON:
+        id, msisdn, signed_us, start_us, zone, limit, thresholds, anchor_day), null of an invalid message.
+    """
+    agreement = F.when(F.col("reason").isNull(), F.to_json(_document())).alias("agreement")
+    columns = [*received(), agreement]
+    return lambda parsed: parsed.select(*columns)
+
+
+def _document() -> Column:
+    return F.struct(
+        F.col("id"),
+        F.col("msisdn"),
+        _us("signedAt").alias("signed_us"),
+        _us("serviceStartAt").alias("start_us"),
+        F.col("billingPeriodTimeZone").alias("zone"),
+        F.col("maxBytesInBillingPeriod").alias("limit"),
+        F.col("thresholds"),
+        F.col("anchorDay").alias("anchor_day"),
+    )
+
+
+def _us(column: str) -> Column:
+    return F.expr(f"unix_micros({instant(column)})")

@@ -1,0 +1,97 @@
+"""In which segments of ``seen_ids`` an id may be: a Bloom filter for each segment, all of them asked at once.
+
+The filters are kept bit-sliced, as signature files are (Faloutsos and Christodoulakis 1984): a word holds the same bit
+of 32 segments' filters, so that one look-up of an id asks all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+# With so many ids a filter takes 6 of a million for ids that it holds, though it does not.
+CAPACITY = 2**19
+_BITS = 2**24
+_PROBES = 8
+_ASKED_FIRST = 3
+_SLICE = np.uint32
+_SEGMENTS_OF_SLICE = 32
+
+# One row for each id: two numbers that are random.
+Keys = npt.NDArray[np.uint64]
+Numbers = npt.NDArray[np.int64]
+
+
+class Candidates(NamedTuple):
+    """Which ids may be in which segments: the numbers of the ids, and for each a segment."""
+
+    ids: Numbers
+    segments: Numbers
+
+
+@dataclass
+class IdFilter:
+    """Tells of an id in which segments it may be; it is surely in no other.
+
+    Memory: 64 MiB for 32 segments.
+    """
+
+    _slices: list[npt.NDArray[np.uint32]] = field(default_factory=list, repr=False)
+    _segments: list[int] = field(default_factory=list)
+
+    def add_segment(self, segment: int, stored: bytes | None = None) -> None:
+        """Know a segment: an empty one, or one with the filter that ``of_segment`` gave."""
+        if len(self._segments) % _SEGMENTS_OF_SLICE == 0:
+            self._slices.append(np.zeros(_BITS, _SLICE))
+        self._segments.append(segment)
+        if stored:
+            bits = np.unpackbits(np.frombuffer(stored, np.uint8)).astype(_SLICE)
+            self._slices[-1] |= bits << self._bit(segment)
+
+    def of_segment(self, segment: int) -> bytes:
+        """The filter of one segment, 2 MiB."""
+        return np.packbits((self._slice(segment) >> self._bit(segment)) & _SLICE(1)).tobytes()
+
+    def add(self, segment: int, keys: Keys) -> None:
+        """Note that the ids are in the segment."""
+        slice_, bit = self._slice(segment), _SLICE(1) << self._bit(segment)
+        for probe in range(_PROBES):
+            slice_[_places(keys, probe)] |= bit
+
+    def candidates(self, keys: Keys) -> Candidates:
+        """Which of the ids may be in which segments."""
+        found = [self._found(keys, number) for number in range(len(self._slices))]
+        if not found:
+            return Candidates(np.empty(0, np.int64), np.empty(0, np.int64))
+        return Candidates(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+    def _found(self, keys: Keys, number: int) -> Candidates:
+        slice_ = self._slices[number]
+        ids = np.arange(len(keys))
+        words = np.full(len(keys), ~_SLICE(0))
+        for probe in range(_PROBES):
+            words &= slice_[_places(keys[ids] if probe >= _ASKED_FIRST else keys, probe)]
+            if probe >= _ASKED_FIRST - 1:
+                left = np.flatnonzero(words)
+                ids, words = ids[left], words[left]
+        segments = self._segments[number * _SEGMENTS_OF_SLICE : (number + 1) * _SEGMENTS_OF_SLICE]
+        in_segment = [np.flatnonzero(words & (_SLICE(1) << _SLICE(bit))) for bit in range(len(segments))]
+        return Candidates(
+            np.concatenate([ids[those] for those in in_segment]),
+            np.repeat(np.array(segments, np.int64), [len(those) for those in in_segment]),
+        )
+
+    def _slice(self, segment: int) -> npt.NDArray[np.uint32]:
+        return self._slices[self._segments.index(segment) // _SEGMENTS_OF_SLICE]
+
+    def _bit(self, segment: int) -> np.uint32:
+        return _SLICE(self._segments.index(segment) % _SEGMENTS_OF_SLICE)
+
+
+def _places(keys: Keys, probe: int) -> Numbers:
+    """Where the filter has the id's bit of this number (double hashing: Kirsch and Mitzenmacher 2006)."""
+    mixed = keys[:, 0] + np.uint64(probe) * (keys[:, 1] | np.uint64(1))
+    return (mixed & np.uint64(_BITS - 1)).astype(np.int64)

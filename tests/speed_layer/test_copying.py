@@ -1,0 +1,33 @@
+"""Rows arrive in PostgreSQL as they were in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from sqlalchemy import Connection, Engine, text
+
+from speed_layer.copying import copy, copy_fixed
+
+NASTY = ["", " ", "NULL", "\\N", "\\.", 'a"b', "a,b", "a\nb", "a\r\nb", "\t", "ż𝄞", "\\", None]
+
+
+def found(connection: Connection) -> list[tuple[object, ...]]:
+    return [tuple(row) for row in connection.execute(text("select * from copied order by number"))]
+
+
+def test_texts_and_nulls(engine: Engine) -> None:
+    rows = pa.table({"number": pa.array(range(len(NASTY)), pa.int32()), "words": pa.array(NASTY, pa.string())})
+    with engine.begin() as connection:
+        connection.execute(text("create temporary table copied (number integer, words text)"))
+        copy(connection, "copied", rows)
+        copy(connection, "copied", rows.slice(0, 0))
+        assert found(connection) == list(enumerate(NASTY))
+
+
+def test_numbers_of_fixed_size(engine: Engine) -> None:
+    numbers, large = np.array([-1, 0, 2**31 - 1], ">i4"), np.array([-(2**63), 0, 2**63 - 1], ">i8")
+    with engine.begin() as connection:
+        connection.execute(text("create temporary table copied (number integer, large bigint)"))
+        copy_fixed(connection, "copied", {"number": numbers, "large": large})
+        copy_fixed(connection, "copied", {"number": numbers[:0], "large": large[:0]})
+        assert found(connection) == list(zip(numbers.tolist(), large.tolist(), strict=True))
