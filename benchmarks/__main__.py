@@ -1,4 +1,5 @@
-"""``make bench``: the streaming queries against a bare read of the same topic, alert latency, the charts' queries.
+"""``make bench``: the streaming queries against a bare read of the same topic, alert latency, the recomputes against
+DuckDB, the charts' queries.
 
 Everything runs on this machine, the broker and PostgreSQL beside Spark, in a stack of its own that is removed at the
 end. The first round is cold (Spark has compiled nothing yet), the later ones are warm.
@@ -17,6 +18,7 @@ import psutil
 
 from benchmarks.charts import measure_charts
 from benchmarks.latency import measure_latency
+from benchmarks.recompute import Recompute
 from benchmarks.throughput import compare
 from benchmarks.topics import Topics
 from bytemeter import logs
@@ -33,6 +35,8 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=100_000, help="devices' users, and agreements")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--latency-s", type=int, default=60, help="how long to measure latency; 0 not at all")
+    parser.add_argument("--hour-records", type=int, default=5_000_000, help="in the hour recomputed; 0 not at all")
+    parser.add_argument("--month-records", type=int, default=20_000_000, help="in the month recomputed; 0 not at all")
     parser.add_argument("--only", nargs="*", help="parts of the names of the jobs to run; all by default")
     given = parser.parse_args()
     logs.configure(quiet=True)
@@ -47,6 +51,11 @@ def main() -> None:
         compare(session, topics, given.rounds, given.only or [""])
         if given.latency_s:
             measure_latency(session, topics.place("latency."), given.users, given.latency_s)
+        recompute = Recompute(session, given.hour_records, given.month_records, given.users, given.rounds)
+        if given.hour_records:
+            recompute.hourly(topics.place("hourly."))
+        if given.month_records:
+            recompute.monthly(topics.place("monthly."))
         session.stop()
         if not given.only or "charts" in given.only:
             measure_charts(database(topics.place("charts.").require_database_url()))

@@ -1,0 +1,1 @@
+"""Flink SQL as a peer, in an environment of its own."""
