@@ -7,7 +7,6 @@ does not is looked at closely, to tell the reason or to find that it was good af
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
@@ -19,7 +18,6 @@ from bytemeter.feeds.feed import Feed
 MOST_CHARACTERS = 512
 REFUSED_BY_CLOCK = "timestamp over a day in the future"
 _A_DAY_S = 86_400
-_EXACT = "decimal(20,0)"
 _STRICT_JSON = {"allowSingleQuotes": "false"}
 
 Transformation = Callable[[DataFrame], DataFrame]
@@ -61,15 +59,11 @@ def _text() -> Column:
 def _reason(feed: Feed, judged_at: Column | None) -> Column:
     rules = [(rule.reason, F.expr(rule.violated)) for rule in feed.rules]
     if judged_at is not None:
-        rules.append((REFUSED_BY_CLOCK, F.col("epoch_s").cast(_EXACT) + F.lit(Decimal(0)) > _a_day_after(judged_at)))
+        # The clock would become part of the generated code, which would be compiled anew for each micro-batch.
+        ahead = _let(F.col("epoch_s"), lambda epoch_s: epoch_s > F.unix_seconds(judged_at) + _A_DAY_S)
+        rules.append((REFUSED_BY_CLOCK, ahead))
     proven = F.coalesce(_canonical(feed) | _plain(feed), F.lit(False))
     return F.coalesce(F.when(~proven, _malformation(feed)), _first(rules))
-
-
-def _a_day_after(judged_at: Column) -> Column:
-    # A whole number or a timestamp would become part of the generated code, which would be compiled anew for each
-    # micro-batch. A decimal does not; the addition on the other side keeps the optimizer from undoing the cast.
-    return F.unix_seconds(judged_at).cast(_EXACT) + F.lit(Decimal(_A_DAY_S))
 
 
 def _canonical(feed: Feed) -> Column:

@@ -28,6 +28,8 @@ appender.file.layout.pattern=%d %-5p %c: %m%n%ex
 # operator by operator: the one that parses and validates a record is.
 _LONGEST_COMPILED_METHOD = "8000"
 
+_PLAIN_FILES = "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
+
 SHARED = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -71,6 +73,10 @@ def local_session(name: str, *, logs: Path, memory: str = "2g", cores: str = "*"
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),
         "spark.sql.warehouse.dir": str(logs.absolute() / "warehouse"),
         "spark.local.dir": tempfile.gettempdir(),
+        # Without Hadoop's native library each file costs a process that sets its mode, and more for checksums and links.
+        "spark.sql.streaming.checkpointFileManagerClass": _PLAIN_FILES,
+        "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+        "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
     }
     builder = _configured(SparkSession.builder.appName(name).master(f"local[{cores}]"), local)
     output = logs / "spark.out"

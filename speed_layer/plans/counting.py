@@ -59,17 +59,22 @@ def count_records(connection: Connection, seen: SeenIds, rows: pa.Table, *, wait
         rows: of valid records, see ``speed_layer.plans.rows.record_rows``.
     """
     counted = Counted()
-    taken = rows.num_rows
-    if taken:
+    taken = 0
+    if rows.num_rows:
         repeats = pa.array(seen.set_apart(connection, Identified.of(rows)))
         counted.accounts += repeated(DATA_RECORDS.name, rows.filter(repeats))
-        copy(connection, "records", _records(rows.filter(pc.invert(repeats))))
+        new = rows.filter(pc.invert(repeats))
+        copy(connection, "records", _records(new))
+        taken = new.num_rows
     if msisdns := list(waiting_for):
         released = connection.execute(statements.RELEASE, {"msisdns": msisdns}).all()
         counted.accounts += [_account(row.partition, unmatched=-row.n) for row in released]
-        taken += len(released)
+        taken += sum(row.n for row in released)
     if taken:
-        counted.accounts += _find_owners(connection)
+        if connection.scalar(statements.ADD_UP) < taken:
+            connection.execute(statements.START_AGAIN)
+            counted.accounts += _find_owners(connection)
+            connection.execute(statements.ADD_UP)
         counted.events += _add(connection)
     return counted
 
@@ -83,8 +88,7 @@ def _records(rows: pa.Table) -> pa.Table:
 
 def _find_owners(connection: Connection) -> list[Account]:
     """See that each record's number has a segment for its time; what nobody owns is set apart."""
-    if not connection.execute(statements.FIND_MISSING).rowcount:
-        return []
+    connection.execute(statements.FIND_MISSING)
     needed = connection.execute(statements.CALENDARS_OF_MISSING)
     cover(connection, {Calendar(row.time_zone, row.anchor_day): Years(row.first, row.last) for row in needed})
     connection.execute(statements.MAKE_SEGMENTS)
@@ -93,8 +97,7 @@ def _find_owners(connection: Connection) -> list[Account]:
 
 
 def _add(connection: Connection) -> list[ThresholdEvent]:
-    """Add the records to the periods that own them, and judge those that crossed a threshold or were closed."""
-    connection.execute(statements.ADD_UP)
+    """Add what is added up to its periods, and judge those that crossed a threshold or were closed."""
     found = connection.execute(statements.COUNT, {"made": False}).one()
     crossed, closed = found.crossed, found.closed
     if found.lacking:

@@ -23,6 +23,7 @@ create temporary table records (
 create temporary table added (
     agreement_id text collate "C" not null,
     period_start timestamptz not null,
+    records bigint not null,
     bytes bigint not null,
     latest_key text collate "C" not null,
     made boolean not null default false
@@ -60,14 +61,22 @@ taken as (
 select partition, count(*) as n from released group by partition
 """)
 
+# How many records were added up: those that found a segment.
 ADD_UP = text("""
-insert into added (agreement_id, period_start, bytes, latest_key)
-select s.agreement_id, s.period_start, sum(r.value), max(r.order_key)
-from records as r
-inner join plan_segments as s
-    on s.msisdn = r.msisdn and s.served_from_us <= r.event_us and r.event_us < s.served_until_us
-group by s.agreement_id, s.period_start
+with found as (
+    insert into added (agreement_id, period_start, records, bytes, latest_key)
+    select s.agreement_id, s.period_start, count(*), sum(r.value), max(r.order_key)
+    from records as r
+    inner join plan_segments as s
+        on s.msisdn = r.msisdn and s.served_from_us <= r.event_us and r.event_us < s.served_until_us
+    group by s.agreement_id, s.period_start
+    returning records
+)
+
+select coalesce(sum(records), 0) from found
 """)
+
+START_AGAIN = text("delete from added")
 
 FIND_MISSING = text("""
 insert into missing (msisdn, first_us, last_us)
