@@ -22,11 +22,17 @@ from bytemeter.settings import Settings
 from bytemeter.source import stream as kafka_source
 from speed_layer.stream import Streams
 
-# Agreements and their calendars stay: they are not what is timed.
+# Agreements, their segments and billing periods stay, as in the middle of a month.
 _WRITTEN = (
-    "bytes, hours, seen_ids, seen_segments, duplicate_events, invalid_events, data_plan_usage, plan_segments, "
-    "threshold_events, unmatched_records"
+    "bytes, hours, seen_ids, seen_segments, duplicate_events, invalid_events, threshold_events, unmatched_records"
 )
+_USE_NOTHING = """
+update data_plan_usage as u set
+    total_recorded_bytes = 0, latest_recorded_at = null, latest_internal_record_id = null, status = 'open',
+    next_threshold_bytes = next_threshold(a.thresholds, a.max_bytes_in_billing_period, null)
+from agreements as a
+where a.id = u.agreement_id
+"""
 
 
 def compare(session: SparkSession, topics: Topics, rounds: int, only: list[str]) -> None:
@@ -93,9 +99,13 @@ def clear(*places: Settings) -> None:
     """Forget what an earlier job has counted and kept."""
     for settings in places:
         shutil.rmtree(Path(settings.require_history()), ignore_errors=True)
-    with database(places[0].require_database_url()).begin() as connection:
+    engine = database(places[0].require_database_url())
+    with engine.begin() as connection:
         connection.execute(text(f"truncate {_WRITTEN}"))
+        connection.execute(text(_USE_NOTHING))
         connection.execute(text("delete from ledger where feed <> :feed"), {"feed": AGREEMENTS.name})
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("vacuum data_plan_usage"))
 
 
 def java_memory_gib() -> float:
