@@ -51,8 +51,8 @@ def measure_latency(session: SparkSession, settings: Settings, users: int, secon
     to = producer(kafka.librdkafka())
     send(to, kafka.topic_name(AGREEMENTS.topic), AgreementSimulation(users, 7, SERVICE_START, 0).pieces())
     # In the middle of a month: most have used something before.
-    earlier = DataRecordSimulation(Traffic(time.time() - 3_600, rate=RATE, records=3 * users, subscribers=users, skew=0))
-    send(to, kafka.topic_name(DATA_RECORDS.topic), earlier.pieces())
+    earlier = Traffic(time.time() - 3_600, rate=RATE, records=3 * users, subscribers=users, skew=0)
+    send(to, kafka.topic_name(DATA_RECORDS.topic), DataRecordSimulation(earlier).pieces())
     Streams(session, settings, [AGREEMENTS, DATA_RECORDS], once=True, history=False).run()
     produced, latencies = Produced(), []
     with ThreadPoolExecutor(2) as pool:

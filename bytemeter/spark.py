@@ -73,7 +73,7 @@ def local_session(name: str, *, logs: Path, memory: str = "2g", cores: str = "*"
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),
         "spark.sql.warehouse.dir": str(logs.absolute() / "warehouse"),
         "spark.local.dir": tempfile.gettempdir(),
-        # Without Hadoop's native library each file costs a process that sets its mode, and more for checksums and links.
+        # Without Hadoop's native library a file costs a process that sets its mode; more for checksums and links.
         "spark.sql.streaming.checkpointFileManagerClass": _PLAIN_FILES,
         "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
         "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",

@@ -1,1 +1,0 @@
-"""Flink SQL as a peer, in an environment of its own."""
