@@ -69,6 +69,7 @@ class Settings(BaseSettings):
     topic_prefix: str = Field("", pattern="^[a-zA-Z0-9._-]*$")
     partitions: int = Field(3, ge=1, le=10_000)
     max_records_per_batch: int = Field(500_000, ge=1)
+    live_interval_s: float = Field(0, ge=0)
     history_interval_s: float = Field(30, ge=0)
     period_grace_s: float = Field(3_600, ge=0)
     partition_idle_s: float = Field(600, ge=0)

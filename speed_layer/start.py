@@ -96,7 +96,7 @@ class Starter:
         messages = {name: self._messages(kafka, topic, start[name]) for name, topic in topics.items()}
         rows = rows_of_all(query, messages)
         settling = Settling(kafka, store, every_s=min(self.settings.partition_idle_s / 4, _SETTLE_S))
-        running = self._start(f"live-{query.name}", rows, batches, checkpoint, interval_s=0)
+        running = self._start(f"live-{query.name}", rows, batches, checkpoint, interval_s=self.settings.live_interval_s)
         return replace(running, commits=commits, settling=settling)
 
     def _messages(self, kafka: Kafka, topic: Topic, start: Offsets) -> DataFrame:

@@ -41,7 +41,8 @@ _PASSWORD = "admin"  # noqa: S105
 _REFRESH_S = 1.0
 _RECOMPUTE_S = 15.0
 _FIRST_FIGURES_S = 120.0
-_HISTORY_INTERVAL_S = 5.0
+# Micro-batches without a pause would take all of a small machine, and leave the dashboards little.
+_INTERVALS = {"live_interval_s": 1.0, "history_interval_s": 10.0}
 
 
 def seconds(text: str) -> float:
@@ -90,7 +91,7 @@ class Demo:
                 ready = resources.enter_context(
                     endpoints(self.settings, "kafka", "database_url", "history", tell=self._say)
                 )
-                ready = ready.model_copy(update={"history_interval_s": _HISTORY_INTERVAL_S})
+                ready = ready.model_copy(update=_INTERVALS)
                 prepare(ready)
                 provision_users(ready)
                 resources.callback(session.result().stop)
