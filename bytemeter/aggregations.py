@@ -1,4 +1,4 @@
-"""Records into totals: the one definition of how usage is added up, for the live and the batch layer."""
+"""Records into totals, by Spark, for the batch layer; a live micro-batch is added up in memory by the same rule."""
 
 from __future__ import annotations
 
