@@ -79,21 +79,12 @@ def refused_events(session: SparkSession, jdbc: dict[str, str], feed: Feed) -> D
 def distinct_records(feed: Feed) -> Transformation:
     """Keep one row of each position and of each event id within its hour: the lowest (partition, offset)."""
 
-    event_id = feed.event_id or "cast(null as string)"
-    identity = [
-        F.expr("epoch_s div 3600"),
-        F.expr(event_id),
-        *(F.expr(f"if({event_id} is null, {name}, null)") for name in ("partition", "offset")),
-    ]
-
     def transformation(records: DataFrame) -> DataFrame:
-        # Few are repeated. Numbers tell which may be, and all others pass without being put together by their ids.
-        hashed = records.withColumn("identity", F.xxhash64(*identity))
-        again = hashed.groupBy("identity").agg(F.count(F.lit(1)).alias("n")).where("n > 1").select("identity")
-        alone = hashed.join(again, "identity", "left_anti").drop("identity")
-        together = hashed.join(again, "identity", "left_semi").drop("identity")
+        event_id = F.col(feed.event_id) if feed.event_id else F.lit(None).cast("string")
+        position = [F.when(event_id.isNull(), F.col(name)) for name in ("partition", "offset")]
+        hour = F.floor(F.col("epoch_s") / 3600)
         first = F.min_by(F.struct("*"), F.struct("partition", "offset")).alias("record")
-        return alone.unionByName(together.groupBy(*identity).agg(first).select("record.*"))
+        return records.groupBy(hour, event_id, *position).agg(first).select("record.*")
 
     return transformation
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 from pyspark.sql import Row, SparkSession
@@ -30,29 +31,25 @@ def positions(rows: list[Row]) -> list[tuple[int, int]]:
     return sorted((row.partition, row.offset) for row in rows)
 
 
-def distinct(spark: SparkSession, data: list[tuple[Any, ...]]) -> list[Row]:
-    return spark.createDataFrame(data, RECORDS).transform(distinct_records(DEVICES)).collect()
-
-
-def test_of_equal_ids_the_lowest_position_stays(spark: SparkSession) -> None:
+def test_of_equal_ids_the_lowest_position_stays(run: Callable[..., list[Row]]) -> None:
     data = [record(1, 2, "e"), record(0, 9, "e"), record(0, 8, "e"), record(0, 1, "f")]
-    found = distinct(spark, data)
+    found = run(distinct_records(DEVICES), data, RECORDS, mode="complete")
     assert positions(found) == [(0, 1), (0, 8)]
     assert {row.offset: row.bytes for row in found} == {1: 1, 8: 8}
 
 
-def test_a_repeated_position_counts_once_with_and_without_id(spark: SparkSession) -> None:
+def test_a_repeated_position_counts_once_with_and_without_id(run: Callable[..., list[Row]]) -> None:
     data = [record(0, 1, None), record(0, 1, None), record(0, 2, None), record(0, 3, "e"), record(0, 3, "e")]
-    found = distinct(spark, data)
+    found = run(distinct_records(DEVICES), data, RECORDS, mode="complete")
     assert positions(found) == [(0, 1), (0, 2), (0, 3)]
 
 
-def test_an_id_of_another_hour_is_another_record(spark: SparkSession) -> None:
+def test_an_id_of_another_hour_is_another_record(run: Callable[..., list[Row]]) -> None:
     data = [record(0, 1, "e", epoch_s=3_599), record(0, 2, "e", epoch_s=3_600)]
-    assert positions(distinct(spark, data)) == [(0, 1), (0, 2)]
+    assert positions(run(distinct_records(DEVICES), data, RECORDS, mode="complete")) == [(0, 1), (0, 2)]
 
 
-def test_only_settled_records_of_the_hours_are_chosen(spark: SparkSession) -> None:
+def test_only_settled_records_of_the_hours_are_chosen(run: Callable[..., list[Row]], spark: SparkSession) -> None:
     history = [
         history_row(0, 1, TEN),
         history_row(0, 2, TEN + HOUR - dt.timedelta(seconds=1)),
@@ -67,8 +64,7 @@ def test_only_settled_records_of_the_hours_are_chosen(spark: SparkSession) -> No
         [(0, 5, TEN), (1, 1, TEN - HOUR)], "partition int, record_offset long, event_time timestamp"
     )
     chosen = settled_records(DEVICES, span=Span.of_hours([TEN]), below={0: 6, 1: 2}, refused=refused)
-    found = spark.createDataFrame(history, HISTORY).transform(chosen).collect()
-    assert positions(found) == [(0, 1), (0, 2), (1, 1)]
+    assert positions(run(chosen, history, HISTORY, mode="complete")) == [(0, 1), (0, 2), (1, 1)]
 
 
 def test_no_offsets_no_records(spark: SparkSession) -> None:
