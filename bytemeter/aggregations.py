@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from bytemeter.feeds.feed import Feed
-
-Transformation = Callable[[DataFrame], DataFrame]
+from bytemeter.parsing import Transformation
 
 
 def window_start(window_s: int) -> Column:
@@ -23,27 +20,23 @@ def month_start() -> Column:
     return F.unix_seconds(F.date_trunc("month", F.timestamp_seconds("epoch_s")))
 
 
-def keyed_facts(feed: Feed, window: Column) -> list[Column]:
-    """One struct (type: string, id: string, window_s: long) for each dimension by which a record counts.
+def totals(feed: Feed, window: Column) -> Transformation:
+    """Totals of the measure per dimension and window: a record counts once by each dimension.
 
     Args:
         window: start of the record's window in epoch seconds.
-    """
-    start = window.alias("window_s")
-    return [F.struct(F.lit(d.type).alias("type"), F.col(d.column).alias("id"), start) for d in feed.usage.dimensions]
-
-
-def totals(feed: Feed, window: Column) -> Transformation:
-    """Totals of the measure per dimension and window, see ``keyed_facts``.
 
     Returns:
         A transformation of valid records (the feed's fields and epoch_s: long) into rows of type: string, id: string,
         window_s: long (epoch seconds of the window's start), value: long (sum of the measure), records: long.
     """
 
+    start = window.alias("window_s")
+    facts = [F.struct(F.lit(d.type).alias("type"), F.col(d.column).alias("id"), start) for d in feed.usage.dimensions]
+
     def transformation(records: DataFrame) -> DataFrame:
         exploded = records.select(
-            F.explode(F.array(*keyed_facts(feed, window))).alias("fact"),
+            F.explode(F.array(*facts)).alias("fact"),
             F.col(feed.usage.measure).alias("measure"),
         )
         return exploded.groupBy("fact.type", "fact.id", "fact.window_s").agg(

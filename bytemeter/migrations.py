@@ -1,4 +1,4 @@
-"""Brings a database and a Kafka to what the layers expect: tables, views, the 20 users."""
+"""Brings a database to what the layers expect: tables, views, the 20 users."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 from sqlalchemy import Connection
 
+from bytemeter.feeds import Feed
 from bytemeter.parsing import REFUSED_BY_CLOCK
 from speed_layer.copying import copy
 from speed_layer.live_query import Account
@@ -30,6 +31,19 @@ def received() -> list[Column]:
     ]
 
 
+def identity(feed: Feed, event_id: str) -> list[Column]:
+    """By what a repeat of a record is told: event_us: long (event time in microseconds), id_hash: binary (16 bytes,
+    null without an id) and content_hash: long. Those of an invalid message mean nothing.
+    """
+    # The time of an invalid message can be any number: only that of a valid one is sure not to overflow.
+    micros = F.col("epoch_us") if feed.epoch_micros else F.when(F.col("reason").isNull(), F.col("epoch_s") * 1_000_000)
+    return [
+        micros.alias("event_us"),
+        F.unhex(F.md5(event_id)).alias("id_hash"),
+        F.xxhash64(*feed.content).alias("content_hash"),
+    ]
+
+
 def valid(rows: pa.Table) -> pa.Table:
     """The rows of valid records."""
     return rows if rows.column("reason").null_count == rows.num_rows else rows.filter(pc.is_null(rows.column("reason")))
@@ -49,7 +63,8 @@ def accounts(feed: str, rows: pa.Table) -> list[Account]:
 
 def repeated(feed: str, repeats: pa.Table) -> list[Account]:
     """For each partition how many of its messages were repeats."""
-    return [Account(feed, found["values"], duplicate=found["counts"]) for found in _counts(repeats)]
+    counted = pc.value_counts(repeats.column("partition")).to_pylist()
+    return [Account(feed, found["values"], duplicate=found["counts"]) for found in counted]
 
 
 def list_invalid(connection: Connection, feed: str, rows: pa.Table) -> None:
@@ -69,8 +84,3 @@ def list_invalid(connection: Connection, feed: str, rows: pa.Table) -> None:
         "event_time": invalid.column("refused_s").cast(pa.timestamp("s", "UTC")),
     }
     copy(connection, "invalid_events", pa.table(listed))
-
-
-def _counts(rows: pa.Table) -> list[dict[str, int]]:
-    found: list[dict[str, int]] = pc.value_counts(rows.column("partition")).to_pylist()
-    return found

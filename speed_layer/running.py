@@ -56,11 +56,8 @@ class RunningQuery:
         return bool(self.query.isActive) or (self.commits is not None and self.commits.busy())
 
     def stop(self) -> None:
-        """End it; a micro-batch that is being read is given up and read again at the next start, one that is being
-        counted is counted."""
+        """End it; a micro-batch that is being read is given up and read again at the next start."""
         self.query.stop()
-        if self.commits:
-            self.commits.close()
 
     def settle(self) -> None:
         """Do what follows from how far its feeds have come, see ``Settling``."""

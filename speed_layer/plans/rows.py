@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from bytemeter.feeds import DATA_RECORDS
 from bytemeter.instants import instant
 from bytemeter.parsing import Transformation
-from speed_layer.received import received
+from speed_layer.received import identity, received
 
 
 def record_rows() -> Transformation:
@@ -16,17 +16,14 @@ def record_rows() -> Transformation:
 
     Returns:
         A transformation of parsed messages (see ``bytemeter.parsing.parse``) into the columns of
-        ``speed_layer.received``, msisdn: string, internal_id: string, value: long (bytes), event_us: long (event time
-        in microseconds), id_hash: binary (16 bytes) and content_hash: long.
+        ``speed_layer.received.received`` and ``identity``, msisdn: string, internal_id: string and value: long (bytes).
     """
     columns = [
         *received(),
         F.col("msisdn"),
         F.coalesce("internalId", "id").alias("internal_id"),
         F.col("recordedBytes").alias("value"),
-        F.col("epoch_us").alias("event_us"),
-        F.unhex(F.md5("id")).alias("id_hash"),
-        F.xxhash64(*DATA_RECORDS.content).alias("content_hash"),
+        *identity(DATA_RECORDS, "id"),
     ]
     return lambda parsed: parsed.select(*columns)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pyarrow as pa
-from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from bytemeter.feeds.feed import WINDOW_S, Feed
 from bytemeter.parsing import Transformation
-from speed_layer.received import received
+from speed_layer.received import identity, received
 
 
 def usage_rows(feed: Feed) -> Transformation:
@@ -16,15 +15,14 @@ def usage_rows(feed: Feed) -> Transformation:
 
     Returns:
         A transformation of parsed messages (see ``bytemeter.parsing.parse``) into the columns of
-        ``speed_layer.received``, value: long (the measure), one text for each dimension of the feed, and of a feed
-        with event ids event_us: long (event time in microseconds), id_hash: binary (16 bytes, null without an id) and
-        content_hash: long.
+        ``speed_layer.received.received``, value: long (the measure), one text for each dimension of the feed, and of
+        a feed with event ids those of ``speed_layer.received.identity``.
     """
     columns = [
         *received(),
         F.col(feed.usage.measure).alias("value"),
         *(F.col(dimension.column) for dimension in feed.usage.dimensions),
-        *(_identity(feed, feed.event_id) if feed.event_id else ()),
+        *(identity(feed, feed.event_id) if feed.event_id else ()),
     ]
     return lambda parsed: parsed.select(*columns)
 
@@ -50,11 +48,3 @@ def _totals(records: pa.Table, type_: str, column: str) -> pa.Table:
             "value": added.column("value_sum"),
         }
     )
-
-
-def _identity(feed: Feed, event_id: str) -> list[Column]:
-    return [
-        (F.col("epoch_s") * 1_000_000).alias("event_us"),
-        F.unhex(F.md5(event_id)).alias("id_hash"),
-        F.xxhash64(*feed.content).alias("content_hash"),
-    ]

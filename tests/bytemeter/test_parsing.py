@@ -87,6 +87,8 @@ REFUSED: dict[str, tuple[bytes | None, str]] = {
     "too many bytes": (text(bytes=2**40 + 1), "bytes over 1 TiB"),
     "before 2000": (text(timestamp=946_684_799), "timestamp before 2000"),
     "milliseconds": (text(timestamp=NOW_S * 1000), "timestamp after 2200"),
+    "most that 64 bits hold as timestamp": (text(timestamp=2**63 - 1), "timestamp after 2200"),
+    "least that 64 bits hold as timestamp": (text(timestamp=-(2**63)), "timestamp before 2000"),
     "fractional timestamp": (text(timestamp=NOW_S + 0.5), "fractional or too large timestamp"),
     "over a day ahead": (text(timestamp=NOW_S + 86_401), REFUSED_BY_CLOCK),
 }
