@@ -5,8 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from bytemeter.instants import instant
-from bytemeter.parsing import Transformation
+from bytemeter.aggregations import Transformation
 
 
 def owned_records(ownership: DataFrame) -> Transformation:
@@ -25,7 +24,7 @@ def owned_records(ownership: DataFrame) -> Transformation:
     def transformation(records: DataFrame) -> DataFrame:
         judged = records.select(
             "msisdn",
-            F.expr(f"unix_micros({instant('recordedAt')})").alias("us"),
+            F.col("event_us").alias("us"),
             F.coalesce("internalId", "id").alias("internal_id"),
             F.col("recordedBytes").alias("bytes"),
         )

@@ -10,9 +10,9 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from bytemeter.aggregations import Transformation
 from bytemeter.feeds import Feed
 from bytemeter.offset_log import Offsets
-from bytemeter.parsing import Transformation
 
 _HOUR = dt.timedelta(hours=1)
 
@@ -55,7 +55,7 @@ def settled_records(feed: Feed, *, span: Span, below: Offsets, refused: DataFram
 
     Returns:
         A transformation of history rows (see ``bytemeter.history.history_rows``) into the feed's fields, partition,
-        offset and epoch_s: long.
+        offset, epoch_s: long and event_us: long, the event time in seconds and in microseconds since 1970.
     """
 
     def transformation(history: DataFrame) -> DataFrame:
@@ -63,7 +63,13 @@ def settled_records(feed: Feed, *, span: Span, below: Offsets, refused: DataFram
         counted = history.where(span.of_history()).where(_below(below))
         return (
             counted.join(excluded, ["partition", "offset"], "left_anti")
-            .select("partition", "offset", *feed.schema.names, F.unix_seconds("event_time").alias("epoch_s"))
+            .select(
+                "partition",
+                "offset",
+                *feed.schema.names,
+                F.unix_seconds("event_time").alias("epoch_s"),
+                F.unix_micros("event_time").alias("event_us"),
+            )
             .transform(distinct_records(feed))
         )
 

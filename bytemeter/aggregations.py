@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from bytemeter.feeds.feed import Feed
-from bytemeter.parsing import Transformation
+
+Transformation = Callable[[DataFrame], DataFrame]
 
 
 def window_start(window_s: int) -> Column:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 from pyspark.sql.types import (
     DateType,
     IntegerType,
@@ -18,40 +19,59 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from bytemeter.aggregations import Transformation
 from bytemeter.feeds import Feed
 from bytemeter.offset_log import Offsets
+from bytemeter.parsing import parse
 
 PARTITIONED_BY = ("event_date", "event_hour")
 _COMMITS_LOOKED_AT = 50
 
 
-def history_rows(feed: Feed) -> Callable[[DataFrame], DataFrame]:
-    """What the history keeps of parsed messages.
+def history_rows(feed: Feed) -> Transformation:
+    """What the history keeps of messages.
 
     Returns:
-        A transformation of parsed messages (see ``bytemeter.parsing.parse``) into the valid ones: partition: int,
-        offset: long, the feed's fields, event_time: timestamp, event_date: date, event_hour: int (UTC).
+        A transformation of Kafka source rows (partition: int, offset: long, value: binary) into those of the valid
+        records, see ``kept``.
     """
 
-    def transformation(parsed: DataFrame) -> DataFrame:
-        names = ["partition", "offset", *feed.schema.names, "epoch_s"]
-        # Not a filter: Spark would push it below the parsing, and parse twice.
-        kept = F.explode(F.when(F.col("reason").isNull(), F.array(F.struct(*names))))
-        time = F.timestamp_seconds("epoch_s")
-        return (
-            parsed.select(kept.alias("record"))
-            .select("record.*")
-            .select(
-                "partition",
-                "offset",
-                *feed.schema.names,
-                time.alias("event_time"),
-                F.to_date(time).alias("event_date"),
-                F.hour(time).alias("event_hour"),
-            )
-        )
+    def make(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        for batch in batches:
+            yield from kept(feed, pa.Table.from_batches([batch])).to_batches()
 
-    return transformation
+    return lambda messages: messages.select("partition", "offset", "value").mapInArrow(make, _schema(feed))
+
+
+def kept(feed: Feed, messages: pa.Table) -> pa.Table:
+    """The valid records of messages (see ``bytemeter.parsing.parse``).
+
+    Returns:
+        Rows of partition: int, offset: long, the feed's fields, event_time: timestamp (microseconds), event_date: date,
+        event_hour: int (UTC).
+    """
+    records = parse(feed, messages)
+    valid = records.filter(pc.is_null(records.column("reason")))
+    time = valid.column("event_us").cast(pa.timestamp("us", "UTC"))
+    return (
+        valid.select(["partition", "offset", *feed.schema.names])
+        .append_column("event_time", time)
+        .append_column("event_date", time.cast(pa.date32()))
+        .append_column("event_hour", pc.hour(time).cast(pa.int32()))
+    )
+
+
+def _schema(feed: Feed) -> StructType:
+    return StructType(
+        [
+            StructField("partition", IntegerType()),
+            StructField("offset", LongType()),
+            *(StructField(field.name, field.dataType) for field in feed.schema),
+            StructField("event_time", TimestampType()),
+            StructField("event_date", DateType()),
+            StructField("event_hour", IntegerType()),
+        ]
+    )
 
 
 @dataclass(frozen=True)
@@ -73,15 +93,7 @@ class History:
 
     def create(self) -> None:
         """Create the table unless it exists."""
-        fields = [
-            StructField("partition", IntegerType()),
-            StructField("offset", LongType()),
-            *(StructField(field.name, field.dataType) for field in self.feed.schema),
-            StructField("event_time", TimestampType()),
-            StructField("event_date", DateType()),
-            StructField("event_hour", IntegerType()),
-        ]
-        empty = self.session.createDataFrame([], StructType(fields))
+        empty = self.session.createDataFrame([], _schema(self.feed))
         empty.write.format("delta").partitionBy(*PARTITIONED_BY).mode("ignore").save(self.path)
 
     def end_offsets(self) -> Offsets:

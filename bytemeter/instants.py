@@ -1,44 +1,66 @@
-"""Zoned instants as texts (``2020-01-02T00:00:00+01:00[Europe/Warsaw]``): SQL expressions that judge and read them."""
+"""Zoned instants as texts (``2020-01-02T00:00:00+01:00[Europe/Warsaw]``), judged and read."""
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 import zoneinfo
+from collections.abc import Callable
+from functools import cache
+from typing import Any
 
-# The bracketed zone and the seconds may be missing; the offset may not, it alone says the instant.
-_SHAPE = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?"
-    r"(Z|[+-][0-9]{2}:[0-9]{2}(:[0-9]{2})?)(\[[A-Za-z0-9_+/-]+\])?$"
+import pyarrow as pa
+
+# The bracketed zone and the seconds may be missing; the offset may not, it alone says the instant. Offsets are those of
+# ISO 8601 as java.time has them, up to 18 hours.
+_SHAPE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.][0-9]{1,9})?)?"
+    r"(?:Z|[+-](?:0[0-9]|1[0-7]):[0-5][0-9](?::[0-5][0-9])?|[+-]18:00(?::00)?)(?:\[[A-Za-z0-9_+/-]+\])?"
 )
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND = dt.timedelta(microseconds=1)
 
 
-def instant(column: str) -> str:
-    """SQL: the text as a timestamp (microseconds, the rest cut off); null if there is no such instant.
+def read(texts: pa.ChunkedArray) -> pa.Array:
+    """The texts as microseconds since 1970, what is finer cut off; null if there is no such instant.
 
     The format is that of ISO 8601 with RFC 9557's zone in brackets. The offset says the instant, whatever the zone.
     """
-    # Spark reads a time with an offset only if it has seconds; most have.
-    text = f"substring_index({column}, '[', 1)"
-    with_seconds = f"concat(substr({column}, 1, 16), ':00', substring_index(substr({column}, 17), '[', 1))"
-    return f"coalesce(try_cast({text} as timestamp), try_cast({with_seconds} as timestamp))"
+    return _of_each(texts, _instant, pa.int64())
 
 
-def malformed(column: str) -> str:
-    """SQL: whether the text has another shape than a zoned instant."""
-    return f"not {column} rlike r'{_SHAPE}'"
+def with_unknown_zone(texts: pa.ChunkedArray) -> pa.Array:
+    """Whether each of the texts names a zone in brackets that is none."""
+    return _of_each(texts, _zone_unknown, pa.bool_())
 
 
-def zone_unknown(column: str) -> str:
-    """SQL: whether the text names a zone in brackets that is none."""
-    named = f"substring_index(substring_index({column}, '[', -1), ']', 1)"
-    return f"instr({column}, '[') > 0 and {is_no_zone(named)}"
+def are_no_zones(texts: pa.ChunkedArray) -> pa.Array:
+    """Whether each of the texts is not the name of an IANA time zone."""
+    return _of_each(texts, lambda text: text not in zones(), pa.bool_())
 
 
-def is_no_zone(expression: str) -> str:
-    """SQL: whether the text is not the name of an IANA time zone."""
-    names = ", ".join(f"'{name}'" for name in sorted(zones()))
-    return f"{expression} not in ({names})"
-
-
-def zones() -> set[str]:
+@cache
+def zones() -> frozenset[str]:
     """The names of the IANA time zones, as zoneinfo has them."""
-    return {name for name in zoneinfo.available_timezones() if name[0].isupper() and name != "Factory"}
+    return frozenset(name for name in zoneinfo.available_timezones() if name[0].isupper() and name != "Factory")
+
+
+def _of_each(texts: pa.ChunkedArray, function: Callable[[str], Any], type_: pa.DataType) -> pa.Array:
+    """The function's values, called once for each different text: records of the same second are many."""
+    coded = texts.combine_chunks().dictionary_encode()
+    return pa.array(map(function, coded.dictionary.to_pylist()), type_).take(coded.indices)
+
+
+def _instant(text: str) -> int | None:
+    if not _SHAPE.fullmatch(text):
+        return None
+    try:
+        at = dt.datetime.fromisoformat(text.partition("[")[0])
+        return (at - _EPOCH) // _MICROSECOND
+    except (ValueError, OverflowError):
+        return None
+
+
+def _zone_unknown(text: str) -> bool:
+    _, bracket, zone = text.partition("[")
+    return bool(bracket) and zone.removesuffix("]") not in zones()

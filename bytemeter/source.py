@@ -7,6 +7,14 @@ from pyspark.sql import DataFrame, SparkSession
 from bytemeter.kafka import Kafka
 from bytemeter.offset_log import Offsets, starting_offsets
 
+# A consumer that goes on elsewhere, as pieces of partitions do, first waits for the answer to what it had asked for; at
+# the end of a partition that is half a second by default. Small polls cost as much again.
+_FETCHING = {
+    "kafka.fetch.max.wait.ms": "20",
+    "kafka.max.partition.fetch.bytes": str(8 * 2**20),
+    "kafka.max.poll.records": "10000",
+}
+
 
 def stream(session: SparkSession, kafka: Kafka, topic: str, start: Offsets, *, most_records: int) -> DataFrame:
     """An unbounded DataFrame of the topic's messages from the given offsets on, ``most_records`` a micro-batch.
@@ -17,6 +25,7 @@ def stream(session: SparkSession, kafka: Kafka, topic: str, start: Offsets, *, m
     pieces = max(len(start), 2 * session.sparkContext.defaultParallelism)
     return (
         session.readStream.format("kafka")
+        .options(**_FETCHING)
         .options(**kafka.spark())
         .option("subscribe", topic)
         .option("startingOffsets", starting_offsets(topic, start))

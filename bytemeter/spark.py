@@ -64,7 +64,7 @@ def local_session(name: str, *, logs: Path, memory: str = "2g", cores: str = "*"
     local = {
         **SHARED,
         "spark.driver.memory": memory,
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={logging} -Duser.timezone=UTC",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={logging} -Duser.timezone=UTC -XX:+UseParallelGC",
         "spark.driver.extraClassPath": os.pathsep.join(jars),
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",

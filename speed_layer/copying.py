@@ -21,7 +21,8 @@ def copy(connection: Connection, table: str, rows: pa.Table) -> None:
     if not rows.num_rows:
         return
     written = pa.BufferOutputStream()
-    pyarrow.csv.write_csv(rows, written, pyarrow.csv.WriteOptions(include_header=False))
+    # In one piece: of a column whose first piece is empty, write_csv would write zeros (pyarrow 26.0).
+    pyarrow.csv.write_csv(rows.combine_chunks(), written, pyarrow.csv.WriteOptions(include_header=False))
     _copy(connection, f"copy {_into(table, rows.column_names)} from stdin (format csv)", written.getvalue())
 
 

@@ -27,7 +27,7 @@ class HistoryBatches:
     topic: str
 
     def __call__(self, rows: DataFrame, batch_id: int) -> None:
-        """Append the history rows (see ``bytemeter.history.history_rows``) of one micro-batch."""
+        """Append the history rows (see ``bytemeter.history.kept``) of one micro-batch."""
         began = time.perf_counter()
         end = self.offset_log.end(batch_id, self.topic)
         self.history.append(rows, end)

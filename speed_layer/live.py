@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,27 +14,25 @@ from pyspark.sql import functions as F
 
 from bytemeter.logs import logger
 from bytemeter.offset_log import OffsetLog
+from speed_layer.blocks import Parts, in_blocks, parts_of
 from speed_layer.commits import Commits
 from speed_layer.live_query import FeedOffsets, LiveQuery
 from speed_layer.live_store import MicroBatch
 
-_FEED = "feed_number"
 
-
-def rows_of_all(query: LiveQuery, messages: Mapping[str, DataFrame]) -> DataFrame:
-    """The rows of all feeds of a query, given its messages by the feed's name.
+def blocks_of_all(query: LiveQuery, messages: Mapping[str, DataFrame]) -> DataFrame:
+    """What is to be counted of all feeds of a query, given its messages by the feed's name.
 
     Returns:
-        Rows of feed_number: byte (the place of the feed in ``query.feeds``) and the columns of all feeds.
+        Rows of feed: string (its name), part: string and block: binary (see ``speed_layer.blocks``).
     """
-    numbered = (
-        query.rows(feed, messages[feed.name]).withColumn(_FEED, F.lit(number).cast("byte"))
-        for number, feed in enumerate(query.feeds)
+    return reduce(
+        DataFrame.union,
+        (
+            in_blocks(messages[feed.name], query.to_parts(feed)).select(F.lit(feed.name).alias("feed"), "part", "block")
+            for feed in query.feeds
+        ),
     )
-    first, *others = numbered
-    for other in others:
-        first = first.unionByName(other, allowMissingColumns=True)
-    return first
 
 
 @dataclass
@@ -52,8 +51,8 @@ class LiveBatches:
     offset_log: OffsetLog
     position: FeedOffsets
 
-    def __call__(self, rows: DataFrame, batch_id: int) -> None:
-        """Hand the rows of one micro-batch over to be counted.
+    def __call__(self, blocks: DataFrame, batch_id: int) -> None:
+        """Hand what is in the blocks of one micro-batch over to be counted.
 
         Raises:
             Exception: what counting the one before raised.
@@ -65,20 +64,19 @@ class LiveBatches:
             for feed, offsets in end.items()
         }
         began = time.perf_counter()
-        collected = rows.toArrow()
+        batch = MicroBatch(self._by_feed(blocks.toArrow()), start, end)
         logger().info(
             "read",
             query=self.query.name,
             batch=batch_id,
-            rows=collected.num_rows,
+            records=batch.records,
             read_ms=round(1000 * (time.perf_counter() - began)),
         )
-        self.commits.hand_over(MicroBatch(self._by_feed(collected), start, end))
+        self.commits.hand_over(batch)
         self.position = {feed: {**self.position[feed], **offsets} for feed, offsets in end.items()}
 
-    def _by_feed(self, rows: pa.Table) -> dict[str, pa.Table]:
-        if len(self.query.feeds) == 1:
-            return {self.query.feeds[0].name: rows}
+    def _by_feed(self, blocks: pa.Table) -> dict[str, Parts]:
         return {
-            feed.name: rows.filter(pc.equal(rows.column(_FEED), number)) for number, feed in enumerate(self.query.feeds)
+            feed.name: parts_of(blocks.filter(pc.equal(blocks.column("feed"), feed.name)), self.query.to_parts(feed))
+            for feed in self.query.feeds
         }

@@ -1,4 +1,4 @@
-"""What a live query is: how Spark makes rows of its feeds' messages, and how one transaction counts them."""
+"""What a live query is: what is made of its feeds' messages, and how one transaction counts them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-import pyarrow as pa
-from pyspark.sql import DataFrame
 from sqlalchemy import Connection
 
 from bytemeter.feeds import Feed
 from bytemeter.offset_log import Offsets
+from speed_layer.blocks import Parts, ToParts
 
 # Per feed and partition.
 FeedOffsets = Mapping[str, Offsets]
@@ -52,8 +51,8 @@ class Position:
 class LiveQuery(Protocol):
     """One or more feeds that are counted together, in one transaction per micro-batch.
 
-    ``rows`` is Spark's part: to read and judge each message by itself, on all executors. It is built once, on the
-    stream. The other methods are the driver's and PostgreSQL's part; all but the last two run inside the transaction.
+    ``to_parts`` is Spark's part: to read and judge each message by itself, on all executors. The other methods are the
+    driver's and PostgreSQL's part; all but the last two run inside the transaction.
 
     Attributes:
         name: of the streaming query and the advisory lock.
@@ -67,14 +66,14 @@ class LiveQuery(Protocol):
     def feeds(self) -> tuple[Feed, ...]:
         """The feeds."""
 
-    def rows(self, feed: Feed, messages: DataFrame) -> DataFrame:
-        """One row for each message of a feed, with what is needed to count it."""
+    def to_parts(self, feed: Feed) -> ToParts:
+        """What makes of messages of a feed all that is needed to count them; ``received`` tells how many they are."""
 
     def open(self, connection: Connection) -> None:
         """Prepare the session."""
 
-    def count(self, connection: Connection, rows: Mapping[str, pa.Table]) -> list[Account]:
-        """Count the rows of a micro-batch, given by feed, and tell what became of them."""
+    def count(self, connection: Connection, received: Mapping[str, Parts]) -> list[Account]:
+        """Count a micro-batch, given by feed, and tell what became of its messages."""
 
     def settle(self, connection: Connection, positions: Mapping[str, Mapping[int, Position]]) -> bool:
         """Do what follows from how far the feeds have come; whether there is more of it to do."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import Connection, Engine, Row, text
 
 from bytemeter.errors import BytemeterError
@@ -17,6 +17,7 @@ from bytemeter.kafka import Topic
 from bytemeter.offset_log import Offsets
 from bytemeter.postgres import one_line_errors
 from speed_layer import ledger
+from speed_layer.blocks import Parts
 from speed_layer.idleness import Idleness
 from speed_layer.live_query import Account, FeedOffsets, LiveQuery, Position
 
@@ -29,18 +30,18 @@ class MicroBatch:
     """What one transaction counts.
 
     Attributes:
-        rows: of each feed (see ``LiveQuery.rows``).
+        received: of each feed what is to be counted (see ``LiveQuery.to_parts``).
         start, end: per feed and partition the first offset of the micro-batch and the one after its last.
     """
 
-    rows: Mapping[str, pa.Table] = field(repr=False)
+    received: Mapping[str, Parts] = field(repr=False)
     start: FeedOffsets
     end: FeedOffsets
 
     @property
     def records(self) -> int:
         """How many messages it has."""
-        return sum(rows.num_rows for rows in self.rows.values())
+        return sum(pc.sum(parts["received"].column("received")).as_py() or 0 for parts in self.received.values())
 
 
 @dataclass
@@ -81,7 +82,7 @@ class LiveStore:
         """
         with self._counting():
             self._require_ledger_at(batch.start)
-            accounts = self.query.count(self.connection, batch.rows)
+            accounts = self.query.count(self.connection, batch.received)
             self._move_ledger(batch.end, accounts)
             self.idleness.moved((feed, p) for feed in batch.end for p in _advanced(batch, feed))
             self.query.settle(self.connection, self._positions())

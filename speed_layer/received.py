@@ -1,11 +1,12 @@
-"""What was received of a feed in a micro-batch: the account of each partition, and messages that are invalid."""
+"""What was received of a feed: the account of each partition, and messages that are invalid."""
 
 from __future__ import annotations
 
+import hashlib
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import Column
-from pyspark.sql import functions as F
 from sqlalchemy import Connection
 
 from bytemeter.feeds import Feed
@@ -14,50 +15,79 @@ from speed_layer.copying import copy
 from speed_layer.live_query import Account
 
 
-def received() -> list[Column]:
-    """Columns of parsed messages (see ``bytemeter.parsing.parse``) that the functions below look at.
+def received(records: pa.Table) -> pa.Table:
+    """The part ``received`` of parsed messages (see ``bytemeter.parsing.parse``).
 
-    partition: int, record_offset: long, reason: string and payload: binary of an invalid message, valid_s: long, the
-    event time (epoch seconds) of a valid record, and refused_s: long, that of a record refused by the clock.
+    Returns:
+        A row for each partition: partition: int, received: long, invalid: long, latest_us: long, the latest event time
+        of a valid record (microseconds since 1970; null without one).
     """
-    reason, epoch_s = F.col("reason"), F.col("epoch_s")
-    return [
-        F.col("partition"),
-        F.col("offset").alias("record_offset"),
-        reason,
-        F.when(reason.isNotNull(), F.col("value")).alias("payload"),
-        F.when(reason.isNull(), epoch_s).alias("valid_s"),
-        F.when(reason == REFUSED_BY_CLOCK, epoch_s).alias("refused_s"),
-    ]
+    valid_us = pc.if_else(pc.is_null(records.column("reason")), records.column("event_us"), pa.scalar(None, pa.int64()))
+    counted = (
+        records.select(["partition", "offset", "reason"])
+        .append_column("event_us", valid_us)
+        .group_by("partition")
+        .aggregate([("offset", "count"), ("reason", "count"), ("event_us", "max")])
+    )
+    return pa.table(counted.columns, ["partition", "received", "invalid", "latest_us"])
 
 
-def identity(feed: Feed, event_id: str) -> list[Column]:
-    """By what a repeat of a record is told: event_us: long (event time in microseconds), id_hash: binary (16 bytes,
-    null without an id) and content_hash: long. Those of an invalid message mean nothing.
+def invalid(records: pa.Table) -> pa.Table:
+    """The part ``invalid`` of parsed messages.
+
+    Returns:
+        A row for each message that is: partition: int, record_offset: long, reason: string, payload: binary as
+        received, event_us: long, only of well-formed records that the clock refused.
     """
-    # The time of an invalid message can be any number: only that of a valid one is sure not to overflow.
-    micros = F.col("epoch_us") if feed.epoch_micros else F.when(F.col("reason").isNull(), F.col("epoch_s") * 1_000_000)
-    return [
-        micros.alias("event_us"),
-        F.unhex(F.md5(event_id)).alias("id_hash"),
-        F.xxhash64(*feed.content).alias("content_hash"),
-    ]
+    bad = records.filter(pc.is_valid(records.column("reason")))
+    refused = pc.equal(bad.column("reason"), REFUSED_BY_CLOCK)
+    return pa.table(
+        {
+            "partition": bad.column("partition"),
+            "record_offset": bad.column("offset"),
+            "reason": bad.column("reason"),
+            "payload": bad.column("value"),
+            "event_us": pc.if_else(refused, bad.column("event_us"), pa.scalar(None, pa.int64())),
+        }
+    )
 
 
-def valid(rows: pa.Table) -> pa.Table:
-    """The rows of valid records."""
-    return rows if rows.column("reason").null_count == rows.num_rows else rows.filter(pc.is_null(rows.column("reason")))
+def valid(records: pa.Table) -> pa.Table:
+    """The valid ones of parsed messages."""
+    return records.filter(pc.is_null(records.column("reason")))
+
+
+def identity(feed: Feed, event_id: str, records: pa.Table) -> dict[str, pa.Array]:
+    """By what a repeat of a record is told: columns partition: int, record_offset: long, event_us: long (event time in
+    microseconds), id_hash: binary (16 bytes), content_hash: long.
+
+    Args:
+        records: valid ones, all with an id.
+    """
+    content = [records.column(name).cast(pa.string()) for name in feed.content]
+    contents = pc.binary_join_element_wise(*content, "\0").to_pylist()
+    return {
+        "partition": records.column("partition"),
+        "record_offset": records.column("offset"),
+        "event_us": records.column("event_us"),
+        "id_hash": pa.array(map(_md5, records.column(event_id).to_pylist()), pa.binary(16)),
+        "content_hash": pa.array(np.frombuffer(b"".join(_md5(content)[:8] for content in contents), "<i8")),
+    }
 
 
 def accounts(feed: str, rows: pa.Table) -> list[Account]:
-    """For each partition the messages received, and the invalid ones among them."""
-    counted = rows.group_by("partition").aggregate(
-        [("record_offset", "count"), ("reason", "count"), ("valid_s", "max")]
-    )
+    """For each partition the messages received, and the invalid ones among them, of the part ``received``."""
+    counted = rows.group_by("partition").aggregate([("received", "sum"), ("invalid", "sum"), ("latest_us", "max")])
     columns = (counted.column(name).to_pylist() for name in counted.column_names)
     return [
-        Account(feed, partition, received=received, invalid=invalid, latest_s=latest_s)
-        for partition, received, invalid, latest_s in zip(*columns, strict=True)
+        Account(
+            feed,
+            partition,
+            received=received,
+            invalid=invalid,
+            latest_s=None if latest_us is None else latest_us // 1_000_000,
+        )
+        for partition, received, invalid, latest_us in zip(*columns, strict=True)
     ]
 
 
@@ -68,19 +98,22 @@ def repeated(feed: str, repeats: pa.Table) -> list[Account]:
 
 
 def list_invalid(connection: Connection, feed: str, rows: pa.Table) -> None:
-    """Keep the invalid messages as received; with an event time only the well-formed that the clock refused."""
-    invalid = rows.filter(pc.is_valid(rows.column("reason")))
-    if not invalid.num_rows:
+    """Keep the messages of the part ``invalid`` as received."""
+    if not rows.num_rows:
         return
     payload = pa.array(
-        [None if value is None else f"\\x{value.hex()}" for value in invalid.column("payload").to_pylist()], pa.string()
+        [None if value is None else f"\\x{value.hex()}" for value in rows.column("payload").to_pylist()], pa.string()
     )
     listed = {
-        "feed": pa.array([feed] * invalid.num_rows),
-        "partition": invalid.column("partition"),
-        "record_offset": invalid.column("record_offset"),
-        "reason": invalid.column("reason"),
+        "feed": pa.array([feed] * rows.num_rows),
+        "partition": rows.column("partition"),
+        "record_offset": rows.column("record_offset"),
+        "reason": rows.column("reason"),
         "payload": payload,
-        "event_time": invalid.column("refused_s").cast(pa.timestamp("s", "UTC")),
+        "event_time": pc.divide(rows.column("event_us"), 1_000_000).cast(pa.timestamp("s", "UTC")),
     }
     copy(connection, "invalid_events", pa.table(listed))
+
+
+def _md5(text: str) -> bytes:
+    return hashlib.md5(text.encode(), usedforsecurity=False).digest()

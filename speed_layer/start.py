@@ -16,7 +16,6 @@ from bytemeter.feeds import Feed
 from bytemeter.history import History, history_rows
 from bytemeter.kafka import Kafka, Topic
 from bytemeter.offset_log import OffsetLog, Offsets
-from bytemeter.parsing import parse
 from bytemeter.plans.outbox import Outbox
 from bytemeter.postgres import database
 from bytemeter.settings import Settings
@@ -24,7 +23,7 @@ from bytemeter.source import stream
 from speed_layer.commits import Commits
 from speed_layer.history import HistoryBatches
 from speed_layer.idleness import Idleness
-from speed_layer.live import LiveBatches, rows_of_all
+from speed_layer.live import LiveBatches, blocks_of_all
 from speed_layer.live_query import LiveQuery
 from speed_layer.live_store import live_store
 from speed_layer.plans.query import DataPlanQuery
@@ -79,7 +78,7 @@ class Starter:
             history.end_offsets(), what="kept", remedy="start over with an empty BYTEMETER_HISTORY"
         )
         batches = HistoryBatches(feed, history, OffsetLog(checkpoint), topic.name)
-        rows = self._messages(kafka, topic, start).transform(parse(feed)).transform(history_rows(feed))
+        rows = self._messages(kafka, topic, start).transform(history_rows(feed))
         interval_s = self.settings.history_interval_s
         return self._start(f"history-{feed.name}", rows, batches, checkpoint, interval_s=interval_s)
 
@@ -94,9 +93,11 @@ class Starter:
         self.resources.callback(commits.close)
         batches = LiveBatches(query, commits, OffsetLog(checkpoint), start)
         messages = {name: self._messages(kafka, topic, start[name]) for name, topic in topics.items()}
-        rows = rows_of_all(query, messages)
+        blocks = blocks_of_all(query, messages)
         settling = Settling(kafka, store, every_s=min(self.settings.partition_idle_s / 4, _SETTLE_S))
-        running = self._start(f"live-{query.name}", rows, batches, checkpoint, interval_s=self.settings.live_interval_s)
+        running = self._start(
+            f"live-{query.name}", blocks, batches, checkpoint, interval_s=self.settings.live_interval_s
+        )
         return replace(running, commits=commits, settling=settling)
 
     def _messages(self, kafka: Kafka, topic: Topic, start: Offsets) -> DataFrame:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
+from bytemeter import instants
 from bytemeter.feeds.feed import MOST_BYTES, YEAR_2000_S, YEAR_2200_S, Feed, Rule
-from bytemeter.instants import instant, malformed, zone_unknown
+from bytemeter.feeds.rules import no_instant, over, under, unknown_zone, unlike
 
 # E.164: at most 15 digits.
-NO_MSISDN = Rule("msisdn is not 1 to 15 digits", "not msisdn rlike '^[0-9]{1,15}$'")
+NO_MSISDN = Rule("msisdn is not 1 to 15 digits", unlike("msisdn", "[0-9]{1,15}"))
 
 DATA_RECORDS = Feed(
     name="data-records",
@@ -23,17 +24,16 @@ DATA_RECORDS = Feed(
         ]
     ),
     key="msisdn",
-    epoch_seconds="epoch_us div 1000000",
-    epoch_micros=f"unix_micros({instant('recordedAt')})",
+    event_us=lambda records: instants.read(records.column("recordedAt")),
     event_id="id",
     rules=(
         NO_MSISDN,
-        Rule("recordedAt is not a zoned instant", f"epoch_s is null or {malformed('recordedAt')}"),
-        Rule("unknown zone in recordedAt", zone_unknown("recordedAt")),
-        Rule("recordedAt before 2000", f"epoch_s < {YEAR_2000_S}"),
-        Rule("recordedAt after 2200", f"epoch_s >= {YEAR_2200_S}"),
-        Rule("negative recordedBytes", "recordedBytes < 0"),
-        Rule("recordedBytes over 1 TiB", f"recordedBytes > {MOST_BYTES}"),
+        Rule("recordedAt is not a zoned instant", no_instant("recordedAt")),
+        Rule("unknown zone in recordedAt", unknown_zone("recordedAt")),
+        Rule("recordedAt before 2000", under("event_us", YEAR_2000_S * 1_000_000)),
+        Rule("recordedAt after 2200", over("event_us", YEAR_2200_S * 1_000_000 - 1)),
+        Rule("negative recordedBytes", under("recordedBytes", 0)),
+        Rule("recordedBytes over 1 TiB", over("recordedBytes", MOST_BYTES)),
     ),
     assigned=("internalId",),
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pyarrow.compute as pc
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from bytemeter.feeds.feed import MOST_BYTES, YEAR_2000_S, YEAR_2200_S, Dimension, Feed, Rule, Totals
+from bytemeter.feeds.rules import over, under
 
 DEVICES = Feed(
     name="devices",
@@ -20,13 +22,13 @@ DEVICES = Feed(
         ]
     ),
     key="id",
-    epoch_seconds="timestamp",
+    event_us=lambda records: pc.multiply(records.column("timestamp"), 1_000_000),
     event_id="event_id",
     rules=(
-        Rule("negative bytes", "bytes < 0"),
-        Rule("bytes over 1 TiB", f"bytes > {MOST_BYTES}"),
-        Rule("timestamp before 2000", f"timestamp < {YEAR_2000_S}"),
-        Rule("timestamp after 2200", f"timestamp >= {YEAR_2200_S}"),
+        Rule("negative bytes", under("bytes", 0)),
+        Rule("bytes over 1 TiB", over("bytes", MOST_BYTES)),
+        Rule("timestamp before 2000", under("timestamp", YEAR_2000_S)),
+        Rule("timestamp after 2200", over("timestamp", YEAR_2200_S - 1)),
     ),
     totals=Totals(
         measure="bytes",

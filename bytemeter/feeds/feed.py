@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import pyarrow as pa
 from pyspark.sql.types import ArrayType, LongType, StringType, StructField, StructType
 
 from bytemeter.errors import BytemeterError
+from bytemeter.feeds.rules import Violated
 
 WINDOW_S = 300
 HOUR_S = 3_600
@@ -24,12 +27,12 @@ class Rule:
 
     Attributes:
         reason: short and the same for all such records, so that they can be counted and replayed by it.
-        violated: SQL predicate over the columns of the feed's schema and ``epoch_s``, the event time; a null counts
-            as not violated.
+        violated: given records as columns (the feed's fields and event_us: long, the event time in microseconds since
+            1970), whether each violates it; a null counts as not violated.
     """
 
     reason: str
-    violated: str
+    violated: Violated
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,7 @@ class Feed:
         topic: the Kafka topic without the setting ``topic_prefix``.
         schema: the JSON fields (long, string or list of long); those not nullable are required.
         key: the field that is the Kafka key.
-        epoch_seconds: SQL expression of the event time in whole seconds since 1970 (UTC).
-        epoch_micros: the same in microseconds, of a feed whose times are that exact; then epoch_seconds may use its
-            value as ``epoch_us``.
+        event_us: given records as columns, the event time of each in microseconds since 1970 (UTC), null without one.
         event_id: the field that identifies a record, if there is one; where it is null no repeat can be told.
         rules: what makes a parsed record invalid, whenever it is looked at.
         assigned: fields that are given to a record on its way, so that repeats of it may differ in them.
@@ -85,11 +86,10 @@ class Feed:
     topic: str
     schema: StructType
     key: str
-    epoch_seconds: str
+    event_us: Callable[[pa.Table], pa.Array | pa.ChunkedArray]
     event_id: str | None
     rules: tuple[Rule, ...]
     assigned: tuple[str, ...] = ()
-    epoch_micros: str | None = None
     totals: Totals | None = None
 
     @property

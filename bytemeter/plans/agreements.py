@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,9 +61,8 @@ class Changes:
     limits: Sequence[tuple[str, dt.datetime]]
 
 
-def agreement(document: str) -> Agreement:
-    """From the staged JSON: id, msisdn, signed_us, start_us, zone, limit, and maybe thresholds and anchor_day."""
-    told = json.loads(document)
+def agreement(told: Mapping[str, Any]) -> Agreement:
+    """From what its message told: id, msisdn, signed_us, start_us, zone, limit, thresholds and anchor_day or null."""
     return Agreement(
         id=told["id"],
         msisdn=told["msisdn"],
@@ -71,8 +70,8 @@ def agreement(document: str) -> Agreement:
         service_start_at=_EPOCH + dt.timedelta(microseconds=told["start_us"]),
         time_zone=told["zone"],
         limit=told["limit"],
-        thresholds=tuple(sorted({*(told.get("thresholds") or DEFAULT_THRESHOLDS), 100})),
-        anchor_day=told.get("anchor_day") or 1,
+        thresholds=tuple(sorted({*(told["thresholds"] or DEFAULT_THRESHOLDS), 100})),
+        anchor_day=told["anchor_day"] or 1,
     )
 
 

@@ -38,13 +38,11 @@ class Counted:
 
 
 def take_agreements(connection: Connection, rows: pa.Table) -> Agreed:
-    """Write the agreements (see ``speed_layer.plans.rows.agreement_rows``); judge changed limits at once."""
+    """Write the agreements (see ``speed_layer.plans.rows.agreement_parts``); judge changed limits at once."""
     if not rows.num_rows:
         return Agreed(frozenset(), ())
-    documents = (
-        rows.sort_by([("partition", "ascending"), ("record_offset", "ascending")]).column("agreement").to_pylist()
-    )
-    changes = agreements.replace(connection, map(agreements.agreement, documents))
+    told = rows.sort_by([("partition", "ascending"), ("record_offset", "ascending")]).to_pylist()
+    changes = agreements.replace(connection, map(agreements.agreement, told))
     if changes.msisdns:
         connection.execute(statements.FORGET_SEGMENTS, {"msisdns": list(changes.msisdns)})
     return Agreed(changes.msisdns, reached(connection, changes.limits) if changes.limits else ())
@@ -56,7 +54,7 @@ def count_records(connection: Connection, seen: SeenIds, rows: pa.Table, *, wait
     Events are in the order of crossing, amendments of closed periods after them.
 
     Args:
-        rows: of valid records, see ``speed_layer.plans.rows.record_rows``.
+        rows: of valid records, see ``speed_layer.plans.rows.record_parts``.
     """
     counted = Counted()
     taken = 0

@@ -6,23 +6,20 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 from sqlalchemy import Connection
 
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, Feed
-from bytemeter.parsing import parse
 from bytemeter.plans import outbox
 from bytemeter.plans.events import ThresholdEvent
 from bytemeter.plans.judging import close
 from bytemeter.plans.outbox import Outbox
 from bytemeter.plans.watermark import watermark
+from speed_layer.blocks import Parts, ToParts
 from speed_layer.live_query import Account, Position
 from speed_layer.plans import statements
 from speed_layer.plans.counting import count_records, take_agreements
-from speed_layer.plans.rows import agreement_rows, record_rows
-from speed_layer.received import accounts, list_invalid, valid
+from speed_layer.plans.rows import agreement_parts, record_parts
+from speed_layer.received import accounts, list_invalid
 from speed_layer.seen.ids import SeenIds
 
 SOURCE = "live"
@@ -48,28 +45,27 @@ class DataPlanQuery:
     _seen: SeenIds = field(default_factory=lambda: SeenIds(DATA_RECORDS.name), init=False, repr=False)
     _written: list[ThresholdEvent] = field(default_factory=list, init=False, repr=False)
 
-    def rows(self, feed: Feed, messages: DataFrame) -> DataFrame:
+    def to_parts(self, feed: Feed) -> ToParts:
         """See ``speed_layer.plans.rows``."""
-        if feed is AGREEMENTS:
-            # An agreement that is signed ahead of time is no error; usage ahead of time is.
-            return messages.transform(parse(feed)).transform(agreement_rows())
-        return messages.transform(parse(feed, judged_at=F.current_timestamp())).transform(record_rows())
+        return agreement_parts if feed is AGREEMENTS else record_parts
 
     def open(self, connection: Connection) -> None:
         """Make the tables of records and of what they add, and load which ids were seen."""
         connection.exec_driver_sql(statements.TEMPORARY_TABLES)
         self._seen.load(connection)
 
-    def count(self, connection: Connection, rows: Mapping[str, pa.Table]) -> list[Account]:
+    def count(self, connection: Connection, received: Mapping[str, Parts]) -> list[Account]:
         """Take the agreements, then count the records, those that had waited for one of the agreements among them."""
-        received = [account for feed in self.feeds for account in accounts(feed.name, rows[feed.name])]
-        for feed in self.feeds:
-            list_invalid(connection, feed.name, rows[feed.name])
-        agreed = take_agreements(connection, valid(rows[AGREEMENTS.name]))
-        records = valid(rows[DATA_RECORDS.name])
+        for feed, parts in received.items():
+            list_invalid(connection, feed, parts["invalid"])
+        agreed = take_agreements(connection, received[AGREEMENTS.name]["agreements"])
+        records = received[DATA_RECORDS.name]["records"]
         counted = count_records(connection, self._seen, records, waiting_for=agreed.msisdns)
         self._write(connection, [*agreed.events, *counted.events])
-        return [*received, *counted.accounts]
+        return [
+            *(account for feed, parts in received.items() for account in accounts(feed, parts["received"])),
+            *counted.accounts,
+        ]
 
     def settle(self, connection: Connection, positions: Mapping[str, Mapping[int, Position]]) -> bool:
         """Close the periods that are over by the event time of the data records, and their grace with them."""

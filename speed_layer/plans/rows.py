@@ -1,57 +1,57 @@
-"""What Spark makes of agreements and data records: PostgreSQL then looks at each by itself."""
+"""What executors make of agreements and data records: PostgreSQL then looks at each by itself."""
 
 from __future__ import annotations
 
-from pyspark.sql import Column
-from pyspark.sql import functions as F
+import time
 
-from bytemeter.feeds import DATA_RECORDS
-from bytemeter.instants import instant
-from bytemeter.parsing import Transformation
-from speed_layer.received import identity, received
+import pyarrow as pa
+import pyarrow.compute as pc
 
-
-def record_rows() -> Transformation:
-    """One row for each message of ``data-records``.
-
-    Returns:
-        A transformation of parsed messages (see ``bytemeter.parsing.parse``) into the columns of
-        ``speed_layer.received.received`` and ``identity``, msisdn: string, internal_id: string and value: long (bytes).
-    """
-    columns = [
-        *received(),
-        F.col("msisdn"),
-        F.coalesce("internalId", "id").alias("internal_id"),
-        F.col("recordedBytes").alias("value"),
-        *identity(DATA_RECORDS, "id"),
-    ]
-    return lambda parsed: parsed.select(*columns)
+from bytemeter import instants
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
+from bytemeter.parsing import parse
+from speed_layer.blocks import Parts
+from speed_layer.received import identity, invalid, received, valid
 
 
-def agreement_rows() -> Transformation:
-    """One row for each message of ``agreements``.
+def record_parts(messages: pa.Table) -> Parts:
+    """What is to be counted of messages of ``data-records``.
 
     Returns:
-        A transformation of parsed messages into the columns of ``speed_layer.received`` and agreement: string (JSON:
-        id, msisdn, signed_us, start_us, zone, limit, thresholds, anchor_day), null of an invalid message.
+        received, invalid: see ``speed_layer.received``; records: a row for each valid one, of the columns of
+        ``speed_layer.received.identity``, msisdn: string, internal_id: string and value: long (bytes).
     """
-    agreement = F.when(F.col("reason").isNull(), F.to_json(_document())).alias("agreement")
-    columns = [*received(), agreement]
-    return lambda parsed: parsed.select(*columns)
+    parsed = parse(DATA_RECORDS, messages, now_us=time.time_ns() // 1_000)
+    records = valid(parsed)
+    columns = {
+        **identity(DATA_RECORDS, "id", records),
+        "msisdn": records.column("msisdn"),
+        "internal_id": pc.coalesce(records.column("internalId"), records.column("id")),
+        "value": records.column("recordedBytes"),
+    }
+    return {"received": received(parsed), "invalid": invalid(parsed), "records": pa.table(columns)}
 
 
-def _document() -> Column:
-    return F.struct(
-        F.col("id"),
-        F.col("msisdn"),
-        _us("signedAt").alias("signed_us"),
-        _us("serviceStartAt").alias("start_us"),
-        F.col("billingPeriodTimeZone").alias("zone"),
-        F.col("maxBytesInBillingPeriod").alias("limit"),
-        F.col("thresholds"),
-        F.col("anchorDay").alias("anchor_day"),
-    )
+def agreement_parts(messages: pa.Table) -> Parts:
+    """What messages of ``agreements`` tell. One that is signed ahead of time is no error.
 
-
-def _us(column: str) -> Column:
-    return F.expr(f"unix_micros({instant(column)})")
+    Returns:
+        received, invalid: see ``speed_layer.received``; agreements: a row for each valid one, of partition: int,
+        record_offset: long, id, msisdn, zone: string, signed_us, start_us, limit: long, thresholds: list of long or
+        null, and anchor_day: long or null.
+    """
+    parsed = parse(AGREEMENTS, messages)
+    agreements = valid(parsed)
+    columns = {
+        "partition": agreements.column("partition"),
+        "record_offset": agreements.column("offset"),
+        "id": agreements.column("id"),
+        "msisdn": agreements.column("msisdn"),
+        "signed_us": agreements.column("event_us"),
+        "start_us": instants.read(agreements.column("serviceStartAt")),
+        "zone": agreements.column("billingPeriodTimeZone"),
+        "limit": agreements.column("maxBytesInBillingPeriod"),
+        "thresholds": agreements.column("thresholds"),
+        "anchor_day": agreements.column("anchorDay"),
+    }
+    return {"received": received(parsed), "invalid": invalid(parsed), "agreements": pa.table(columns)}

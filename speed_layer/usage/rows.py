@@ -1,50 +1,69 @@
-"""What Spark makes of the messages of a feed with totals, and how the rows of a micro-batch are added up."""
+"""What executors make of the messages of a feed with totals, and how records are added up."""
 
 from __future__ import annotations
 
+import time
+
 import pyarrow as pa
-from pyspark.sql import functions as F
+import pyarrow.compute as pc
 
 from bytemeter.feeds.feed import WINDOW_S, Feed
-from bytemeter.parsing import Transformation
-from speed_layer.received import identity, received
+from bytemeter.parsing import parse
+from speed_layer.blocks import Parts
+from speed_layer.received import identity, invalid, received, valid
+
+_TOTALS = ["type", "id", "window_s"]
 
 
-def usage_rows(feed: Feed) -> Transformation:
-    """One row for each message.
+def usage_parts(feed: Feed, messages: pa.Table) -> Parts:
+    """What is to be counted of messages of a feed.
 
     Returns:
-        A transformation of parsed messages (see ``bytemeter.parsing.parse``) into the columns of
-        ``speed_layer.received.received``, value: long (the measure), one text for each dimension of the feed, and of
-        a feed with event ids those of ``speed_layer.received.identity``.
+        received, invalid: see ``speed_layer.received``; totals: those of records without an id, which count in any
+        case (see ``totals``); identified: a row for each record with an id, of the columns of
+        ``speed_layer.received.identity``, the measure and the dimensions.
     """
-    columns = [
-        *received(),
-        F.col(feed.usage.measure).alias("value"),
-        *(F.col(dimension.column) for dimension in feed.usage.dimensions),
-        *(identity(feed, feed.event_id) if feed.event_id else ()),
-    ]
-    return lambda parsed: parsed.select(*columns)
+    parsed = parse(feed, messages, now_us=time.time_ns() // 1_000)
+    records = valid(parsed)
+    parts = {"received": received(parsed), "invalid": invalid(parsed)}
+    if feed.event_id is None:
+        return {**parts, "totals": totals(feed, records)}
+    has_id = pc.is_valid(records.column(feed.event_id))
+    with_id = records.filter(has_id)
+    counted = {name: with_id.column(name) for name in (feed.usage.measure, *(d.column for d in feed.usage.dimensions))}
+    return {
+        **parts,
+        "totals": totals(feed, records.filter(pc.invert(has_id))),
+        "identified": pa.table({**identity(feed, feed.event_id, with_id), **counted}),
+    }
 
 
 def totals(feed: Feed, records: pa.Table) -> pa.Table:
-    """Add up the rows of valid records.
+    """Add up records (event_us, the measure and the dimensions).
 
     Returns:
         Rows of type: string, id: string, window_s: long (epoch seconds of the window's start), value: long.
     """
-    seconds = records.column("valid_s").to_numpy()
-    timed = records.append_column("window_s", pa.array(seconds - seconds % WINDOW_S))
-    return pa.concat_tables(_totals(timed, d.type, d.column) for d in feed.usage.dimensions)
+    window_us = WINDOW_S * 1_000_000
+    # Valid records are after 1970: cut off is rounded down.
+    starts = pc.multiply(pc.divide(records.column("event_us"), window_us), WINDOW_S)
+    timed = records.append_column("window_s", starts)
+    return pa.concat_tables(_totals(timed, feed.usage.measure, d.type, d.column) for d in feed.usage.dimensions)
 
 
-def _totals(records: pa.Table, type_: str, column: str) -> pa.Table:
-    added = records.group_by([column, "window_s"]).aggregate([("value", "sum")])
+def summed(totals: pa.Table) -> pa.Table:
+    """One row for each type, id and window of many totals."""
+    added = totals.group_by(_TOTALS).aggregate([("value", "sum")])
+    return added.select([*_TOTALS, "value_sum"]).rename_columns([*_TOTALS, "value"])
+
+
+def _totals(records: pa.Table, measure: str, type_: str, column: str) -> pa.Table:
+    added = records.group_by([column, "window_s"]).aggregate([(measure, "sum")])
     return pa.table(
         {
             "type": pa.array([type_] * added.num_rows, pa.string()),
             "id": added.column(column),
             "window_s": added.column("window_s"),
-            "value": added.column("value_sum"),
+            "value": added.column(f"{measure}_sum"),
         }
     )

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 
 from batch_layer.plan_usage import crossings, owned_records, usage_by_period
 
-RECORDS = "id string, internalId string, msisdn string, recordedAt string, recordedBytes long"
+RECORDS = "id string, internalId string, msisdn string, event_us long, recordedBytes long"
 OWNERSHIP = "msisdn string, served_from_us long, served_until_us long, agreement_id string, period_start timestamp"
 OWNED = "agreement_id string, period_start timestamp, us long, internal_id string, bytes long"
 THRESHOLDS = "agreement_id string, period_start timestamp, threshold_bytes long"
@@ -21,7 +21,7 @@ Run = Callable[..., list[Row]]
 
 
 def record(second: int, size: int, msisdn: str = "48", internal: str | None = None) -> tuple[Any, ...]:
-    return (f"id-{second}", internal, msisdn, f"1970-01-01T00:00:{second:02d}Z", size)
+    return (f"id-{second}", internal, msisdn, second * 1_000_000, size)
 
 
 def test_each_record_belongs_to_the_stretch_that_holds_its_instant(run: Run, spark: SparkSession) -> None:

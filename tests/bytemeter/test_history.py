@@ -1,4 +1,4 @@
-"""What the history keeps of parsed messages."""
+"""What the history keeps of messages."""
 
 from __future__ import annotations
 
@@ -7,22 +7,29 @@ from collections.abc import Callable
 
 from pyspark.sql import Row
 
-from bytemeter.feeds import DEVICES
+from bytemeter.feeds import DATA_RECORDS, DEVICES
 from bytemeter.history import history_rows
+from tests.bytemeter.test_parsing import text
+from tests.bytemeter.test_plan_parsing import record
 
-SCHEMA = (
-    "partition int, offset long, value binary, bytes long, timestamp long, app string, id string, antenna_id string, "
-    "event_id string, epoch_s long, reason string"
-)
+SCHEMA = "partition int, offset long, value binary"
+
+Run = Callable[..., list[Row]]
 
 
-def test_valid_records_are_kept_with_position_and_event_time(run: Callable[..., list[Row]]) -> None:
+def test_valid_records_are_kept_with_position_and_event_time(run: Run) -> None:
     at = dt.datetime(2026, 11, 21, 23, 59, 59, tzinfo=dt.UTC)
-    epoch_s = int(at.timestamp())
-    good = (2, 7, b"raw", 5, epoch_s, "MAPS", "u1", "a1", None, epoch_s, None)
-    bad = (2, 8, b"raw", None, epoch_s, "MAPS", "u1", "a1", None, epoch_s, "missing bytes")
-    (row,) = run(history_rows(DEVICES), [good, bad], SCHEMA)
-    assert (row.partition, row.offset, row.bytes, row.app, row.event_id) == (2, 7, 5, "MAPS", None)
+    messages = [(2, 7, text(timestamp=int(at.timestamp()))), (2, 8, text(bytes=None))]
+    (row,) = run(history_rows(DEVICES), messages, SCHEMA)
+    assert (row.partition, row.offset, row.bytes, row.app, row.event_id) == (2, 7, 9082, "SKYPE", None)
     assert (row.event_date, row.event_hour) == (at.date(), 23)
-    assert row.event_time.timestamp() == epoch_s
+    assert row.event_time.timestamp() == at.timestamp()
     assert "value" not in row
+
+
+def test_event_times_keep_their_microseconds(run: Run) -> None:
+    messages = [(0, 1, record(recordedAt="2020-01-01T00:00:00.000001+01:00[Europe/Warsaw]"))]
+    (row,) = run(
+        lambda them: history_rows(DATA_RECORDS)(them).selectExpr("unix_micros(event_time) as us"), messages, SCHEMA
+    )
+    assert row.us == 1_577_833_200_000_001

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
-from pyspark.sql import Row
-from pyspark.sql import functions as F
+import pyarrow as pa
 
-from bytemeter.feeds import DEVICES
-from bytemeter.parsing import MOST_CHARACTERS, REFUSED_BY_CLOCK, parse
+from bytemeter.feeds import DEVICES, Feed
+from bytemeter.parsing import REFUSED_BY_CLOCK, parse
+from bytemeter.parsing.single import MOST_CHARACTERS
 from simulator.faults import DEVICES as FAULTS
 
 NOW_S = 1_763_720_000
@@ -19,9 +18,6 @@ GOOD: dict[str, Any] = {
     "bytes": 9082, "timestamp": NOW_S, "app": "SKYPE", "id": "00000000-0000-0000-0000-000000000001",
     "antenna_id": "00000000-0000-0000-0000-000000000000",
 }  # fmt: skip
-SCHEMA = "partition int, offset long, value binary"
-
-Run = Callable[..., list[Row]]
 
 
 def text(**changes: Any) -> bytes:
@@ -33,6 +29,9 @@ def text(**changes: Any) -> bytes:
 ACCEPTED: dict[str, bytes] = {
     "compact": text(),
     "with event id": text(event_id="e-1"),
+    "not in the schema's order": json.dumps(dict(reversed(GOOD.items())), separators=(",", ":")).encode(),
+    "a field twice": text().replace(b'{"', b'{"app":"MAPS","'),
+    "most digits": text(id="u" + "9" * 30),
     "spaces after colons": json.dumps(GOOD).encode(),
     "indented": json.dumps(GOOD, indent=2).encode(),
     "an unknown field": text(model="X"),
@@ -76,6 +75,9 @@ REFUSED: dict[str, tuple[bytes | None, str]] = {
     "beyond 64 bits": (text(bytes=2**70), "fractional or too large bytes"),
     "number as app": (text(app=17), "app is not a text"),
     "boolean as app": (text(app=True), "app is not a text"),
+    "half a character": (text(app="X").replace(b"X", b"\\ud800"), "half a character in app"),
+    "NaN": (text().replace(b"9082", b"NaN"), "not JSON"),
+    "thousands of digits": (text().replace(b"9082", b"9" * 5_000), "not JSON"),
     "array as antenna": (text(antenna_id=["a"]), "antenna_id is not a text"),
     "number as event id": (text(event_id=5), "event_id is not a text"),
     "number as event id, and another": (text(event_id=5, app="5"), "event_id is not a text"),
@@ -94,35 +96,40 @@ REFUSED: dict[str, tuple[bytes | None, str]] = {
 }
 
 
-def parsed(run: Run, values: list[bytes | None]) -> list[Row]:
-    judged_at = F.lit(dt.datetime.fromtimestamp(NOW_S, dt.UTC))
-    found = run(parse(DEVICES, judged_at=judged_at), [(0, n, value) for n, value in enumerate(values)], SCHEMA)
-    return sorted(found, key=lambda row: row.offset)
+def parsed(feed: Feed, values: list[bytes | None], *, now_s: int | None = NOW_S) -> list[SimpleNamespace]:
+    columns = {
+        "partition": pa.array([0] * len(values), pa.int32()),
+        "offset": pa.array(range(len(values))),
+        "value": pa.array(values, pa.binary()),
+    }
+    rows = parse(feed, pa.table(columns), now_us=now_s and now_s * 1_000_000)
+    assert rows.column("offset").to_pylist() == list(range(len(values)))
+    return [SimpleNamespace(**row) for row in rows.to_pylist()]
 
 
-def test_good_messages_are_accepted_with_their_fields(run: Run) -> None:
-    found = parsed(run, list(ACCEPTED.values()))
+def test_good_messages_are_accepted_with_their_fields() -> None:
+    found = parsed(DEVICES, list(ACCEPTED.values()))
     for name, row in zip(ACCEPTED, found, strict=True):
         sent = json.loads(ACCEPTED[name])
         assert row.reason is None, f"{name}: {row.reason}"
-        assert {key: row[key] for key in DEVICES.schema.names} == {
+        assert {key: getattr(row, key) for key in DEVICES.schema.names} == {
             key: sent.get(key) for key in DEVICES.schema.names
         }, name
-        assert row.epoch_s == sent["timestamp"], name
+        assert row.event_us == sent["timestamp"] * 1_000_000, name
 
 
-def test_bad_messages_are_refused_with_a_reason_and_their_bytes(run: Run) -> None:
-    found = parsed(run, [value for value, _ in REFUSED.values()])
+def test_bad_messages_are_refused_with_a_reason_and_their_bytes() -> None:
+    found = parsed(DEVICES, [value for value, _ in REFUSED.values()])
     reasons = {name: row.reason for name, row in zip(REFUSED, found, strict=True)}
     assert reasons == {name: reason for name, (_, reason) in REFUSED.items()}
     assert [row.value for row in found] == [value for value, _ in REFUSED.values()]
 
 
-def test_without_a_clock_the_future_is_not_refused(run: Run) -> None:
-    values = [(0, 0, text(timestamp=NOW_S + 90_000))]
-    assert [row.reason for row in run(parse(DEVICES), values, SCHEMA)] == [None]
+def test_without_a_clock_the_future_is_not_refused() -> None:
+    (row,) = parsed(DEVICES, [text(timestamp=NOW_S + 90_000)], now_s=None)
+    assert row.reason is None
 
 
-def test_each_fault_of_the_simulator_is_refused(run: Run) -> None:
-    found = parsed(run, [fault(text()) for fault in FAULTS.values()])
+def test_each_fault_of_the_simulator_is_refused() -> None:
+    found = parsed(DEVICES, [fault(text()) for fault in FAULTS.values()])
     assert [name for name, row in zip(FAULTS, found, strict=True) if row.reason is None] == []

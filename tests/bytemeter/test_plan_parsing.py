@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable
 from typing import Any
 
-from pyspark.sql import Row
-from pyspark.sql import functions as F
-
-from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, Feed
-from bytemeter.instants import instant
-from bytemeter.parsing import REFUSED_BY_CLOCK, parse
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
+from bytemeter.parsing import REFUSED_BY_CLOCK
 from simulator import faults
+from tests.bytemeter.test_parsing import parsed
 
-NOW = dt.datetime(2020, 6, 1, tzinfo=dt.UTC)
-SCHEMA = "partition int, offset long, value binary"
+NOW_S = int(dt.datetime(2020, 6, 1, tzinfo=dt.UTC).timestamp())
 RECORD: dict[str, Any] = {
     "id": "8aae90a1-c2e7-33e5-9fab-f8f3e1900906",
     "internalId": "i-1",
@@ -32,9 +27,8 @@ AGREEMENT: dict[str, Any] = {
     "billingPeriodTimeZone": "Europe/Warsaw",
     "maxBytesInBillingPeriod": 5368709120,
 }
+_MICROSECOND = dt.timedelta(microseconds=1)
 NO_INSTANT = "recordedAt is not a zoned instant"
-
-Run = Callable[..., list[Row]]
 
 
 def text(good: dict[str, Any], **changes: Any) -> bytes:
@@ -135,61 +129,43 @@ REFUSED_AGREEMENTS: dict[str, tuple[bytes | None, str]] = {
 }
 
 
-def parsed(run: Run, feed: Feed, values: list[bytes | None], *, clock: bool = True) -> list[Row]:
-    judged_at = F.lit(NOW) if clock else None
-    found = run(parse(feed, judged_at=judged_at), [(0, n, value) for n, value in enumerate(values)], SCHEMA)
-    return sorted(found, key=lambda row: row.offset)
-
-
-def test_instants_are_read_with_and_without_zone_and_seconds(run: Run) -> None:
-    rows = parsed(run, DATA_RECORDS, [record(recordedAt=told) for told in ACCEPTED_INSTANTS])
+def test_instants_are_read_with_and_without_zone_and_seconds() -> None:
+    rows = parsed(DATA_RECORDS, [record(recordedAt=told) for told in ACCEPTED_INSTANTS], now_s=NOW_S)
     assert [row.reason for row in rows] == [None] * len(rows)
-    expected = [dt.datetime.fromisoformat(at).replace(tzinfo=dt.UTC) for at in ACCEPTED_INSTANTS.values()]
-    assert [row.epoch_s for row in rows] == [int(at.timestamp()) for at in expected]
-
-
-def test_instants_keep_their_microseconds(run: Run) -> None:
-    def microseconds(rows: Any) -> Any:
-        return rows.selectExpr("told", f"unix_micros({instant('told')}) as us")
-
-    rows = {row.told: row.us for row in run(microseconds, [(told,) for told in ACCEPTED_INSTANTS], "told string")}
     epoch = dt.datetime(1970, 1, 1)  # noqa: DTZ001
-    expected = {
-        told: (dt.datetime.fromisoformat(at) - epoch) // dt.timedelta(microseconds=1)
-        for told, at in ACCEPTED_INSTANTS.items()
-    }
-    assert rows == expected
+    expected = [(dt.datetime.fromisoformat(at) - epoch) // _MICROSECOND for at in ACCEPTED_INSTANTS.values()]
+    assert [row.event_us for row in rows] == expected
 
 
-def test_bad_records_are_refused_with_a_reason(run: Run) -> None:
-    rows = parsed(run, DATA_RECORDS, [value for value, _ in REFUSED_RECORDS.values()])
+def test_bad_records_are_refused_with_a_reason() -> None:
+    rows = parsed(DATA_RECORDS, [value for value, _ in REFUSED_RECORDS.values()], now_s=NOW_S)
     reasons = {name: row.reason for name, row in zip(REFUSED_RECORDS, rows, strict=True)}
     assert reasons == {name: reason for name, (_, reason) in REFUSED_RECORDS.items()}
 
 
-def test_an_internal_id_may_be_missing(run: Run) -> None:
-    (row,) = parsed(run, DATA_RECORDS, [record(internalId=...)])
+def test_an_internal_id_may_be_missing() -> None:
+    (row,) = parsed(DATA_RECORDS, [record(internalId=...)], now_s=NOW_S)
     assert (row.reason, row.internalId) == (None, None)
 
 
-def test_agreements_are_accepted_with_and_without_thresholds_and_anchor_day(run: Run) -> None:
-    rows = parsed(run, AGREEMENTS, list(ACCEPTED_AGREEMENTS.values()), clock=False)
+def test_agreements_are_accepted_with_and_without_thresholds_and_anchor_day() -> None:
+    rows = parsed(AGREEMENTS, list(ACCEPTED_AGREEMENTS.values()), now_s=None)
     for name, row in zip(ACCEPTED_AGREEMENTS, rows, strict=True):
         told = json.loads(ACCEPTED_AGREEMENTS[name])
         assert row.reason is None, f"{name}: {row.reason}"
-        assert {field: row[field] for field in AGREEMENTS.schema.names} == {
+        assert {field: getattr(row, field) for field in AGREEMENTS.schema.names} == {
             field: told.get(field) for field in AGREEMENTS.schema.names
         }, name
 
 
-def test_bad_agreements_are_refused_with_a_reason(run: Run) -> None:
-    rows = parsed(run, AGREEMENTS, [value for value, _ in REFUSED_AGREEMENTS.values()], clock=False)
+def test_bad_agreements_are_refused_with_a_reason() -> None:
+    rows = parsed(AGREEMENTS, [value for value, _ in REFUSED_AGREEMENTS.values()], now_s=None)
     reasons = {name: row.reason for name, row in zip(REFUSED_AGREEMENTS, rows, strict=True)}
     assert reasons == {name: reason for name, (_, reason) in REFUSED_AGREEMENTS.items()}
 
 
-def test_each_fault_of_the_simulator_is_refused(run: Run) -> None:
+def test_each_fault_of_the_simulator_is_refused() -> None:
     for feed, found in ((DATA_RECORDS, faults.DATA_RECORDS), (AGREEMENTS, faults.AGREEMENTS)):
         good = json.dumps(RECORD if feed is DATA_RECORDS else AGREEMENT, separators=(",", ":")).encode()
-        rows = parsed(run, feed, [fault(good) for fault in found.values()])
+        rows = parsed(feed, [fault(good) for fault in found.values()], now_s=NOW_S)
         assert [name for name, row in zip(found, rows, strict=True) if row.reason is None] == []

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
 from sqlalchemy import Engine
 
 from batch_layer.hourly_store import Recomputed
@@ -17,9 +16,11 @@ from bytemeter.feeds import DEVICES
 from bytemeter.kafka import Kafka
 from bytemeter.parsing import REFUSED_BY_CLOCK
 from bytemeter.settings import Settings
+from speed_layer.blocks import NO_MESSAGES
 from speed_layer.idleness import Idleness
 from speed_layer.live_store import MicroBatch, live_store
 from speed_layer.usage.query import UsageQuery
+from speed_layer.usage.rows import usage_parts
 from tests.bytemeter.test_parsing import ACCEPTED, REFUSED, text
 
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -100,12 +101,11 @@ def test_what_the_clock_refused_stands_in_the_history_but_is_not_recomputed(
 
 
 def test_a_micro_batch_that_does_not_start_at_the_ledger_is_not_counted(
-    place: Settings, rows: Rows, engine: Engine, spark: SparkSession
+    place: Settings, rows: Rows, engine: Engine
 ) -> None:
     topic = Kafka(place).describe(place.topic_prefix + "devices")
     assert topic is not None
-    empty = spark.createDataFrame([], "partition int, offset long, value binary")
-    nothing = UsageQuery(DEVICES).rows(DEVICES, empty).toArrow()
+    nothing = usage_parts(DEVICES, NO_MESSAGES)
     with live_store(engine, UsageQuery(DEVICES), {"devices": topic}, Idleness(0)) as store:
         store.commit(MicroBatch({"devices": nothing}, start={"devices": {0: 0}}, end={"devices": {0: 5}}))
         with pytest.raises(BytemeterError, match=r"stands at \{0: 5\}, this query read from \{0: 0\}"):

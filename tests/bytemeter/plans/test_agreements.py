@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -23,11 +22,14 @@ Rows = Callable[..., list[tuple[Any, ...]]]
 
 
 def test_100_percent_is_always_a_threshold() -> None:
-    document = {"id": "a", "msisdn": "48", "signed_us": 0, "start_us": 1, "zone": "UTC", "limit": 5}
-    assert agreement(json.dumps(document)).thresholds == (50, 80, 100)
-    assert agreement(json.dumps({**document, "thresholds": [90, 50, 90]})).thresholds == (50, 90, 100)
-    assert agreement(json.dumps({**document, "anchor_day": 31})).anchor_day == 31
-    assert agreement(json.dumps(document)).service_start_at.microsecond == 1
+    document = {
+        "id": "a", "msisdn": "48", "signed_us": 0, "start_us": 1, "zone": "UTC", "limit": 5, "thresholds": None,
+        "anchor_day": None,
+    }  # fmt: skip
+    assert agreement(document).thresholds == (50, 80, 100)
+    assert agreement({**document, "thresholds": [90, 50, 90]}).thresholds == (50, 90, 100)
+    assert agreement({**document, "anchor_day": 31}).anchor_day == 31
+    assert agreement(document).service_start_at.microsecond == 1
 
 
 @pytest.mark.parametrize(

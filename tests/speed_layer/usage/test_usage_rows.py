@@ -3,76 +3,80 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import time
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import Row
 
 from bytemeter.feeds import DEVICES
 from bytemeter.parsing import REFUSED_BY_CLOCK
-from speed_layer.usage.rows import totals, usage_rows
-
-SCHEMA = (
-    "partition int, offset long, value binary, bytes long, timestamp long, app string, id string, antenna_id string, "
-    "event_id string, epoch_s long, reason string"
-)
-Run = Callable[..., list[Row]]
+from speed_layer.usage.rows import summed, totals, usage_parts
+from tests.bytemeter.test_parsing import NOW_S, text
 
 
-def record(partition: int, offset: int, size: int, event_id: str | None = None) -> tuple[Any, ...]:
-    return (partition, offset, b"raw", size, 610, "MAPS", "u1", "a1", event_id, 610, None)
+def messages(*values: bytes | None) -> pa.Table:
+    numbers = range(len(values))
+    columns = [pa.array([1] * len(values), pa.int32()), pa.array(numbers, pa.int64()), pa.array(values, pa.binary())]
+    return pa.table(columns, ["partition", "offset", "value"])
 
 
-def refused(offset: int, reason: str, value: bytes | None, epoch_s: int | None) -> tuple[Any, ...]:
-    return (0, offset, value, 5, epoch_s, None, "u1", "a1", None, epoch_s, reason)
+def parts(*values: bytes | None) -> dict[str, list[dict[str, Any]]]:
+    return {name: rows.to_pylist() for name, rows in usage_parts(DEVICES, messages(*values)).items()}
 
 
-def rows(run: Run, data: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
-    found = run(usage_rows(DEVICES), data, SCHEMA)
-    told = [{name: value for name, value in row.asDict().items() if value is not None} for row in found]
-    return sorted(told, key=lambda row: (row["partition"], row["record_offset"]))
-
-
-def test_a_valid_record_is_told_by_what_it_adds(run: Run) -> None:
-    (row,) = rows(run, [record(1, 7, 100)])
-    assert {name: row[name] for name in ("partition", "record_offset", "valid_s", "value", "app", "id", "antenna_id")} == {
-        "partition": 1, "record_offset": 7, "valid_s": 610, "value": 100, "app": "MAPS", "id": "u1", "antenna_id": "a1",
+def test_records_without_an_id_are_added_up_and_those_with_one_are_told_apart() -> None:
+    found = parts(text(bytes=100), text(bytes=20), text(bytes=3, event_id="e"))
+    assert {row["type"]: row["value"] for row in found["totals"]} == {
+        "antenna_bytes_total": 120, "app_bytes_total": 120, "user_bytes_total": 120,
     }  # fmt: skip
-    assert not {"reason", "payload", "refused_s", "id_hash"} & row.keys()
+    (one,) = found["identified"]
+    assert {name: one[name] for name in ("partition", "record_offset", "event_us", "bytes", "app")} == {
+        "partition": 1, "record_offset": 2, "event_us": NOW_S * 1_000_000, "bytes": 3, "app": "SKYPE",
+    }  # fmt: skip
 
 
-def test_an_invalid_message_is_kept_as_received(run: Run) -> None:
-    bad, tombstone = rows(run, [refused(1, "not JSON", b"{", None), refused(2, "tombstone", None, None)])
-    assert (bad["reason"], bytes(bad["payload"])) == ("not JSON", b"{")
-    assert tombstone["reason"] == "tombstone"
-    assert not {"valid_s", "refused_s"} & (bad.keys() | tombstone.keys())
-    assert "payload" not in tombstone
+def test_what_was_received_is_accounted_for_by_partition() -> None:
+    (account,) = parts(text(), text(timestamp=NOW_S + 5), text(bytes=-1, timestamp=NOW_S + 9), None)["received"]
+    assert account == {"partition": 1, "received": 4, "invalid": 2, "latest_us": (NOW_S + 5) * 1_000_000}
 
 
-def test_only_what_the_clock_refused_keeps_its_event_time(run: Run) -> None:
-    found = rows(run, [refused(1, REFUSED_BY_CLOCK, b"x", 9_000), refused(2, "negative bytes", b"y", 700)])
-    assert [row.get("refused_s") for row in found] == [9_000, None]
+def test_an_invalid_message_is_kept_as_received() -> None:
+    bad, tombstone = parts(b"{", None)["invalid"]
+    assert (bad["record_offset"], bad["reason"], bad["payload"], bad["event_us"]) == (0, "not JSON", b"{", None)
+    assert (tombstone["reason"], tombstone["payload"]) == ("tombstone", None)
 
 
-def test_an_id_is_told_with_its_time_and_content(run: Run) -> None:
-    found = rows(run, [record(0, 1, 8, "e"), record(0, 2, 8, "e"), record(1, 5, 9, "e")])
-    assert {bytes(row["id_hash"]) for row in found} == {hashlib.md5(b"e", usedforsecurity=False).digest()}
-    assert {row["event_us"] for row in found} == {610_000_000}
+def test_only_what_the_clock_refused_keeps_its_event_time() -> None:
+    ahead = int(time.time()) + 2 * 86_400
+    found = parts(text(timestamp=ahead), text(bytes=-1))["invalid"]
+    assert [(row["reason"], row["event_us"]) for row in found] == [
+        (REFUSED_BY_CLOCK, ahead * 1_000_000),
+        ("negative bytes", None),
+    ]
+
+
+def test_an_id_is_told_with_its_time_and_content() -> None:
+    found = parts(text(event_id="e"), text(event_id="e"), text(event_id="e", bytes=9))["identified"]
+    assert {row["id_hash"] for row in found} == {hashlib.md5(b"e", usedforsecurity=False).digest()}
     contents = [row["content_hash"] for row in found]
     assert contents[0] == contents[1] != contents[2]
 
 
+def test_no_messages_have_the_columns_of_many() -> None:
+    many, none = (usage_parts(DEVICES, them) for them in (messages(text(), text(event_id="e"), b"{"), messages()))
+    assert {name: rows.schema for name, rows in many.items()} == {name: rows.schema for name, rows in none.items()}
+
+
 def test_records_are_added_up_by_dimension_and_window() -> None:
     records = {
-        "valid_s": [600, 899, 900, 650],
-        "value": [100, 20, 3, 4],
+        "event_us": [600_000_000, 899_999_999, 900_000_000, 650_000_000],
+        "bytes": [100, 20, 3, 4],
         "app": ["MAPS", "MAPS", "MAPS", "GMAIL"],
         "id": ["u1", "u1", "u1", "u2"],
         "antenna_id": ["a1", "a1", "a1", "a1"],
     }
-    added = sorted(tuple(row.values()) for row in totals(DEVICES, pa.table(records)).to_pylist())
-    assert added == [
+    once = totals(DEVICES, pa.table(records))
+    expected = [
         ("antenna_bytes_total", "a1", 600, 124),
         ("antenna_bytes_total", "a1", 900, 3),
         ("app_bytes_total", "GMAIL", 600, 4),
@@ -82,3 +86,6 @@ def test_records_are_added_up_by_dimension_and_window() -> None:
         ("user_bytes_total", "u1", 900, 3),
         ("user_bytes_total", "u2", 600, 4),
     ]
+    assert sorted(tuple(row.values()) for row in once.to_pylist()) == expected
+    twice = sorted(tuple(row.values()) for row in summed(pa.concat_tables([once, once])).to_pylist())
+    assert twice == [(*key, 2 * value) for *key, value in expected]

@@ -1,0 +1,72 @@
+"""What rules are made of: functions of records as columns that tell which of them violate a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bytemeter import instants
+
+Violated = Callable[[pa.Table], pa.Array | pa.ChunkedArray]
+
+
+def under(column: str, least: int) -> Violated:
+    """The number is less than ``least``."""
+    return lambda records: pc.less(records.column(column), least)
+
+
+def over(column: str, most: int) -> Violated:
+    """The number is greater than ``most``."""
+    return lambda records: pc.greater(records.column(column), most)
+
+
+def unlike(column: str, pattern: str) -> Violated:
+    """The text does not match the regular expression, as a whole."""
+    return lambda records: pc.invert(pc.match_substring_regex(records.column(column), f"^(?:{pattern})$"))
+
+
+def no_instant(column: str) -> Violated:
+    """The text is not a zoned instant."""
+    return lambda records: pc.is_null(instants.read(records.column(column)))
+
+
+def before(column: str, at_s: int) -> Violated:
+    """The text is a zoned instant before that one (epoch seconds)."""
+    return lambda records: pc.less(instants.read(records.column(column)), at_s * 1_000_000)
+
+
+def not_before(column: str, at_s: int) -> Violated:
+    """The text is a zoned instant at or after that one (epoch seconds)."""
+    return lambda records: pc.greater_equal(instants.read(records.column(column)), at_s * 1_000_000)
+
+
+def unknown_zone(column: str) -> Violated:
+    """The zone in brackets of the instant is not an IANA time zone."""
+    return lambda records: instants.with_unknown_zone(records.column(column))
+
+
+def no_zone(column: str) -> Violated:
+    """The text is not the name of an IANA time zone."""
+    return lambda records: instants.are_no_zones(records.column(column))
+
+
+def more_than(column: str, most: int) -> Violated:
+    """The list has more items than ``most``."""
+    return lambda records: pc.greater(pc.list_value_length(records.column(column)), most)
+
+
+def item_not_between(column: str, least: int, most: int) -> Violated:
+    """An item of the list is null, less than ``least`` or greater than ``most``."""
+
+    def violated(records: pa.Table) -> pa.Array:
+        lists = records.column(column)
+        items = pc.list_flatten(lists)
+        wrong = pc.fill_null(pc.or_(pc.less(items, least), pc.greater(items, most)), True)
+        found = np.zeros(len(lists), bool)
+        found[pc.list_parent_indices(lists).filter(wrong).to_numpy()] = True
+        return pa.array(found)
+
+    return violated
