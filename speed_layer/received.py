@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -65,13 +66,13 @@ def identity(feed: Feed, event_id: str, records: pa.Table) -> dict[str, pa.Array
         records: valid ones, all with an id.
     """
     content = [records.column(name).cast(pa.string()) for name in feed.content]
-    contents = pc.binary_join_element_wise(*content, "\0").to_pylist()
+    contents = _md5s(pc.binary_join_element_wise(*content, "\0"))
     return {
         "partition": records.column("partition"),
         "record_offset": records.column("offset"),
         "event_us": records.column("event_us"),
-        "id_hash": pa.array(map(_md5, records.column(event_id).to_pylist()), pa.binary(16)),
-        "content_hash": pa.array(np.frombuffer(b"".join(_md5(content)[:8] for content in contents), "<i8")),
+        "id_hash": pa.array(_md5s(records.column(event_id)), pa.binary(16)),
+        "content_hash": pa.array(np.frombuffer(b"".join(contents), "<i8")[::2]),
     }
 
 
@@ -115,5 +116,6 @@ def list_invalid(connection: Connection, feed: str, rows: pa.Table) -> None:
     copy(connection, "invalid_events", pa.table(listed))
 
 
-def _md5(text: str) -> bytes:
-    return hashlib.md5(text.encode(), usedforsecurity=False).digest()
+def _md5s(texts: pa.ChunkedArray) -> list[bytes]:
+    md5 = partial(hashlib.md5, usedforsecurity=False)
+    return [md5(text).digest() for text in texts.cast(pa.binary()).to_pylist()]

@@ -19,7 +19,20 @@ from bytemeter.feeds.feed import Feed
 
 # So short that no text in it can be too long.
 _MOST_BYTES = 512
-_TEXT = r'"[^"\\\x00-\x1f]+"'
+# A character that is neither a control, a quote nor a backslash, as bytes of UTF-8 (RFC 3629, section 4).
+_CHARACTER = "|".join(
+    (
+        r"[\x20\x21\x23-\x5b\x5d-\x7f]",
+        r"[\xc2-\xdf][\x80-\xbf]",
+        r"\xe0[\xa0-\xbf][\x80-\xbf]",
+        r"[\xe1-\xec\xee\xef][\x80-\xbf]{2}",
+        r"\xed[\x80-\x9f][\x80-\xbf]",
+        r"\xf0[\x90-\xbf][\x80-\xbf]{2}",
+        r"[\xf1-\xf3][\x80-\xbf]{3}",
+        r"\xf4[\x80-\x8f][\x80-\xbf]{2}",
+    )
+)
+_TEXT = f'"(?:{_CHARACTER})+"'
 # Of 18 digits at most, it is of 64 bits.
 _NUMBER = "-?(?:0|[1-9][0-9]{0,17})"
 
@@ -30,8 +43,7 @@ def canonical(feed: Feed, values: pa.BinaryArray) -> pa.BooleanArray:
     if pattern is None:
         return pa.array(np.zeros(len(values), bool))
     short = pc.less_equal(pc.binary_length(values), _MOST_BYTES)
-    shaped = pc.match_substring_regex(values, pattern)
-    return pc.fill_null(pc.and_(pc.and_(short, shaped), _is_utf8(values)), False)
+    return pc.fill_null(pc.and_(short, pc.match_substring_regex(values, pattern)), False)
 
 
 def canonical_fields(feed: Feed, values: pa.BinaryArray) -> pa.Table:
@@ -67,19 +79,3 @@ def _pattern(schema: StructType) -> str | None:
         member = f'{", ?" if number else ""}"{re.escape(field.name)}": ?{value}'
         members += f"(?:{member})?" if field.nullable else member
     return f"^\\{{{members}\\}}$"
-
-
-def _is_utf8(values: pa.BinaryArray) -> pa.BooleanArray:
-    try:
-        values.cast(pa.string())
-    except pa.ArrowInvalid:
-        return pa.array([_decodes(value) for value in values.to_pylist()])
-    return pa.array(np.ones(len(values), bool))
-
-
-def _decodes(value: bytes | None) -> bool:
-    try:
-        (value or b"").decode()
-    except UnicodeDecodeError:
-        return False
-    return True
