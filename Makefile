@@ -33,6 +33,7 @@ check: install  ## lint, types, layers, SQL
 	$(BIN)/sqlfluff lint --disable-progress-bar sql
 
 bench: install  ## records/s of the streaming queries against Spark's bare read, and alert latency
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m benchmarks --records $(RECORDS) $(BENCH)
 
 faults: install  ## the fault tests at full size: 100,000 agreements, 2,000,000 records, servers away for a minute

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.charts import measure_charts
+from benchmarks.growth import Growth
 from benchmarks.latency import measure_latency
 from benchmarks.recompute import Recompute
 from benchmarks.throughput import compare
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--hour-records", type=int, default=5_000_000, help="in the hour recomputed; 0 not at all")
     parser.add_argument("--month-records", type=int, default=20_000_000, help="in the month recomputed; 0 not at all")
     parser.add_argument("--only", nargs="*", help="parts of the names of the jobs to run; all by default")
+    parser.add_argument("--growth", type=Path, help="measure growth only, and draw it into this file")
     given = parser.parse_args()
     logs.configure(quiet=True)
     home = Path(tempfile.mkdtemp(prefix="bytemeter-bench-"))
@@ -48,6 +50,9 @@ def main() -> None:
         print(f"{os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}")
         topics = Topics(stack, home, given.records, given.users)
         session = local_session("bytemeter-bench", logs=home / "logs")
+        if given.growth:
+            Growth(session, topics).measure(given.growth)
+            return
         compare(session, topics, given.rounds, given.only or [""])
         if given.latency_s:
             measure_latency(session, topics.place("latency."), given.users, given.latency_s)

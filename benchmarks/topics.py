@@ -50,13 +50,17 @@ class Topics:
         """Agreements and data records: in each micro-batch of nearly all of them."""
         settings = self.place(prefix)
         self.agreements(settings)
-        traffic = self._traffic(late=0.01, invalid=0.001, duplicates=0.01, skew=0.3)
-        self._fill(settings, "data-records", DataRecordSimulation(traffic).pieces(), self.records)
+        self.data_records(settings)
         return settings
 
     def agreements(self, settings: Settings) -> None:
         """One agreement for each user."""
         self._fill(settings, "agreements", AgreementSimulation(self.users, 7, SERVICE_START, 0).pieces(), self.users)
+
+    def data_records(self, settings: Settings) -> None:
+        """Data records of all users, 1 % of them repeated."""
+        traffic = self._traffic(late=0.01, invalid=0.001, duplicates=0.01, skew=0.3)
+        self._fill(settings, "data-records", DataRecordSimulation(traffic).pieces(), self.records)
 
     def _traffic(self, **changes: float) -> Traffic:
         return Traffic(

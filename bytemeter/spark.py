@@ -25,7 +25,7 @@ appender.file.layout.pattern=%d %-5p %c: %m%n%ex
 """
 
 # HotSpot compiles no method over 8,000 bytes of bytecode. A stage whose generated code would be longer is better run
-# operator by operator: the one that parses and validates a record is.
+# operator by operator.
 _LONGEST_COMPILED_METHOD = "8000"
 
 _PLAIN_FILES = "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"

@@ -1,0 +1,178 @@
+"""What a record costs as more is stored: agreements, ids seen, files of the history and open billing periods."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+from matplotlib import pyplot
+from pyspark.sql import SparkSession
+from sqlalchemy import text
+
+from benchmarks.throughput import java_memory_gib, keep, stream
+from benchmarks.topics import START, Topics
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES
+from bytemeter.history import History, history_rows
+from bytemeter.postgres import database
+from bytemeter.settings import Settings
+from speed_layer.seen.ids import Identified, SeenIds
+
+_FACTORS = (1, 10, 100)
+_IDS_AT_ONCE = 500_000
+_BATCH = 500_000
+_MESSAGE = "partition int, offset long, value binary"
+_RECORD = b'{"bytes":1,"timestamp":1763700000,"app":"MAPS","id":"u","antenna_id":"a"}'
+# No period closes by event time while others are open: a hundred years.
+_NO_CLOSING_S = 100 * 366 * 86_400
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measurement: with so much of something stored, so many records a second.
+
+    Attributes:
+        batch_s: seconds for each micro-batch.
+        driver_gib, python_gib: resident memory of the JVM and of the driver's Python.
+    """
+
+    stored: str
+    size: int
+    rate: float
+    batch_s: float
+    driver_gib: float
+    python_gib: float
+
+
+@dataclass
+class Growth:
+    """Measures each quantity at 1, 10 and 100 times a size; the records are the same number each time."""
+
+    session: SparkSession
+    topics: Topics
+
+    def measure(self, picture: Path) -> None:
+        """Measure, print and draw all four."""
+        points: list[Point] = []
+        print(f"\n{'stored':<22}{'size':>14}{'records/s':>12}{'s per micro-batch':>20}{'JVM':>10}{'Python':>10}")
+        for measured in (self._ids(1_000_000), self._agreements(10_000), self._periods(10_000), self._files(10)):
+            for point in measured:
+                points.append(point)
+                print(f"{point.stored:<22}{point.size:>14,}{point.rate:>12,.0f}{point.batch_s:>20.2f}"
+                      f"{point.driver_gib:>6.1f} GiB{point.python_gib:>6.1f} GiB", flush=True)  # fmt: skip
+        draw(points, picture)
+
+    def _ids(self, least: int) -> Iterator[Point]:
+        stored = 0
+        for factor in _FACTORS:
+            settings = self.topics.devices(f"ids-{factor}.", event_ids=True)
+            self._forget("bytes, hours, duplicate_events, invalid_events, ledger")
+            _see(settings, least * factor - stored, seed=factor)
+            stored = least * factor
+            yield self._point("ids seen", stored, lambda s=settings: stream(self.session, s, [DEVICES]))
+        self._forget("seen_ids, seen_segments")
+
+    def _agreements(self, least: int) -> Iterator[Point]:
+        for factor in _FACTORS:
+            settings = self._agreed(f"agreements-{factor}.", least * factor)
+            yield self._point("agreements", least * factor, lambda s=settings: self._count(s))
+
+    def _periods(self, agreements: int) -> Iterator[Point]:
+        for factor in _FACTORS:
+            settings = self._agreed(f"periods-{factor}.", agreements)
+            with database(settings.require_database_url()).begin() as connection:
+                connection.execute(_OPEN_PERIODS, {"months": factor})
+                count = connection.scalars(text("select count(*) from data_plan_usage where status = 'open'")).one()
+            yield self._point("open periods", count, lambda s=settings: self._count(s))
+
+    def _files(self, least: int) -> Iterator[Point]:
+        for factor in _FACTORS:
+            settings = self.topics.devices(f"files-{factor}.", event_ids=True)
+            history = History(self.session, settings.require_history(), DEVICES)
+            history.create()
+            one = history_rows(DEVICES)(self.session.createDataFrame([(0, 0, _RECORD)], _MESSAGE))
+            for _ in range(least * factor):
+                one.write.format("delta").mode("append").save(history.path)
+            yield self._point("files of history", least * factor, lambda s=settings: keep(self.session, s, DEVICES))
+            shutil.rmtree(settings.require_history())
+
+    def _agreed(self, prefix: str, agreements: int) -> Settings:
+        """A place with so many agreements that were counted, and data records that were not."""
+        topics = replace(self.topics, users=agreements)
+        settings = topics.place(prefix).model_copy(update={"period_grace_s": _NO_CLOSING_S})
+        self._forget(
+            "agreements, plan_segments, data_plan_usage, threshold_events, unmatched_records, duplicate_events, "
+            "invalid_events, ledger, seen_ids, seen_segments"
+        )
+        topics.agreements(settings)
+        self._count(settings)
+        topics.data_records(settings)
+        return settings
+
+    def _count(self, settings: Settings) -> None:
+        stream(self.session, settings, [AGREEMENTS, DATA_RECORDS])
+
+    def _forget(self, tables: str) -> None:
+        with database(self.topics.place("growth.").require_database_url()).begin() as connection:
+            connection.execute(text(f"truncate {tables}"))
+
+    def _point(self, stored: str, size: int, job: Callable[[], None]) -> Point:
+        began = time.perf_counter()
+        job()
+        took = time.perf_counter() - began
+        batches = -(-self.topics.records // _BATCH)
+        python = psutil.Process().memory_info().rss / 2**30
+        return Point(stored, size, self.topics.records / took, took / batches, java_memory_gib(), python)
+
+
+def draw(points: list[Point], picture: Path) -> None:
+    """Draw records/s, seconds for each micro-batch and memory over the sizes, each relative to the least."""
+    figure, (rates, batches, memory) = pyplot.subplots(1, 3, figsize=(13, 4), layout="constrained")
+    for stored in dict.fromkeys(point.stored for point in points):
+        line = [point for point in points if point.stored == stored]
+        grown = [point.size / line[0].size for point in line]
+        rates.plot(grown, [point.rate for point in line], marker="o", label=f"{stored} (from {line[0].size:,})")
+        batches.plot(grown, [point.batch_s for point in line], marker="o")
+        memory.plot(grown, [point.driver_gib + point.python_gib for point in line], marker="o")
+    titles = ("records a second", "seconds for each micro-batch", "driver's memory, JVM and Python, GiB")
+    for axes, title in zip((rates, batches, memory), titles, strict=True):
+        axes.set(title=title, xscale="log", xlabel="times as much stored", ylim=(0, None))
+        axes.grid(alpha=0.3)
+    rates.legend(fontsize="small")
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(picture, dpi=110)
+
+
+def _see(settings: Settings, count: int, seed: int) -> None:
+    """Remember so many random ids of records of the hours before."""
+    rng = np.random.default_rng(seed)
+    with database(settings.require_database_url()).connect() as connection:
+        seen = SeenIds(DEVICES.name)
+        with connection.begin():
+            seen.load(connection)
+        for first in range(0, count, _IDS_AT_ONCE):
+            n = min(_IDS_AT_ONCE, count - first)
+            records = Identified(
+                id_hash=rng.integers(0, 2**64, (n, 2), np.uint64),
+                event_us=START * 1_000_000 - rng.integers(0, 30 * 86_400_000_000, n),
+                partition=np.zeros(n, np.int32),
+                offset=np.arange(n),
+                content=np.zeros(n, np.int64),
+            )
+            with connection.begin():
+                seen.set_apart(connection, records)
+
+
+# Months before that of the records, of each agreement.
+_OPEN_PERIODS = text("""
+insert into data_plan_usage (agreement_id, period_start, period_end, year, month)
+select
+    agreement_id, period_start - n * interval '100 days', period_end - n * interval '100 days',
+    2000, 1
+from data_plan_usage
+cross join generate_series(1, :months - 1) as n
+""")
