@@ -6,15 +6,27 @@ import datetime as dt
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from simulator import faults
-from simulator.subscribers import Subscriber, subscribers
-from simulator.traffic import Message, Sent
+from simulator.subscribers import ANCHORS, LIMITS, THRESHOLDS, ZONES, Subscribers, msisdns, subscribers
+from simulator.texts import Texts, decimal, rows
+from simulator.traffic import Message, Sent, messages_of
 
+
+def _json(**fields: object) -> bytes:
+    """The fields as they stand in an object."""
+    return json.dumps(fields, separators=(",", ":"))[1:-1].encode()
+
+
+# What is told of each option; nothing of the default ones.
+_LIMITS = np.array([_json(maxBytesInBillingPeriod=limit) for limit in LIMITS])
+_THRESHOLDS = np.array([b"," + _json(thresholds=some) if some else b"" for some in THRESHOLDS])
+_ANCHORS = np.array([b"," + _json(anchorDay=day) if day > 1 else b"" for day in ANCHORS])
 _SIGNED_BEFORE = dt.timedelta(days=12)
 
 
@@ -43,14 +55,11 @@ class AgreementSimulation:
         """Messages in pieces, each with the time at which it is due."""
         rng = np.random.default_rng([self.seed, 3])
         everyone = subscribers(self.count, self.seed)
-        late = (rng.random(self.count) < self.late).tolist()
-        self.sent.late = sum(late)
-        for due, group in (
-            (self.due, [s for s, is_late in zip(everyone, late, strict=True) if not is_late]),
-            (self.due + self.late_s, [s for s, is_late in zip(everyone, late, strict=True) if is_late]),
-        ):
+        late = rng.random(self.count) < self.late
+        self.sent.late = int(late.sum())
+        for due, group in ((self.due, everyone[~late]), (self.due + self.late_s, everyone[late])):
             for first in range(0, len(group), size):
-                messages = [self._message(one) for one in group[first : first + size]]
+                messages = self._messages(group[first : first + size])
                 self._break(rng, messages)
                 self.sent.records += len(messages)
                 yield due, messages
@@ -62,23 +71,29 @@ class AgreementSimulation:
             messages[i] = {"key": messages[i]["key"], "value": fault(messages[i]["value"] or b"")}
             self.sent.invalid += 1
 
-    def _message(self, subscriber: Subscriber) -> Message:
-        zone = ZoneInfo(subscriber.time_zone)
+    def _messages(self, some: Subscribers) -> list[Message]:
+        ids = np.char.add(b"a9e00000-0000-4000-8000-", decimal(some.numbers, 12))
+        values = rows(
+            len(some),
+            (b'{"id":"', ids, b'","msisdn":"', msisdns(some.numbers), b'",', self._of_zones[some.zones]),
+            (b",", _LIMITS[some.limits]),
+            (_THRESHOLDS[some.thresholds],),
+            (_ANCHORS[some.anchors],),
+            (b"}",),
+        )
+        return messages_of(ids.tolist(), values)
 
+    @cached_property
+    def _of_zones(self) -> Texts:
+        """The fields that subscribers of the same time zone share."""
+        return np.array([self._of_zone(zone) for zone in ZONES])
+
+    def _of_zone(self, zone: str) -> bytes:
         def zoned(instant: dt.datetime) -> str:
-            return f"{instant.astimezone(zone).isoformat(timespec='seconds')}[{subscriber.time_zone}]"
+            return f"{instant.astimezone(ZoneInfo(zone)).isoformat(timespec='seconds')}[{zone}]"
 
-        told = {
-            "id": subscriber.agreement_id,
-            "msisdn": subscriber.msisdn,
-            "signedAt": zoned(self.service_start - _SIGNED_BEFORE),
-            "serviceStartAt": zoned(self.service_start),
-            "billingPeriodTimeZone": subscriber.time_zone,
-            "maxBytesInBillingPeriod": subscriber.limit,
-            **({"thresholds": list(subscriber.thresholds)} if subscriber.thresholds else {}),
-            **({"anchorDay": subscriber.anchor_day} if subscriber.anchor_day > 1 else {}),
-        }
-        return {
-            "key": subscriber.agreement_id.encode(),
-            "value": json.dumps(told, separators=(",", ":")).encode(),
-        }
+        return _json(
+            signedAt=zoned(self.service_start - _SIGNED_BEFORE),
+            serviceStartAt=zoned(self.service_start),
+            billingPeriodTimeZone=zone,
+        )

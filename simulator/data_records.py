@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from zoneinfo import ZoneInfo
+
+import numpy as np
 
 from simulator import faults
 from simulator.simulation import Simulation
-from simulator.subscribers import ZONES, msisdn, zones_of
-from simulator.traffic import Floats, Message, Traffic, Zipf
+from simulator.subscribers import ZONES, msisdns, zones_of
+from simulator.texts import Ints, Texts, decimal, hexadecimal, rows
+from simulator.traffic import Message, Traffic, Zipf, messages_of
 
 _MEAN_BYTES = 8_000_000
 _MOST_REMEMBERED = 100_000
-
-# bytes, second, numbers of the subscriber and the record.
-_Record = tuple[int, int, int, int]
+# Held, for ZoneInfo's own cache keeps only eight.
+_ZONES = tuple(map(ZoneInfo, ZONES))
 
 
 class DataRecordSimulation(Simulation):
@@ -26,49 +27,43 @@ class DataRecordSimulation(Simulation):
 
     def __init__(self, traffic: Traffic) -> None:
         super().__init__(traffic)
-        self._numbers = [msisdn(n) for n in range(traffic.subscribers)]
+        self._msisdns = msisdns(np.arange(traffic.subscribers))
         self._zones = zones_of(traffic.subscribers, traffic.seed)
         self._by_subscriber = Zipf(traffic.subscribers, traffic.skew)
-        self._minutes: dict[tuple[int, int], tuple[str, str]] = {}
-        self._drawn: list[_Record] = []
-        self._salt = ""
+        self._minutes: dict[int, tuple[bytes, bytes]] = {}
 
-    def draw(self, times: Floats) -> Sequence[int]:
+    def draw(self, count: int) -> Ints:
         """See ``Simulation``."""
-        rng, count, first = self.rng, len(times), self.sent.records
-        self._salt = f"{int(rng.integers(2**63)):016x}"
-        sizes: list[int] = rng.exponential(_MEAN_BYTES, count).astype("int64").tolist()
-        seconds: list[int] = times.astype("int64").tolist()
-        self._drawn = list(
-            zip(sizes, seconds, self._by_subscriber.draw(rng, count), range(first, first + count), strict=True)
-        )
-        return sizes
+        self._salt = f"{int(self.rng.integers(2**63)):016x}".encode()
+        self._sizes: Ints = self.rng.exponential(_MEAN_BYTES, count).astype("int64")
+        self._subscribers = self._by_subscriber.draw(self.rng, count)
+        return self._sizes
 
-    def messages(self) -> list[Message]:
+    def messages(self, seconds: Ints) -> list[Message]:
         """See ``Simulation``."""
-        return [self._message(*record) for record in self._drawn]
+        numbers = self.sent.records + np.arange(len(seconds))
+        subscribers = self._msisdns[self._subscribers]
+        before, after = self._around(seconds // 60, self._zones[self._subscribers])
+        values = rows(
+            len(seconds),
+            (b'{"id":"', self._salt, hexadecimal(numbers), b'","internalId":"r', decimal(numbers, 15),
+             b'","msisdn":"', subscribers, b'","recordedAt":"', before, decimal(seconds % 60, 2), after),
+            (b'","recordedBytes":', self._sizes.astype("S")),
+            (b"}",),
+        )  # fmt: skip
+        return messages_of(subscribers.tolist(), values)
 
-    def earlier(self, index: int, seconds: int) -> Message:
-        """See ``Simulation``."""
-        size, time, subscriber, n = self._drawn[index]
-        return self._message(size, time - seconds, subscriber, n)
-
-    def _message(self, size: int, time: int, subscriber: int, n: int) -> Message:
-        number = self._numbers[subscriber]
-        minute = (time // 60, self._zones[subscriber])
-        before, after = self._minutes.get(minute) or self._around(minute)
-        value = (
-            f'{{"id":"{self._salt}{n:016x}","internalId":"r{n:015d}","msisdn":"{number}",'
-            f'"recordedAt":"{before}{time % 60:02d}{after}","recordedBytes":{size}}}'
-        )
-        return {"key": number.encode(), "value": value.encode()}
-
-    def _around(self, minute: tuple[int, int]) -> tuple[str, str]:
-        """What stands before and after the seconds of the instants in a minute."""
+    def _around(self, minutes: Ints, zones: Ints) -> tuple[Texts, Texts]:
+        """What stands before and after the seconds of instants in these minutes, told in these zones."""
         if len(self._minutes) > _MOST_REMEMBERED:
             self._minutes.clear()
-        zone = ZONES[minute[1]]
-        local = dt.datetime.fromtimestamp(60 * minute[0], ZoneInfo(zone))
-        text = local.isoformat()
-        self._minutes[minute] = (text[:17], f"{text[19:]}[{zone}]")
-        return self._minutes[minute]
+        different, which = np.unique(minutes * len(ZONES) + zones, return_inverse=True)
+        texts = [self._minutes.get(both) or self._remember(both) for both in different.tolist()]
+        before, after = (np.array(column) for column in zip(*texts, strict=True))
+        return before[which], after[which]
+
+    def _remember(self, both: int) -> tuple[bytes, bytes]:
+        minute, zone = divmod(both, len(ZONES))
+        text = dt.datetime.fromtimestamp(60 * minute, _ZONES[zone]).isoformat()
+        self._minutes[both] = text[:17].encode(), f"{text[19:]}[{ZONES[zone]}]".encode()
+        return self._minutes[both]

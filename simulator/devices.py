@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import numpy as np
 
 from simulator import faults
 from simulator.simulation import Simulation
-from simulator.traffic import Floats, Message, Traffic, Zipf
+from simulator.texts import Ints, Texts, decimal, hexadecimal, plain, rows
+from simulator.traffic import Message, Traffic, Zipf, messages_of
 
 APPS = (
     "YOUTUBE", "NETFLIX", "INSTAGRAM", "FACEBOOK", "TIKTOK", "WHATSAPP",
@@ -14,13 +15,10 @@ APPS = (
 )  # fmt: skip
 _LEAST_BYTES, _MOST_BYTES = 500, 10_000
 
-# bytes, timestamp, numbers of the app, the phone and the antenna, number of the record.
-_Record = tuple[int, int, int, int, int, int]
 
-
-def device_id(number: int) -> str:
-    """The id of the n-th device or antenna, in the form of the provisioned users."""
-    return f"00000000-0000-0000-0000-{number:012d}"
+def device_ids(numbers: Ints) -> Texts:
+    """The ids of the n-th devices or antennas, in the form of the provisioned users."""
+    return np.char.add(b"00000000-0000-0000-0000-", decimal(numbers, 12))
 
 
 class DeviceSimulation(Simulation):
@@ -31,60 +29,33 @@ class DeviceSimulation(Simulation):
 
     def __init__(self, traffic: Traffic) -> None:
         super().__init__(traffic)
-        self._ids = [device_id(n) for n in range(1, traffic.subscribers + 1)]
-        self._keys = [id_.encode() for id_ in self._ids]
-        self._antennas = [device_id(n) for n in range(traffic.antennas)]
+        self._ids = device_ids(np.arange(1, traffic.subscribers + 1))
+        self._antennas = device_ids(np.arange(traffic.antennas))
+        self._apps = np.array(APPS, "S")
+        self._sizes = np.arange(_MOST_BYTES).astype("S")
         self._by_id = Zipf(traffic.subscribers, traffic.skew)
         self._by_antenna = Zipf(traffic.antennas, traffic.skew / 3)
         self._by_app = Zipf(len(APPS), traffic.skew)
-        self._drawn: list[_Record] = []
-        self._salt = ""
 
-    def draw(self, times: Floats) -> Sequence[int]:
+    def draw(self, count: int) -> Ints:
         """See ``Simulation``."""
-        rng, count, first = self.rng, len(times), self.sent.records
-        self._salt = f"{int(rng.integers(2**63)):016x}"
-        sizes: list[int] = rng.integers(_LEAST_BYTES, _MOST_BYTES, count).tolist()
-        seconds: list[int] = times.astype("int64").tolist()
-        self._drawn = list(
-            zip(
-                sizes,
-                seconds,
-                self._by_app.draw(rng, count),
-                self._by_id.draw(rng, count),
-                self._by_antenna.draw(rng, count),
-                range(first, first + count),
-                strict=True,
-            )
+        self._salt = f"{int(self.rng.integers(2**63)):016x}".encode()
+        self._drawn_sizes: Ints = self.rng.integers(_LEAST_BYTES, _MOST_BYTES, count)
+        self._drawn_apps = self._by_app.draw(self.rng, count)
+        self._drawn_ids = self._by_id.draw(self.rng, count)
+        self._drawn_antennas = self._by_antenna.draw(self.rng, count)
+        return self._drawn_sizes
+
+    def messages(self, seconds: Ints) -> list[Message]:
+        """See ``Simulation``."""
+        ids = self._ids[self._drawn_ids]
+        numbers = self.sent.records + np.arange(len(seconds))
+        event_ids = (b'","event_id":"', self._salt, hexadecimal(numbers)) if self.traffic.event_ids else ()
+        values = rows(
+            len(seconds),
+            (b'{"bytes":', self._sizes[self._drawn_sizes]),
+            (b',"timestamp":', plain(seconds)),
+            (b',"app":"', self._apps[self._drawn_apps]),
+            (b'","id":"', ids, b'","antenna_id":"', self._antennas[self._drawn_antennas], *event_ids, b'"}'),
         )
-        return sizes
-
-    def messages(self) -> list[Message]:
-        """See ``Simulation``."""
-        ids, keys, antennas, salt = self._ids, self._keys, self._antennas, self._salt
-        if not self.traffic.event_ids:
-            return [self._message(record) for record in self._drawn]
-        return [
-            {
-                "key": keys[id_],
-                "value": (
-                    f'{{"bytes":{size},"timestamp":{time},"app":"{APPS[app]}","id":"{ids[id_]}",'
-                    f'"antenna_id":"{antennas[antenna]}","event_id":"{salt}{n:016x}"}}'
-                ).encode(),
-            }
-            for size, time, app, id_, antenna, n in self._drawn
-        ]
-
-    def earlier(self, index: int, seconds: int) -> Message:
-        """See ``Simulation``."""
-        size, time, *others = self._drawn[index]
-        return self._message((size, time - seconds, *others))  # type: ignore[arg-type]
-
-    def _message(self, record: _Record) -> Message:
-        size, time, app, id_, antenna, n = record
-        event_id = f',"event_id":"{self._salt}{n:016x}"' if self.traffic.event_ids else ""
-        value = (
-            f'{{"bytes":{size},"timestamp":{time},"app":"{APPS[app]}","id":"{self._ids[id_]}",'
-            f'"antenna_id":"{self._antennas[antenna]}"{event_id}}}'
-        )
-        return {"key": self._keys[id_], "value": value.encode()}
+        return messages_of(ids.tolist(), values)

@@ -66,9 +66,12 @@ def send(
         while len(to) > _MOST_QUEUED:
             to.poll(0.05)
         try:
-            to.produce_batch(topic, messages, on_delivery=note)
+            taken = to.produce_batch(topic, messages, on_delivery=note)
         except KafkaException as error:
             raise TransientError(f"Kafka refused a message for {topic}: {error.args[0].str()}") from error
+        if taken < len(messages):
+            refused = next(message["_error"] for message in messages if "_error" in message)
+            raise TransientError(f"Kafka's client took {taken} of {len(messages)} messages for {topic}: {refused}")
         to.poll(0)
     unsent = to.flush(_FLUSH_S)
     if failures or unsent:

@@ -5,16 +5,27 @@ from __future__ import annotations
 import zlib
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
 from simulator.faults import Fault
-from simulator.traffic import Floats, Message, Rhythm, Sent, Traffic, chunks
+from simulator.texts import Ints
+from simulator.traffic import Message, Rhythm, Sent, Traffic, chunks
 
 _LATE_S = (600, 3 * 3_600)
 _REMEMBERED = 5_000
+
+
+@dataclass
+class _Disturbed:
+    """Places in a piece: what is repeated there, which faults are made there, and what can be repeated later."""
+
+    repeats: dict[int, Message] = field(default_factory=dict)
+    faults: dict[int, Fault] = field(default_factory=dict)
+    repeatable: list[int] = field(default_factory=list)
 
 
 class Simulation(ABC):
@@ -42,52 +53,50 @@ class Simulation(ABC):
         """Messages in pieces, each with the event time at which its last one is due."""
         for count in chunks(self.traffic, size):
             times = self._rhythm.take(count)
-            sizes = self.draw(times)
-            messages = self.messages()
+            seconds = times.astype("int64")
+            sizes = self.draw(count)
+            disturbed = self._disturb(seconds)
+            messages = self.messages(seconds)
+            self._replace(messages, disturbed)
             self.sent.records += count
-            self.sent.valid_bytes += sum(sizes)
-            self._disturb(sizes, messages)
+            self.sent.valid_bytes += int(sizes.sum() - sizes[[*disturbed.repeats, *disturbed.faults]].sum())
             yield float(times[-1]), messages
 
     @abstractmethod
-    def draw(self, times: Floats) -> Sequence[int]:
-        """Draw a record for each event time, to be asked for by the other methods; their bytes."""
+    def draw(self, count: int) -> Ints:
+        """Draw what the next records tell, but for their event times; their bytes."""
 
     @abstractmethod
-    def messages(self) -> list[Message]:
-        """The messages of the records drawn."""
+    def messages(self, seconds: Ints) -> list[Message]:
+        """The messages of the records drawn, with these event times."""
 
-    @abstractmethod
-    def earlier(self, index: int, seconds: int) -> Message:
-        """The message of one of the records drawn, with an event time so much earlier."""
-
-    def _disturb(self, sizes: Sequence[int], messages: list[Message]) -> None:
-        """Replace the traffic's shares of the messages by late, repeated and invalid ones."""
+    def _disturb(self, seconds: Ints) -> _Disturbed:
+        """Choose the traffic's shares of late, repeated and invalid records; the late ones get their event times."""
         late = self.traffic.late
         duplicate = late + self.traffic.duplicates
         invalid = duplicate + self.traffic.invalid
+        disturbed, names = _Disturbed(), sorted(self.faults)
         if not invalid:
-            return
-        draws = self.rng.random(len(messages))
-        disturbed = np.flatnonzero(draws < invalid).tolist()
-        for i in disturbed:
+            return disturbed
+        draws = self.rng.random(len(seconds))
+        for i in np.flatnonzero(draws < invalid).tolist():
             if draws[i] < late:
-                messages[i] = self.earlier(i, int(self.rng.integers(*_LATE_S, endpoint=True)))
+                seconds[i] -= self.rng.integers(*_LATE_S, endpoint=True)
                 self.sent.late += 1
-            elif draws[i] < duplicate:
-                if self._recent:
-                    messages[i] = self._recent[int(self.rng.integers(len(self._recent)))]
-                    self.sent.duplicates += 1
-                    self.sent.valid_bytes -= sizes[i]
-            else:
-                messages[i] = self._broken(messages[i])
-                self.sent.invalid += 1
-                self.sent.valid_bytes -= sizes[i]
+            elif draws[i] >= duplicate:
+                disturbed.faults[i] = self.faults[names[int(self.rng.integers(len(names)))]]
+            elif self._recent:
+                disturbed.repeats[i] = self._recent[int(self.rng.integers(len(self._recent)))]
         if self.traffic.duplicates:
-            intact = np.flatnonzero(draws >= invalid)[-_REMEMBERED:].tolist()
-            self._recent.extend(messages[i] for i in intact)
+            disturbed.repeatable = np.flatnonzero(draws >= invalid)[-_REMEMBERED:].tolist()
+        return disturbed
 
-    def _broken(self, message: Message) -> Message:
-        names = sorted(self.faults)
-        fault = self.faults[names[int(self.rng.integers(len(names)))]]
-        return {"key": message["key"], "value": fault(message["value"] or b"")}
+    def _replace(self, messages: list[Message], disturbed: _Disturbed) -> None:
+        """Put the repeated and the invalid messages in the places chosen, and remember some of the others."""
+        for i, message in disturbed.repeats.items():
+            messages[i] = message
+        for i, fault in disturbed.faults.items():
+            messages[i] = {"key": messages[i]["key"], "value": fault(messages[i]["value"] or b"")}
+        self._recent.extend([messages[i] for i in disturbed.repeatable])
+        self.sent.duplicates += len(disturbed.repeats)
+        self.sent.invalid += len(disturbed.faults)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.typing import NDArray
+
+from simulator.texts import Ints, Texts, decimal
 
 ZONES = (
     "Europe/Warsaw", "Europe/Warsaw", "Europe/Warsaw", "Europe/Berlin", "Europe/London", "Europe/Lisbon",
@@ -12,48 +15,47 @@ ZONES = (
     "Asia/Kathmandu", "Asia/Tokyo", "Australia/Lord_Howe", "Pacific/Apia",
 )  # fmt: skip
 _GIB = 2**30
-_LIMITS = (_GIB, 2 * _GIB, 5 * _GIB, 5 * _GIB, 10 * _GIB, 20 * _GIB, 50 * _GIB)
-_ANCHORS = (1, 1, 1, 1, 1, 1, 15, 31)
-_THRESHOLDS = ((), (), (), (), (90,), (25, 50, 75), (50, 80, 100, 150))
+LIMITS = (_GIB, 2 * _GIB, 5 * _GIB, 5 * _GIB, 10 * _GIB, 20 * _GIB, 50 * _GIB)
+ANCHORS = (1, 1, 1, 1, 1, 1, 15, 31)
+THRESHOLDS: tuple[tuple[int, ...], ...] = ((), (), (), (), (90,), (25, 50, 75), (50, 80, 100, 150))
+_FIRST_MSISDN = 48_500_000_000
 
 
 @dataclass(frozen=True)
-class Subscriber:
-    """A number and its data plan; without thresholds the default ones."""
+class Subscribers:
+    """Subscribers by their numbers, and the places of their zones and plans in the options above, column by column."""
 
-    number: int
-    time_zone: str
-    limit: int
-    anchor_day: int
-    thresholds: tuple[int, ...]
+    numbers: Ints
+    zones: Ints
+    limits: Ints
+    anchors: Ints
+    thresholds: Ints
 
-    @property
-    def msisdn(self) -> str:
-        """The number in international form."""
-        return msisdn(self.number)
+    def __getitem__(self, which: slice | NDArray[np.bool_]) -> Subscribers:
+        """Some of them."""
+        return Subscribers(*(getattr(self, column.name)[which] for column in fields(self)))
 
-    @property
-    def agreement_id(self) -> str:
-        """The id of the agreement."""
-        return f"a9e00000-0000-4000-8000-{self.number:012d}"
+    def __len__(self) -> int:
+        return len(self.numbers)
 
 
 def msisdn(number: int) -> str:
     """The n-th number."""
-    return f"48{500_000_000 + number}"
+    return str(_FIRST_MSISDN + number)
 
 
-def zones_of(count: int, seed: int) -> list[int]:
-    """The numbers of the subscribers' time zones in ``ZONES``."""
-    found: list[int] = np.random.default_rng([seed, 1]).integers(len(ZONES), size=count).tolist()
-    return found
+def msisdns(numbers: Ints) -> Texts:
+    """The n-th numbers."""
+    return decimal(_FIRST_MSISDN + numbers, len(str(_FIRST_MSISDN)))
 
 
-def subscribers(count: int, seed: int) -> list[Subscriber]:
+def zones_of(count: int, seed: int) -> Ints:
+    """The places of the subscribers' time zones in ``ZONES``."""
+    return np.random.default_rng([seed, 1]).integers(len(ZONES), size=count)
+
+
+def subscribers(count: int, seed: int) -> Subscribers:
     """The first subscribers; the same for the same count and seed."""
     rng = np.random.default_rng([seed, 2])
-    drawn = (rng.integers(len(options), size=count).tolist() for options in (_LIMITS, _ANCHORS, _THRESHOLDS))
-    return [
-        Subscriber(n, ZONES[zone], _LIMITS[limit], _ANCHORS[anchor], _THRESHOLDS[thresholds])
-        for n, zone, limit, anchor, thresholds in zip(range(count), zones_of(count, seed), *drawn, strict=True)
-    ]
+    plans = (rng.integers(len(options), size=count) for options in (LIMITS, ANCHORS, THRESHOLDS))
+    return Subscribers(np.arange(count), zones_of(count, seed), *plans)

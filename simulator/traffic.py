@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bytemeter.errors import BytemeterError
+from simulator.texts import Ints
 
 DAY_S = 86_400
 QUIETEST_HOUR_S = 4 * 3_600
@@ -115,10 +116,15 @@ class Zipf:
     def __init__(self, count: int, skew: float) -> None:
         self._cumulative = np.cumsum(np.arange(1, count + 1, dtype=float) ** -skew)
 
-    def draw(self, rng: np.random.Generator, count: int) -> list[int]:
+    def draw(self, rng: np.random.Generator, count: int) -> Ints:
         """``count`` numbers, with repetition."""
-        found: list[int] = np.searchsorted(self._cumulative, rng.random(count) * self._cumulative[-1]).tolist()
+        found: Ints = np.searchsorted(self._cumulative, rng.random(count) * self._cumulative[-1])
         return found
+
+
+def messages_of(keys: list[bytes], values: list[bytes]) -> list[Message]:
+    """A message of each key and its value."""
+    return [{"key": key, "value": value} for key, value in zip(keys, values, strict=True)]
 
 
 def chunks(traffic: Traffic, size: int) -> Iterator[int]:
