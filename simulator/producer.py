@@ -71,7 +71,7 @@ def send(
             raise TransientError(f"Kafka refused a message for {topic}: {error.args[0].str()}") from error
         if taken < len(messages):
             refused = next(message["_error"] for message in messages if "_error" in message)
-            raise TransientError(f"Kafka's client took {taken} of {len(messages)} messages for {topic}: {refused}")
+            raise TransientError(f"Kafka's client took {taken} of {len(messages)} messages for {topic}: {refused!r}")
         to.poll(0)
     unsent = to.flush(_FLUSH_S)
     if failures or unsent:
