@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, TopicPartition
 from pyspark.sql import SparkSession
+from sqlalchemy import text
 
 from benchmarks.topics import SERVICE_START
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
 from bytemeter.kafka import Kafka
 from bytemeter.plans.events import TOPIC
+from bytemeter.postgres import database
 from bytemeter.settings import Settings
 from simulator.agreements import AgreementSimulation
 from simulator.data_records import DataRecordSimulation
@@ -25,6 +27,7 @@ from speed_layer.stream import Streams
 
 RATE = 5_000
 _WARM_UP_S = 20
+_LONGEST_WAIT_S = 60
 
 
 @dataclass
@@ -41,10 +44,6 @@ class Produced:
 
 def measure_latency(session: SparkSession, settings: Settings, users: int, seconds: int) -> None:
     """Print percentiles of the latency of all crossings while records come at the rate."""
-    from sqlalchemy import text
-
-    from bytemeter.postgres import database
-
     kafka, stop = Kafka(settings), threading.Event()
     with database(settings.require_database_url()).begin() as connection:
         connection.execute(text("truncate data_plan_usage, plan_segments, threshold_events, agreements, ledger"))
@@ -69,7 +68,7 @@ def measure_latency(session: SparkSession, settings: Settings, users: int, secon
             if due > began + _WARM_UP_S + seconds or streaming.done():
                 break
         to.flush(30)
-        time.sleep(3)
+        _wait_until_counted(settings, 3 * users + simulated.sent.records)
         stop.set()
         streaming.result()
         for number, at in consuming.result():
@@ -81,6 +80,15 @@ def measure_latency(session: SparkSession, settings: Settings, users: int, secon
         p50, p99 = (1000 * latencies[int(len(latencies) * share)] for share in (0.5, 0.99))
         print(f"\nlatency at {RATE:,} records/s, {users:,} agreements, {seconds} s: {len(latencies)} crossings, "
               f"p50 {p50:.0f} ms, p99 {p99:.0f} ms", flush=True)  # fmt: skip
+
+
+def _wait_until_counted(settings: Settings, records: int) -> None:
+    deadline = time.monotonic() + _LONGEST_WAIT_S
+    received = text("select coalesce(sum(received), 0) from ledger where feed = :feed")
+    with database(settings.require_database_url()).connect() as connection:
+        while time.monotonic() < deadline and connection.scalar(received, {"feed": DATA_RECORDS.name}) < records:
+            connection.rollback()
+            time.sleep(0.1)
 
 
 def _consume(kafka: Kafka, stop: threading.Event) -> list[tuple[int, float]]:
