@@ -32,9 +32,9 @@ check: install  ## lint, types, layers, SQL
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint --disable-progress-bar sql
 
-bench: install  ## records/s of the streaming queries against Spark's bare read, and alert latency
+bench: install  ## records/s against Spark's bare read, alert latency, recomputes, charts; PEER=flink beside Flink SQL
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
-	$(BIN)/python -m benchmarks --records $(RECORDS) $(BENCH)
+	$(BIN)/python -m benchmarks --records $(RECORDS) $(if $(PEER),--peer $(PEER)) $(BENCH)
 
 faults: install  ## the fault tests at full size: 100,000 agreements, 2,000,000 records, servers away for a minute
 	$(BIN)/pytest --full tests/integration/test_restart.py tests/integration/test_outage.py

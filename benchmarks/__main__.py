@@ -12,11 +12,13 @@ import os
 import platform
 import shutil
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import psutil
 
 from benchmarks.charts import measure_charts
+from benchmarks.flink.peer import flink_jobs
 from benchmarks.growth import Growth
 from benchmarks.latency import measure_latency
 from benchmarks.recompute import Recompute
@@ -39,6 +41,7 @@ def main() -> None:
     parser.add_argument("--hour-records", type=int, default=5_000_000, help="in the hour recomputed; 0 not at all")
     parser.add_argument("--month-records", type=int, default=20_000_000, help="in the month recomputed; 0 not at all")
     parser.add_argument("--only", nargs="*", help="parts of the names of the jobs to run; all by default")
+    parser.add_argument("--peer", choices=["flink"], help="run the streaming queries on it too, in turn with ours")
     parser.add_argument("--growth", type=Path, help="measure growth only, and draw it into this file")
     given = parser.parse_args()
     logs.configure(quiet=True)
@@ -53,7 +56,9 @@ def main() -> None:
         if given.growth:
             Growth(session, topics).measure(given.growth)
             return
-        compare(session, topics, given.rounds, given.only or [""])
+        peers = flink_jobs(topics.place("plain."), topics.place("plans.")) if given.peer else nullcontext({})
+        with peers as jobs:
+            compare(session, topics, given.rounds, given.only or [""], jobs)
         if given.latency_s:
             measure_latency(session, topics.place("latency."), given.users, given.latency_s)
         recompute = Recompute(session, given.hour_records, given.month_records, given.users, given.rounds)

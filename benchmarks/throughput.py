@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 
@@ -35,13 +35,20 @@ where a.id = u.agreement_id
 """
 
 
-def compare(session: SparkSession, topics: Topics, rounds: int, only: list[str]) -> None:
-    """Time the jobs in turn, round by round, and print their rates and ratios."""
+def compare(
+    session: SparkSession, topics: Topics, rounds: int, only: list[str], peers: Mapping[str, Callable[[], float]]
+) -> None:
+    """Time the jobs in turn, round by round, and print their rates and ratios.
+
+    Args:
+        only: parts of the names of the jobs to run.
+        peers: another system's jobs by the names of ours; each tells its own seconds.
+    """
     plain = topics.devices("plain.", event_ids=False)
     identified = topics.devices("ids.", event_ids=True)
     plans = topics.plans("plans.")
     stream(session, plans, [AGREEMENTS, DATA_RECORDS], most_records=topics.users)
-    every: dict[str, Callable[[], None]] = {
+    every: dict[str, Callable[[], float | None]] = {
         "bare read of devices": lambda: bare_read(session, plain, DEVICES),
         "bare read of data-records": lambda: bare_read(session, plans, DATA_RECORDS),
         "live totals": lambda: stream(session, plain, [DEVICES]),
@@ -51,6 +58,7 @@ def compare(session: SparkSession, topics: Topics, rounds: int, only: list[str])
         "history of data-records": lambda: keep(session, plans, DATA_RECORDS),
         "parquet sink, for devices' history": lambda: parquet_sink(session, plain, DEVICES),
         "parquet sink, for data-records'": lambda: parquet_sink(session, plans, DATA_RECORDS),
+        **{f"Flink SQL, {name}": job for name, job in peers.items()},
     }
     jobs = {name: job for name, job in every.items() if "bare" in name or any(part in name for part in only)}
     rates: dict[str, list[float]] = {name: [] for name in jobs}
@@ -59,8 +67,8 @@ def compare(session: SparkSession, topics: Topics, rounds: int, only: list[str])
         for name, job in jobs.items():
             clear(plain, identified, plans)
             began = time.perf_counter()
-            job()
-            rates[name].append(topics.records / (time.perf_counter() - began))
+            took = job() or time.perf_counter() - began
+            rates[name].append(topics.records / took)
             peak = max(peak, java_memory_gib())
     print(f"\n{topics.records:,} records, {topics.users:,} users and agreements, {rounds} rounds")
     print(f"{'job':<36}{'cold':>12}{'warm best':>12}{'median':>12}{'of the bare read, warm':>24}")
@@ -69,6 +77,9 @@ def compare(session: SparkSession, topics: Topics, rounds: int, only: list[str])
         ratio = median(warm or [cold]) / median(bare[1:] or bare)
         best, middle = max(warm or [cold]), median(warm or [cold])
         print(f"{name:<36}{cold:>10,.0f}/s{best:>10,.0f}/s{middle:>10,.0f}/s{ratio:>24.2f}")
+    for name in (name for name in peers if name in rates):
+        ours, theirs = (median(rates[job][1:] or rates[job]) for job in (name, f"Flink SQL, {name}"))
+        print(f"{name}: {ours / theirs:.2f} of Flink SQL's rate, warm medians")
     print(f"driver's resident memory, at most {peak:.1f} GiB", flush=True)
 
 
@@ -122,6 +133,6 @@ def clear(*places: Settings) -> None:
 
 
 def java_memory_gib() -> float:
-    """Resident memory of the JVM that this process started."""
-    children = psutil.Process().children(recursive=True)
+    """Resident memory of Spark's JVM, which this process started."""
+    children = psutil.Process().children()
     return max((c.memory_info().rss for c in children if c.name() == "java"), default=0) / 2**30

@@ -1,0 +1,1 @@
+"""Flink SQL as a peer, in a virtual environment of its own."""
