@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +20,7 @@ from pyspark.sql.types import (
 )
 
 from bytemeter.aggregations import Transformation
+from bytemeter.executors import mapped
 from bytemeter.feeds import Feed
 from bytemeter.offset_log import Offsets
 from bytemeter.parsing import parse
@@ -36,11 +37,7 @@ def history_rows(feed: Feed) -> Transformation:
         records, see ``kept``.
     """
 
-    def make(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        for batch in batches:
-            yield from kept(feed, pa.Table.from_batches([batch])).to_batches()
-
-    return lambda messages: messages.select("partition", "offset", "value").mapInArrow(make, _schema(feed))
+    return lambda messages: mapped(messages.select("partition", "offset", "value"), partial(kept, feed), _schema(feed))
 
 
 def kept(feed: Feed, messages: pa.Table) -> pa.Table:

@@ -5,11 +5,13 @@ To Spark, what goes to the driver are blocks of bytes: it need not know their co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
+
+from bytemeter.executors import mapped
 
 # Tables by name, of different columns: all that is to be known of some messages.
 Parts = Mapping[str, pa.Table]
@@ -28,13 +30,12 @@ def in_blocks(messages: DataFrame, to_parts: ToParts) -> DataFrame:
         Rows of part: string (a part's name) and block: binary (rows of it, as an Arrow IPC stream); see ``parts_of``.
     """
 
-    def make(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        for batch in batches:
-            parts = {name: rows for name, rows in to_parts(pa.Table.from_batches([batch])).items() if rows.num_rows}
-            blocks = [_packed(rows) for rows in parts.values()]
-            yield pa.record_batch({"part": pa.array(parts, pa.string()), "block": pa.array(blocks, pa.binary())})
+    def blocks(some: pa.Table) -> pa.Table:
+        parts = {name: rows for name, rows in to_parts(some).items() if rows.num_rows}
+        packed = [_packed(rows) for rows in parts.values()]
+        return pa.table({"part": pa.array(parts, pa.string()), "block": pa.array(packed, pa.binary())})
 
-    return messages.select(*NO_MESSAGES.column_names).mapInArrow(make, "part string, block binary")
+    return mapped(messages.select(*NO_MESSAGES.column_names), blocks, "part string, block binary")
 
 
 def parts_of(blocks: pa.Table, to_parts: ToParts) -> Parts:

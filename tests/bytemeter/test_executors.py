@@ -1,0 +1,35 @@
+"""Functions of columns on executors, and their processes from task to task."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from zipimport import zipimporter
+
+import pyarrow as pa
+from pyspark.sql import Row
+
+from bytemeter.executors import mapped
+
+
+def about_the_process(rows: pa.Table) -> pa.Table:
+    archives = sum(isinstance(found, zipimporter) for found in sys.path_importer_cache.values())
+    columns = {"pid": [os.getpid()] * rows.num_rows, "archives": [archives] * rows.num_rows}
+    return pa.table(columns, pa.schema([("pid", pa.int64()), ("archives", pa.int64())]))
+
+
+def test_each_row_is_given_to_the_function(run: Callable[..., list[Row]]) -> None:
+    def doubled(rows: pa.Table) -> pa.Table:
+        return pa.table({"n": [2 * n for n in rows.column("n").to_pylist()]}, pa.schema([("n", pa.int64())]))
+
+    found = run(lambda rows: mapped(rows, doubled, "n long"), [(1,), (2,), (5,)], "n long")
+    assert sorted(row.n for row in found) == [2, 4, 10]
+
+
+def test_a_process_that_had_a_task_reads_no_archives_before_the_next(run: Callable[..., list[Row]]) -> None:
+    found: list[Row] = []
+    for _ in range(3):
+        found += run(lambda rows: mapped(rows, about_the_process, "pid long, archives long"), [(1,)], "n long")
+    latest = {row.pid: row.archives for row in found}
+    assert 0 in latest.values()
