@@ -19,12 +19,11 @@ from benchmarks.topics import START, Topics
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES
 from bytemeter.history import History, history_rows
 from bytemeter.postgres import database
-from bytemeter.settings import Settings
+from bytemeter.settings import Settings, load_settings
 from speed_layer.seen.ids import Identified, SeenIds
 
 _FACTORS = (1, 10, 100)
 _IDS_AT_ONCE = 500_000
-_BATCH = 500_000
 _MESSAGE = "partition int, offset long, value binary"
 _RECORD = b'{"bytes":1,"timestamp":1763700000,"app":"MAPS","id":"u","antenna_id":"a"}'
 # No period closes by event time while others are open: a hundred years.
@@ -85,7 +84,7 @@ class Growth:
         for factor in _FACTORS:
             settings = self._agreed(f"periods-{factor}.", agreements)
             with database(settings.require_database_url()).begin() as connection:
-                connection.execute(_OPEN_PERIODS, {"months": factor})
+                connection.execute(_OPEN_PERIODS, {"periods": factor})
                 count = connection.scalars(text("select count(*) from data_plan_usage where status = 'open'")).one()
             yield self._point("open periods", count, lambda s=settings: self._count(s))
 
@@ -124,7 +123,7 @@ class Growth:
         began = time.perf_counter()
         job()
         took = time.perf_counter() - began
-        batches = -(-self.topics.records // _BATCH)
+        batches = -(-self.topics.records // load_settings().max_records_per_batch)
         python = psutil.Process().memory_info().rss / 2**30
         return Point(stored, size, self.topics.records / took, took / batches, java_memory_gib(), python)
 
@@ -167,12 +166,12 @@ def _see(settings: Settings, count: int, seed: int) -> None:
                 seen.set_apart(connection, records)
 
 
-# Months before that of the records, of each agreement.
+# Earlier ones of each agreement, a hundred days apart.
 _OPEN_PERIODS = text("""
 insert into data_plan_usage (agreement_id, period_start, period_end, year, month)
 select
     agreement_id, period_start - n * interval '100 days', period_end - n * interval '100 days',
     2000, 1
 from data_plan_usage
-cross join generate_series(1, :months - 1) as n
+cross join generate_series(1, :periods - 1) as n
 """)

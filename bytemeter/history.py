@@ -23,7 +23,7 @@ from bytemeter.aggregations import Transformation
 from bytemeter.executors import mapped
 from bytemeter.feeds import Feed
 from bytemeter.offset_log import Offsets
-from bytemeter.parsing import parse
+from bytemeter.parsing import parse, valid
 
 PARTITIONED_BY = ("event_date", "event_hour")
 _COMMITS_LOOKED_AT = 50
@@ -47,11 +47,10 @@ def kept(feed: Feed, messages: pa.Table) -> pa.Table:
         Rows of partition: int, offset: long, the feed's fields, event_time: timestamp (microseconds), event_date: date,
         event_hour: int (UTC).
     """
-    records = parse(feed, messages)
-    valid = records.filter(pc.is_null(records.column("reason")))
-    time = valid.column("event_us").cast(pa.timestamp("us", "UTC"))
+    records = valid(parse(feed, messages))
+    time = records.column("event_us").cast(pa.timestamp("us", "UTC"))
     return (
-        valid.select(["partition", "offset", *feed.schema.names])
+        records.select(["partition", "offset", *feed.schema.names])
         .append_column("event_time", time)
         .append_column("event_date", time.cast(pa.date32()))
         .append_column("event_hour", pc.hour(time).cast(pa.int32()))

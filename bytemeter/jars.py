@@ -8,10 +8,11 @@ from pathlib import Path
 
 from bytemeter.errors import BytemeterError
 
+POSTGRESQL = "org.postgresql:postgresql:42.7.7"
 SPARK = (
     "org.apache.spark:spark-sql-kafka-0-10_2.13:4.0.0",
     "io.delta:delta-spark_2.13:4.0.1",
-    "org.postgresql:postgresql:42.7.7",
+    POSTGRESQL,
 )
 GCS = "com.google.cloud.bigdataoss:gcs-connector:3.1.9:shaded"
 BROKER = "org.apache.kafka:kafka_2.13:4.1.1"

@@ -38,11 +38,15 @@ def in_blocks(messages: DataFrame, to_parts: ToParts) -> DataFrame:
     return mapped(messages.select(*NO_MESSAGES.column_names), blocks, "part string, block binary")
 
 
-def parts_of(blocks: pa.Table, to_parts: ToParts) -> Parts:
-    """The parts in blocks that were made by this function, each put together."""
+def parts_of(blocks: pa.Table, nothing: Parts) -> Parts:
+    """The parts in blocks, each put together.
+
+    Args:
+        nothing: what is made of ``NO_MESSAGES``: the parts that there are, and their columns.
+    """
     return {
         name: pa.concat_tables([none, *_rows_in(blocks.filter(pc.equal(blocks.column("part"), name)))])
-        for name, none in to_parts(NO_MESSAGES).items()
+        for name, none in nothing.items()
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from bytemeter.logs import logger
 from bytemeter.offset_log import OffsetLog
-from speed_layer.blocks import Parts, in_blocks, parts_of
+from speed_layer.blocks import NO_MESSAGES, Parts, in_blocks, parts_of
 from speed_layer.commits import Commits
 from speed_layer.live_query import FeedOffsets, LiveQuery
 from speed_layer.live_store import MicroBatch
@@ -50,6 +50,10 @@ class LiveBatches:
     commits: Commits
     offset_log: OffsetLog
     position: FeedOffsets
+    _nothing: Mapping[str, Parts] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._nothing = {feed.name: self.query.to_parts(feed)(NO_MESSAGES) for feed in self.query.feeds}
 
     def __call__(self, blocks: DataFrame, batch_id: int) -> None:
         """Hand what is in the blocks of one micro-batch over to be counted.
@@ -77,6 +81,6 @@ class LiveBatches:
 
     def _by_feed(self, blocks: pa.Table) -> dict[str, Parts]:
         return {
-            feed.name: parts_of(blocks.filter(pc.equal(blocks.column("feed"), feed.name)), self.query.to_parts(feed))
-            for feed in self.query.feeds
+            feed: parts_of(blocks.filter(pc.equal(blocks.column("feed"), feed)), nothing)
+            for feed, nothing in self._nothing.items()
         }

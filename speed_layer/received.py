@@ -15,47 +15,19 @@ from bytemeter.parsing import REFUSED_BY_CLOCK
 from speed_layer.copying import copy
 from speed_layer.live_query import Account
 
-
-def received(records: pa.Table) -> pa.Table:
-    """The part ``received`` of parsed messages (see ``bytemeter.parsing.parse``).
-
-    Returns:
-        A row for each partition: partition: int, received: long, invalid: long, latest_us: long, the latest event time
-        of a valid record (microseconds since 1970; null without one).
-    """
-    valid_us = pc.if_else(pc.is_null(records.column("reason")), records.column("event_us"), pa.scalar(None, pa.int64()))
-    counted = (
-        records.select(["partition", "offset", "reason"])
-        .append_column("event_us", valid_us)
-        .group_by("partition")
-        .aggregate([("offset", "count"), ("reason", "count"), ("event_us", "max")])
-    )
-    return pa.table(counted.columns, ["partition", "received", "invalid", "latest_us"])
+_NO_TIME = pa.scalar(None, pa.int64())
 
 
-def invalid(records: pa.Table) -> pa.Table:
-    """The part ``invalid`` of parsed messages.
+def account_parts(records: pa.Table) -> dict[str, pa.Table]:
+    """Two parts of parsed messages (see ``bytemeter.parsing.parse``) that every feed has.
 
     Returns:
-        A row for each message that is: partition: int, record_offset: long, reason: string, payload: binary as
-        received, event_us: long, only of well-formed records that the clock refused.
+        received: a row for each partition, of partition: int, received: long, invalid: long, latest_us: long, the
+        latest event time of a valid record (microseconds since 1970; null without one); invalid: a row for each message
+        that is, of partition: int, record_offset: long, reason: string, payload: binary as received, event_us: long,
+        only of well-formed records that the clock refused.
     """
-    bad = records.filter(pc.is_valid(records.column("reason")))
-    refused = pc.equal(bad.column("reason"), REFUSED_BY_CLOCK)
-    return pa.table(
-        {
-            "partition": bad.column("partition"),
-            "record_offset": bad.column("offset"),
-            "reason": bad.column("reason"),
-            "payload": bad.column("value"),
-            "event_us": pc.if_else(refused, bad.column("event_us"), pa.scalar(None, pa.int64())),
-        }
-    )
-
-
-def valid(records: pa.Table) -> pa.Table:
-    """The valid ones of parsed messages."""
-    return records.filter(pc.is_null(records.column("reason")))
+    return {"received": _received(records), "invalid": _invalid(records)}
 
 
 def identity(feed: Feed, event_id: str, records: pa.Table) -> dict[str, pa.Array]:
@@ -114,6 +86,31 @@ def list_invalid(connection: Connection, feed: str, rows: pa.Table) -> None:
         "event_time": pc.divide(rows.column("event_us"), 1_000_000).cast(pa.timestamp("s", "UTC")),
     }
     copy(connection, "invalid_events", pa.table(listed))
+
+
+def _received(records: pa.Table) -> pa.Table:
+    valid_us = pc.if_else(pc.is_null(records.column("reason")), records.column("event_us"), _NO_TIME)
+    counted = (
+        records.select(["partition", "offset", "reason"])
+        .append_column("event_us", valid_us)
+        .group_by("partition")
+        .aggregate([("offset", "count"), ("reason", "count"), ("event_us", "max")])
+    )
+    return pa.table(counted.columns, ["partition", "received", "invalid", "latest_us"])
+
+
+def _invalid(records: pa.Table) -> pa.Table:
+    bad = records.filter(pc.is_valid(records.column("reason")))
+    refused = pc.equal(bad.column("reason"), REFUSED_BY_CLOCK)
+    return pa.table(
+        {
+            "partition": bad.column("partition"),
+            "record_offset": bad.column("offset"),
+            "reason": bad.column("reason"),
+            "payload": bad.column("value"),
+            "event_us": pc.if_else(refused, bad.column("event_us"), _NO_TIME),
+        }
+    )
 
 
 def _md5s(texts: pa.ChunkedArray) -> list[bytes]:

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import DATA_RECORDS, DEVICES
-from bytemeter.jars import resolve
+from bytemeter.jars import POSTGRESQL, resolve
 from bytemeter.java import java_home
 from bytemeter.kafka import Kafka
 from bytemeter.postgres import database, jdbc_options
@@ -29,7 +29,7 @@ _CONNECTORS = (
     "org.apache.flink:flink-sql-connector-kafka:4.0.1-2.0",
     "org.apache.flink:flink-connector-jdbc-core:4.0.0-2.0",
     "org.apache.flink:flink-connector-jdbc-postgres:4.0.0-2.0",
-    "org.postgresql:postgresql:42.7.7",
+    POSTGRESQL,
 )
 _CAUSE = re.compile(r"^(?:Caused by: )?([\w.]*(?:Exception|Error): .*)", re.MULTILINE)
 _CROSSINGS = "flink.crossings"

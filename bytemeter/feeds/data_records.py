@@ -6,7 +6,7 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from bytemeter import instants
 from bytemeter.feeds.feed import MOST_BYTES, YEAR_2000_S, YEAR_2200_S, Feed, Rule
-from bytemeter.feeds.rules import no_instant, over, under, unknown_zone, unlike
+from bytemeter.feeds.rules import absent, over, under, unknown_zone, unlike
 
 # E.164: at most 15 digits.
 NO_MSISDN = Rule("msisdn is not 1 to 15 digits", unlike("msisdn", "[0-9]{1,15}"))
@@ -28,7 +28,7 @@ DATA_RECORDS = Feed(
     event_id="id",
     rules=(
         NO_MSISDN,
-        Rule("recordedAt is not a zoned instant", no_instant("recordedAt")),
+        Rule("recordedAt is not a zoned instant", absent("event_us")),
         Rule("unknown zone in recordedAt", unknown_zone("recordedAt")),
         Rule("recordedAt before 2000", under("event_us", YEAR_2000_S * 1_000_000)),
         Rule("recordedAt after 2200", over("event_us", YEAR_2200_S * 1_000_000 - 1)),

@@ -28,6 +28,11 @@ def unlike(column: str, pattern: str) -> Violated:
     return lambda records: pc.invert(pc.match_substring_regex(records.column(column), f"^(?:{pattern})$"))
 
 
+def absent(column: str) -> Violated:
+    """There is no value."""
+    return lambda records: pc.is_null(records.column(column))
+
+
 def no_instant(column: str) -> Violated:
     """The text is not a zoned instant."""
     return lambda records: pc.is_null(instants.read(records.column(column)))

@@ -40,6 +40,11 @@ def parse(feed: Feed, messages: pa.Table, *, now_us: int | None = None) -> pa.Ta
     return records.append_column("reason", _reason(feed, records, fields.column("reason"), now_us))
 
 
+def valid(records: pa.Table) -> pa.Table:
+    """The valid ones of parsed messages."""
+    return records.filter(pc.is_null(records.column("reason")))
+
+
 def _fields(feed: Feed, values: pa.BinaryArray) -> pa.Table:
     """The feed's fields, and reason: what is wrong with a message that has not got them."""
     together = canonical(feed, values)

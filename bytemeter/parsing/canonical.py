@@ -16,9 +16,8 @@ import pyarrow.compute as pc
 from pyspark.sql.types import ArrayType, StringType, StructField, StructType
 
 from bytemeter.feeds.feed import Feed
+from bytemeter.parsing.single import MOST_CHARACTERS
 
-# So short that no text in it can be too long.
-_MOST_BYTES = 512
 # A character that is neither a control, a quote nor a backslash, as bytes of UTF-8 (RFC 3629, section 4).
 _CHARACTER = "|".join(
     (
@@ -42,7 +41,8 @@ def canonical(feed: Feed, values: pa.BinaryArray) -> pa.BooleanArray:
     pattern = _pattern(feed.schema)
     if pattern is None:
         return pa.array(np.zeros(len(values), bool))
-    short = pc.less_equal(pc.binary_length(values), _MOST_BYTES)
+    # So short that no text in it can be too long.
+    short = pc.less_equal(pc.binary_length(values), MOST_CHARACTERS)
     return pc.fill_null(pc.and_(short, pc.match_substring_regex(values, pattern)), False)
 
 

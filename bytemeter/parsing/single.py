@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 import pyarrow as pa
 from pyspark.sql.pandas.types import to_arrow_schema
@@ -64,10 +64,10 @@ def _checked(field: StructField, value: Any) -> Any:
 
 
 def _number(name: str, value: Any) -> int:
-    if isinstance(value, float) or (type(value) is int and value not in _INT64):
-        raise _MalformedError(f"fractional or too large {name}")
-    if type(value) is not int:
-        raise _MalformedError(f"{name} is not a whole number")
+    if not _is_whole(value):
+        # A boolean is an int to Python.
+        number = type(value) in (int, float)
+        raise _MalformedError(f"fractional or too large {name}" if number else f"{name} is not a whole number")
     return value
 
 
@@ -86,7 +86,7 @@ def _text(name: str, value: Any) -> str:
     return value
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: Any) -> TypeGuard[int]:
     return type(value) is int and value in _INT64
 
 

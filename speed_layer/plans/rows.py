@@ -9,17 +9,17 @@ import pyarrow.compute as pc
 
 from bytemeter import instants
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
-from bytemeter.parsing import parse
+from bytemeter.parsing import parse, valid
 from speed_layer.blocks import Parts
-from speed_layer.received import identity, invalid, received, valid
+from speed_layer.received import account_parts, identity
 
 
 def record_parts(messages: pa.Table) -> Parts:
     """What is to be counted of messages of ``data-records``.
 
     Returns:
-        received, invalid: see ``speed_layer.received``; records: a row for each valid one, of the columns of
-        ``speed_layer.received.identity``, msisdn: string, internal_id: string and value: long (bytes).
+        received, invalid: see ``speed_layer.received.account_parts``; records: a row for each valid one, of the columns
+        of ``speed_layer.received.identity``, msisdn: string, internal_id: string and value: long (bytes).
     """
     parsed = parse(DATA_RECORDS, messages, now_us=time.time_ns() // 1_000)
     records = valid(parsed)
@@ -29,16 +29,16 @@ def record_parts(messages: pa.Table) -> Parts:
         "internal_id": pc.coalesce(records.column("internalId"), records.column("id")),
         "value": records.column("recordedBytes"),
     }
-    return {"received": received(parsed), "invalid": invalid(parsed), "records": pa.table(columns)}
+    return {**account_parts(parsed), "records": pa.table(columns)}
 
 
 def agreement_parts(messages: pa.Table) -> Parts:
     """What messages of ``agreements`` tell. One that is signed ahead of time is no error.
 
     Returns:
-        received, invalid: see ``speed_layer.received``; agreements: a row for each valid one, of partition: int,
-        record_offset: long, id, msisdn, zone: string, signed_us, start_us, limit: long, thresholds: list of long or
-        null, and anchor_day: long or null.
+        received, invalid: see ``speed_layer.received.account_parts``; agreements: a row for each valid one, of
+        partition: int, record_offset: long, id, msisdn, zone: string, signed_us, start_us, limit: long,
+        thresholds: list of long or null, and anchor_day: long or null.
     """
     parsed = parse(AGREEMENTS, messages)
     agreements = valid(parsed)
@@ -54,4 +54,4 @@ def agreement_parts(messages: pa.Table) -> Parts:
         "thresholds": agreements.column("thresholds"),
         "anchor_day": agreements.column("anchorDay"),
     }
-    return {"received": received(parsed), "invalid": invalid(parsed), "agreements": pa.table(columns)}
+    return {**account_parts(parsed), "agreements": pa.table(columns)}

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bytemeter.feeds.feed import WINDOW_S, Feed
-from bytemeter.parsing import parse
+from bytemeter.parsing import parse, valid
 from speed_layer.blocks import Parts
-from speed_layer.received import identity, invalid, received, valid
+from speed_layer.received import account_parts, identity
 
 _TOTALS = ["type", "id", "window_s"]
 
@@ -19,13 +19,13 @@ def usage_parts(feed: Feed, messages: pa.Table) -> Parts:
     """What is to be counted of messages of a feed.
 
     Returns:
-        received, invalid: see ``speed_layer.received``; totals: those of records without an id, which count in any
-        case (see ``totals``); identified: a row for each record with an id, of the columns of
+        received, invalid: see ``speed_layer.received.account_parts``; totals: those of records without an id, which
+        count in any case (see ``totals``); identified: a row for each record with an id, of the columns of
         ``speed_layer.received.identity``, the measure and the dimensions.
     """
     parsed = parse(feed, messages, now_us=time.time_ns() // 1_000)
     records = valid(parsed)
-    parts = {"received": received(parsed), "invalid": invalid(parsed)}
+    parts = account_parts(parsed)
     if feed.event_id is None:
         return {**parts, "totals": totals(feed, records)}
     has_id = pc.is_valid(records.column(feed.event_id))

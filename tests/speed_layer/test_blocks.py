@@ -21,7 +21,7 @@ def longs_and_shorts(messages: pa.Table) -> Parts:
 def test_parts_of_all_executors_are_put_together(spark: SparkSession) -> None:
     given = [(1, 7, b"abc"), (1, 8, b"\xff"), (2, 7, b"\x00\x01"), (2, 9, b"defg"), (2, 10, b"hijk")]
     messages = spark.createDataFrame(given, "partition int, offset long, value binary").repartition(3)
-    parts = parts_of(in_blocks(messages, longs_and_shorts).toArrow(), longs_and_shorts)
+    parts = parts_of(in_blocks(messages, longs_and_shorts).toArrow(), longs_and_shorts(NO_MESSAGES))
     assert sorted(parts["long"].to_pylist(), key=repr) == [
         {"partition": 1, "size": 3}, {"partition": 2, "size": 4}, {"partition": 2, "size": 4},
     ]  # fmt: skip
@@ -33,6 +33,6 @@ def test_parts_of_all_executors_are_put_together(spark: SparkSession) -> None:
 
 def test_a_part_that_nothing_was_made_for_is_empty(spark: SparkSession) -> None:
     messages = spark.createDataFrame([(0, 1, b"abc")], "partition int, offset long, value binary")
-    parts = parts_of(in_blocks(messages, longs_and_shorts).toArrow(), longs_and_shorts)
+    parts = parts_of(in_blocks(messages, longs_and_shorts).toArrow(), longs_and_shorts(NO_MESSAGES))
     assert (parts["long"].num_rows, parts["short"].num_rows) == (1, 0)
     assert parts["short"].schema == longs_and_shorts(NO_MESSAGES)["short"].schema
