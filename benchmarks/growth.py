@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import pyarrow as pa
 from matplotlib import pyplot
 from pyspark.sql import SparkSession
 from sqlalchemy import text
@@ -155,15 +156,15 @@ def _see(settings: Settings, count: int, seed: int) -> None:
             seen.load(connection)
         for first in range(0, count, _IDS_AT_ONCE):
             n = min(_IDS_AT_ONCE, count - first)
-            records = Identified(
-                id_hash=rng.integers(0, 2**64, (n, 2), np.uint64),
-                event_us=START * 1_000_000 - rng.integers(0, 30 * 86_400_000_000, n),
-                partition=np.zeros(n, np.int32),
-                offset=np.arange(n),
-                content=np.zeros(n, np.int64),
-            )
+            columns = {
+                "id_hash": pa.Array.from_buffers(pa.binary(16), n, [None, pa.py_buffer(rng.bytes(16 * n))]),
+                "event_us": START * 1_000_000 - rng.integers(0, 30 * 86_400_000_000, n),
+                "partition": np.zeros(n, np.int32),
+                "record_offset": np.arange(n),
+                "content_hash": np.zeros(n, np.int64),
+            }
             with connection.begin():
-                seen.set_apart(connection, records)
+                seen.set_apart(connection, Identified.of(pa.table(columns)))
 
 
 # Earlier ones of each agreement, a hundred days apart.
