@@ -17,6 +17,7 @@ from bytemeter.plans.judging import amendment, reached, threshold_event
 from speed_layer.copying import copy
 from speed_layer.live_query import Account
 from speed_layer.plans import statements
+from speed_layer.plans.rows import as_records, by_number
 from speed_layer.received import repeated
 from speed_layer.seen.ids import Identified, SeenIds
 
@@ -51,42 +52,50 @@ def take_agreements(connection: Connection, rows: pa.Table) -> Agreed:
 def count_records(connection: Connection, seen: SeenIds, rows: pa.Table, *, waiting_for: Iterable[str]) -> Counted:
     """Count the records that are no repeats, and those that have waited for an agreement of one of these numbers.
 
-    Events are in the order of crossing, amendments of closed periods after them.
+    Records of one number are added up before PostgreSQL has them; it looks at them one by one only where their owner or
+    their order asks for it. Events are in the order of crossing, amendments of closed periods after them.
 
     Args:
         rows: of valid records, see ``speed_layer.plans.rows.record_parts``.
     """
     counted = Counted()
-    taken = 0
-    if rows.num_rows:
-        repeats = pa.array(seen.set_apart(connection, Identified.of(rows)))
-        counted.accounts += repeated(DATA_RECORDS.name, rows.filter(repeats))
-        new = rows.filter(pc.invert(repeats))
-        copy(connection, "records", _records(new))
-        taken = new.num_rows
-    if msisdns := list(waiting_for):
-        released = connection.execute(statements.RELEASE, {"msisdns": msisdns}).all()
+    awaited = pa.array(waiting_for, pa.string())
+    if not rows.num_rows and not len(awaited):
+        return counted
+    repeats = pa.array(seen.set_apart(connection, Identified.of(rows)))
+    counted.accounts += repeated(DATA_RECORDS.name, rows.filter(repeats))
+    new = rows.filter(pc.invert(repeats))
+    if len(awaited):
+        released = connection.execute(statements.RELEASE, {"msisdns": awaited.to_pylist()}).all()
         counted.accounts += [_account(row.partition, unmatched=-row.n) for row in released]
-        taken += sum(row.n for row in released)
-    if taken:
-        if connection.scalar(statements.ADD_UP) < taken:
-            connection.execute(statements.START_AGAIN)
-            counted.accounts += _find_owners(connection)
-            connection.execute(statements.ADD_UP)
-        counted.events += _add(connection)
+    single, together = _parted(new, _add_up_by_number(connection, new, awaited))
+    copy(connection, "records", as_records(single))
+    counted.accounts += _find_owners(connection)
+    connection.execute(statements.ADD_UP)
+    counted.events += _add(connection, together)
     return counted
 
 
-def _records(rows: pa.Table) -> pa.Table:
-    """Rows of the table ``records``."""
-    times = pc.utf8_lpad(rows.column("event_us").cast(pa.string()), 16, padding="0")
-    kept = rows.select(["partition", "record_offset", "event_us", "value", "msisdn"])
-    return kept.append_column("order_key", pc.binary_join_element_wise(times, rows.column("internal_id"), ""))
+def _add_up_by_number(connection: Connection, records: pa.Table, awaited: pa.Array) -> pa.Array:
+    """Add up what one owner has of all records of a number. Returns the numbers for which that is not so."""
+    _, others = _parted(records, awaited)
+    if not others.num_rows:
+        return awaited
+    copy(connection, "by_number", by_number(others))
+    divided = connection.scalars(statements.TAKE_NUMBERS).all()
+    return pa.concat_arrays([awaited, pa.array(divided, pa.string())])
+
+
+def _parted(records: pa.Table, numbers: pa.Array) -> tuple[pa.Table, pa.Table]:
+    """The records of these numbers, and the others."""
+    chosen = pc.is_in(records.column("msisdn"), value_set=numbers)
+    return records.filter(chosen), records.filter(pc.invert(chosen))
 
 
 def _find_owners(connection: Connection) -> list[Account]:
-    """See that each record's number has a segment for its time; what nobody owns is set apart."""
-    connection.execute(statements.FIND_MISSING)
+    """See that the number of each of ``records`` has a segment for its time; what nobody owns is set apart."""
+    if not connection.execute(statements.FIND_MISSING).rowcount:
+        return []
     needed = connection.execute(statements.CALENDARS_OF_MISSING)
     cover(connection, {Calendar(row.time_zone, row.anchor_day): Years(row.first, row.last) for row in needed})
     connection.execute(statements.MAKE_SEGMENTS)
@@ -94,8 +103,12 @@ def _find_owners(connection: Connection) -> list[Account]:
     return [_account(row.partition, unmatched=row.n) for row in unmatched]
 
 
-def _add(connection: Connection) -> list[ThresholdEvent]:
-    """Add what is added up to its periods, and judge those that crossed a threshold or were closed."""
+def _add(connection: Connection, together: pa.Table) -> list[ThresholdEvent]:
+    """Add what is added up to its periods, and judge those that crossed a threshold or were closed.
+
+    Args:
+        together: records that were added up by their numbers, and are not in ``records``.
+    """
     found = connection.execute(statements.COUNT, {"made": False}).one()
     crossed, closed = found.crossed, found.closed
     if found.lacking:
@@ -104,6 +117,9 @@ def _add(connection: Connection) -> list[ThresholdEvent]:
         crossed |= made.crossed
     events: list[ThresholdEvent] = []
     if crossed:
+        numbers = connection.scalars(statements.NUMBERS_THAT_CROSS).all()
+        of_crossing, _ = _parted(together, pa.array(numbers, pa.string()))
+        copy(connection, "records", as_records(of_crossing))
         events += [threshold_event(row) for row in connection.execute(statements.CROSSINGS)]
         connection.execute(statements.SET_NEXT_THRESHOLDS)
     if closed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -55,3 +56,42 @@ def agreement_parts(messages: pa.Table) -> Parts:
         "anchor_day": agreements.column("anchorDay"),
     }
     return {**account_parts(parsed), "agreements": pa.table(columns)}
+
+
+def by_number(records: pa.Table) -> pa.Table:
+    """All records of each number together.
+
+    Args:
+        records: at least one, see ``record_parts``.
+
+    Returns:
+        Rows of msisdn: string, first_us, last_us: long (event times), bytes: long (their sum) and latest_key: string
+        (see ``as_records``) of the last record in the order of (recordedAt, internalId).
+    """
+    coded = records.column("msisdn").combine_chunks().dictionary_encode()
+    keys = records.select(["event_us", "internal_id"]).append_column("number", coded.indices)
+    order = pc.sort_indices(keys, [(name, "ascending") for name in ("number", "event_us", "internal_id")])
+    ordered = records.take(order)
+    numbers = coded.indices.take(order).to_numpy()
+    first = np.flatnonzero(np.diff(numbers, prepend=-1))
+    last = np.append(first[1:], len(numbers)) - 1
+    return pa.table(
+        {
+            "msisdn": coded.dictionary,
+            "first_us": ordered.column("event_us").take(first),
+            "last_us": ordered.column("event_us").take(last),
+            "bytes": np.add.reduceat(ordered.column("value").to_numpy(), first),
+            "latest_key": _order_key(ordered.take(last)),
+        }
+    )
+
+
+def as_records(records: pa.Table) -> pa.Table:
+    """Records as rows of the temporary table ``records``: in the order of order_key come (recordedAt, internalId)."""
+    kept = records.select(["partition", "record_offset", "event_us", "value", "msisdn"])
+    return kept.append_column("order_key", _order_key(records))
+
+
+def _order_key(records: pa.Table) -> pa.ChunkedArray:
+    times = pc.utf8_lpad(records.column("event_us").cast(pa.string()), 16, padding="0")
+    return pc.binary_join_element_wise(times, records.column("internal_id"), "")

@@ -1,8 +1,9 @@
 """The statements that count a micro-batch of agreements and data records.
 
-Temporary tables: ``records`` (event_us: event time in microseconds since 1970, value: bytes), ``added`` (what they add,
-per agreement and period), ``noted`` (periods that crossed a threshold or were closed already), ``missing`` (numbers
-whose records found no segment).
+Temporary tables: ``by_number`` (all records of a number together; first_us, last_us: their event times in microseconds
+since 1970), ``records`` (those that are looked at one by one; value: bytes), ``added`` (what both add, per agreement
+and period), ``noted`` (periods that crossed a threshold or were closed already), ``missing`` (numbers whose records
+found no segment).
 """
 
 from __future__ import annotations
@@ -11,6 +12,14 @@ from sqlalchemy import text
 
 # The order_key sorts records by (recordedAt, internalId): both in one text, compared byte by byte.
 TEMPORARY_TABLES = """
+create temporary table by_number (
+    msisdn text collate "C" not null,
+    first_us bigint not null,
+    last_us bigint not null,
+    bytes bigint not null,
+    latest_key text collate "C" not null
+) on commit delete rows;
+
 create temporary table records (
     partition integer not null,
     record_offset bigint not null,
@@ -23,7 +32,6 @@ create temporary table records (
 create temporary table added (
     agreement_id text collate "C" not null,
     period_start timestamptz not null,
-    records bigint not null,
     bytes bigint not null,
     latest_key text collate "C" not null,
     made boolean not null default false
@@ -61,22 +69,31 @@ taken as (
 select partition, count(*) as n from released group by partition
 """)
 
-# How many records were added up: those that found a segment.
-ADD_UP = text("""
+# Numbers whose records all lie in one segment; returns the others.
+TAKE_NUMBERS = text("""
 with found as (
-    insert into added (agreement_id, period_start, records, bytes, latest_key)
-    select s.agreement_id, s.period_start, count(*), sum(r.value), max(r.order_key)
-    from records as r
-    inner join plan_segments as s
-        on s.msisdn = r.msisdn and s.served_from_us <= r.event_us and r.event_us < s.served_until_us
-    group by s.agreement_id, s.period_start
-    returning records
+    select n.*, s.agreement_id, s.period_start
+    from by_number as n
+    left join plan_segments as s
+        on s.msisdn = n.msisdn and s.served_from_us <= n.first_us and n.last_us < s.served_until_us
+),
+
+taken as (
+    insert into added (agreement_id, period_start, bytes, latest_key)
+    select agreement_id, period_start, bytes, latest_key from found where agreement_id is not null
 )
 
-select coalesce(sum(records), 0) from found
+select msisdn from found where agreement_id is null
 """)
 
-START_AGAIN = text("delete from added")
+ADD_UP = text("""
+insert into added (agreement_id, period_start, bytes, latest_key)
+select s.agreement_id, s.period_start, sum(r.value), max(r.order_key)
+from records as r
+inner join plan_segments as s
+    on s.msisdn = r.msisdn and s.served_from_us <= r.event_us and r.event_us < s.served_until_us
+group by s.agreement_id, s.period_start
+""")
 
 FIND_MISSING = text("""
 insert into missing (msisdn, first_us, last_us)
@@ -191,6 +208,13 @@ with made as (
 update added as d set made = true
 from made
 where d.agreement_id = made.agreement_id and d.period_start = made.period_start
+""")
+
+NUMBERS_THAT_CROSS = text("""
+select a.msisdn
+from noted as n
+inner join agreements as a on a.id = n.agreement_id
+where n.total >= n.next_threshold
 """)
 
 # As if the records had come one by one: the first at which the running total reaches the threshold.
