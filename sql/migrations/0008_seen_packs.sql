@@ -1,5 +1,8 @@
 -- Ids stand in packs, many to a row: a row and an index entry for each of them cost most of what remembering them cost.
-alter table seen_ids rename to seen_ids_before;
+-- Another hash tells them, so that those that were seen before are not known any more.
+drop table seen_ids;
+truncate seen_segments;
+drop function create_seen_segment(text), index_seen_segment(integer);
 
 create table seen_ids (
     segment integer not null,
@@ -18,26 +21,3 @@ alter table seen_segments add column fences bytea;
 alter table seen_segments alter column fences set storage external;
 comment on column seen_segments.fences is
 'of each pack the first 8 bytes of its first key, in order; null while ids are still added';
-
--- The process that counts puts them in order when it starts.
-update seen_segments set filter = null;
-
-insert into seen_ids (segment, pack, ids)
-select
-    segment,
-    n / 48 as pack,
-    string_agg(
-        uuid_send(id_hash) || int4send(cast(extract(epoch from hour) / 3600 as integer)) || int4send(partition)
-        || int8send(record_offset) || int8send(content_hash),
-        ''
-    ) as ids
-from (
-    select
-        *,
-        cast(row_number() over (partition by segment order by id_hash) - 1 as integer) as n
-    from seen_ids_before
-) as numbered
-group by segment, n / 48;
-
-drop table seen_ids_before;
-drop function create_seen_segment(text), index_seen_segment(integer);
