@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pandas.util import hash_array
 from sqlalchemy import Connection
 
 from bytemeter.feeds import Feed
 from bytemeter.parsing import REFUSED_BY_CLOCK
 from speed_layer.copying import copy
+from speed_layer.hashing import hashes
 from speed_layer.live_query import Account
 
 # Two hashes with different keys are the 16 bytes that stand for an id. They are stored: the keys never change.
@@ -40,14 +39,14 @@ def identity(feed: Feed, event_id: str, records: pa.Table) -> dict[str, pa.Array
         records: valid ones, all with an id.
     """
     content = [records.column(name).cast(pa.string()) for name in feed.content]
-    halves = [_hashes(records.column(event_id), key) for key in _ID_KEYS]
+    halves = [hashes(records.column(event_id), key) for key in _ID_KEYS]
     id_hash = pa.py_buffer(np.stack(halves, axis=1).astype("<u8"))
     return {
         "partition": records.column("partition"),
         "record_offset": records.column("offset"),
         "event_us": records.column("event_us"),
         "id_hash": pa.Array.from_buffers(pa.binary(16), records.num_rows, [None, id_hash]),
-        "content_hash": pa.array(_hashes(pc.binary_join_element_wise(*content, "\0"), _CONTENT_KEY).view(np.int64)),
+        "content_hash": pa.array(hashes(pc.binary_join_element_wise(*content, "\0"), _CONTENT_KEY).view(np.int64)),
     }
 
 
@@ -114,11 +113,3 @@ def _invalid(records: pa.Table) -> pa.Table:
             "event_us": pc.if_else(refused, bad.column("event_us"), _NO_TIME),
         }
     )
-
-
-def _hashes(texts: pa.ChunkedArray, key: str) -> npt.NDArray[np.uint64]:
-    """SipHash-2-4 of each text (Aumasson and Bernstein 2012)."""
-    hashes: npt.NDArray[np.uint64] = hash_array(
-        np.array(texts.cast(pa.binary()).to_pylist(), object), hash_key=key, categorize=False
-    )
-    return hashes

@@ -16,10 +16,11 @@ create temporary table added (
 ) on commit delete rows
 """
 
+# Hours are counted from 1970.
 MARK_HOURS = text("""
 insert into hours (feed, hour)
-select distinct :feed, to_timestamp(window_s - window_s % 3600) as hour
-from added
+select :feed, to_timestamp(3600 * number) as hour
+from unnest(cast(:hours as bigint [])) as h (number)
 order by hour
 on conflict (feed, hour) do update set version = hours.version + 1
 """)
@@ -29,11 +30,8 @@ def add_totals(live_table: str) -> Insert:
     """Add what is in ``added`` to the windows of a live table (type, id, timestamp, value)."""
     added = _totals("added", column("window_s", BigInteger))
     into = _totals(live_table, column("timestamp", DateTime(timezone=True)))
-    # In the order of the primary key: neighbours on a page are then touched together.
-    ordered = select(added.c.type, added.c.id, func.to_timestamp(added.c.window_s), added.c.value).order_by(
-        added.c.type, added.c.window_s, added.c.id
-    )
-    add = insert(into).from_select(["type", "id", "timestamp", "value"], ordered)
+    rows = select(added.c.type, added.c.id, func.to_timestamp(added.c.window_s), added.c.value)
+    add = insert(into).from_select(["type", "id", "timestamp", "value"], rows)
     return add.on_conflict_do_update(
         index_elements=["type", "timestamp", "id"], set_={"value": into.c.value + add.excluded.value}
     )

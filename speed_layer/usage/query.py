@@ -11,13 +11,15 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from bytemeter.feeds import Feed
+from bytemeter.feeds.feed import HOUR_S
 from speed_layer.blocks import Parts, ToParts
 from speed_layer.copying import copy
 from speed_layer.live_query import Account, Position
 from speed_layer.received import accounts, list_invalid, repeated
 from speed_layer.seen.ids import Identified, SeenIds
 from speed_layer.usage import merge
-from speed_layer.usage.rows import summed, totals, usage_parts
+from speed_layer.usage.rows import as_windows, summed, totals, usage_parts
+from speed_layer.usage.windows import YoungWindows
 
 
 @dataclass
@@ -26,9 +28,11 @@ class UsageQuery:
 
     feed: Feed
     _seen: SeenIds = field(init=False, repr=False)
+    _young: YoungWindows = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._seen = SeenIds(self.feed.name)
+        self._young = YoungWindows(self.feed.usage.live_table, [d.type for d in self.feed.usage.dimensions])
 
     @property
     def name(self) -> str:
@@ -58,9 +62,7 @@ class UsageQuery:
         if "identified" in parts and parts["identified"].num_rows:
             new, repeats = self._set_repeats_apart(connection, parts["identified"])
             added.append(totals(self.feed, new))
-        copy(connection, "added", summed(pa.concat_tables(added)))
-        connection.execute(merge.add_totals(self.feed.usage.live_table))
-        connection.execute(merge.MARK_HOURS, {"feed": name})
+        self._add(connection, summed(pa.concat_tables(added)))
         list_invalid(connection, name, parts["invalid"])
         return [*accounts(name, parts["received"]), *repeats]
 
@@ -73,6 +75,17 @@ class UsageQuery:
 
     def committed(self) -> None:
         """Nothing waits for the commit."""
+
+    def _add(self, connection: Connection, added: pa.Table) -> None:
+        """Add totals to the live table, and mark their hours."""
+        # In the order of the primary key: neighbours on a page are then touched together.
+        rows = added.sort_by([(name, "ascending") for name in ("type", "window_s", "id")])
+        new = pa.array(self._young.new(connection, rows))
+        copy(connection, self.feed.usage.live_table, as_windows(rows.filter(new)))
+        copy(connection, "added", rows.filter(pc.invert(new)))
+        connection.execute(merge.add_totals(self.feed.usage.live_table))
+        hours = pc.unique(pc.divide(rows.column("window_s"), HOUR_S))
+        connection.execute(merge.MARK_HOURS, {"feed": self.feed.name, "hours": hours.to_pylist()})
 
     def _set_repeats_apart(self, connection: Connection, records: pa.Table) -> tuple[pa.Table, list[Account]]:
         """Those of the records with an id that are no repeats, and the account of those that are."""

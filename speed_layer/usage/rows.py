@@ -57,6 +57,14 @@ def summed(totals: pa.Table) -> pa.Table:
     return added.select([*_TOTALS, "value_sum"]).rename_columns([*_TOTALS, "value"])
 
 
+def as_windows(totals: pa.Table) -> pa.Table:
+    """Totals as rows of a live table, their timestamps as texts."""
+    starts = totals.column("window_s").combine_chunks().dictionary_encode()
+    # Windows are few: a timestamp is written once for each, and not for each total.
+    texts = pc.strftime(starts.dictionary.cast(pa.timestamp("s", "UTC")), "%Y-%m-%d %H:%M:%S%z")
+    return totals.set_column(totals.schema.get_field_index("window_s"), "timestamp", texts.take(starts.indices))
+
+
 def _totals(records: pa.Table, measure: str, type_: str, column: str) -> pa.Table:
     added = records.group_by([column, "window_s"]).aggregate([(measure, "sum")])
     return pa.table(

@@ -1,0 +1,20 @@
+"""Hashes of texts, many at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pandas.util import hash_array
+
+Hashes = npt.NDArray[np.uint64]
+
+
+def hashes(texts: pa.ChunkedArray, key: str) -> Hashes:
+    """SipHash-2-4 of each text (Aumasson and Bernstein 2012), mixed by the finalizer of SplitMix64.
+
+    Args:
+        key: 16 characters.
+    """
+    found: Hashes = hash_array(np.array(texts.cast(pa.binary()).to_pylist(), object), hash_key=key, categorize=False)
+    return found
