@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from batch_layer.months import Month
 from batch_layer.plan_store import (
@@ -36,6 +37,8 @@ from bytemeter.postgres import database, jdbc_options, one_line_errors
 from bytemeter.settings import Settings
 
 _STAGED_TOTALS, _STAGED_USAGE, _OWNERSHIP = "staged_monthly", "staged_plan_usage", "monthly_ownership"
+# So many rows that are joined with all records are sent to all executors; more are joined by shuffling both.
+_MOST_BROADCAST = 1_000_000
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -135,7 +138,8 @@ class MonthlyJob:
         grace = dt.timedelta(seconds=self.settings.period_grace_s)
         if DATA_RECORDS.name in snapshot.offsets and snapshot.since < snapshot.until:
             owned = self._owned(snapshot)
-            staged = stage(usage_by_period(owned), _STAGED_USAGE, self._jdbc())
+            few = snapshot.stretches <= _MOST_BROADCAST
+            staged = stage(usage_by_period(owned, few=few), _STAGED_USAGE, self._jdbc())
             found = self._crossings(owned, store.missed(staged))
         else:
             staged, found = Staged(_STAGED_USAGE, 0, 0), {}
@@ -144,7 +148,8 @@ class MonthlyJob:
     def _owned(self, snapshot: MonthSnapshot) -> DataFrame:
         ownership = self.session.read.format("jdbc").options(**self._jdbc(), dbtable=_OWNERSHIP).load()
         records = self._records(DATA_RECORDS, Span(snapshot.since, snapshot.until), snapshot)
-        return records.transform(owned_records(ownership))
+        few = snapshot.stretches <= _MOST_BROADCAST
+        return records.transform(owned_records(F.broadcast(ownership) if few else ownership))
 
     def _crossings(self, owned: DataFrame, missed: list[Threshold]) -> dict[Threshold, Crossing]:
         if not missed:

@@ -26,7 +26,7 @@ where year = :year and month = :month
 """)
 
 SPAN = text("""
-select min(served_from_us) as first_us, max(served_until_us) as last_us from monthly_ownership
+select min(served_from_us) as first_us, max(served_until_us) as last_us, count(*) as stretches from monthly_ownership
 """)
 
 LIVE_THEN = text("""

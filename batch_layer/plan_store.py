@@ -37,12 +37,14 @@ class MonthSnapshot:
         at: the instant.
         offsets: per feed and partition the offset up to which the live query had counted.
         since, until: the span of the month's billing periods, whole hours; equal if there are none.
+        stretches: how many there are of a number, an agreement and a period of the month.
     """
 
     at: dt.datetime
     offsets: Mapping[str, Offsets]
     since: dt.datetime
     until: dt.datetime
+    stretches: int
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,10 @@ class PlanStore:
                 offsets.setdefault(row.feed, {})[row.partition] = row.next_offset
             self.connection.execute(statements.OWNERSHIP, self._of_month)
             self.connection.execute(statements.LIVE_THEN, self._of_month)
-            first_us, last_us = self.connection.execute(statements.SPAN).one()
+            first_us, last_us, stretches = self.connection.execute(statements.SPAN).one()
         since, until = (_EPOCH + dt.timedelta(microseconds=us or 0) for us in (first_us, last_us))
-        return MonthSnapshot(at, offsets, since.replace(minute=0, second=0, microsecond=0), _next_hour(until))
+        since = since.replace(minute=0, second=0, microsecond=0)
+        return MonthSnapshot(at, offsets, since, _next_hour(until), stretches)
 
     def missed(self, staged: Staged) -> list[Threshold]:
         """Thresholds (agreement, period, bytes) that the recomputed totals reach and the live ones had not.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from bytemeter.aggregations import Transformation
@@ -36,22 +36,27 @@ def owned_records(ownership: DataFrame) -> Transformation:
     return transformation
 
 
-def usage_by_period(owned: DataFrame) -> DataFrame:
+def usage_by_period(owned: DataFrame, *, few: bool = False) -> DataFrame:
     """Total and latest record per agreement and billing period.
+
+    Spark adds up by hash only what has a fixed size. So the latest instant is found first, then the latest of the
+    records at that instant.
+
+    Args:
+        few: there are so few periods that they can be broadcast.
 
     Returns:
         Rows of agreement_id: string, period_start: timestamp, bytes: long, latest_us: long, latest: string.
     """
+    period = ["agreement_id", "period_start"]
+    totals = owned.groupBy(*period).agg(F.sum("bytes").alias("bytes"), F.max("us").alias("latest_us"))
+    at_the_end = totals.withColumnRenamed("latest_us", "us")
     return (
-        owned.groupBy("agreement_id", "period_start")
-        .agg(F.sum("bytes").alias("bytes"), F.max(_order()).alias("last"))
-        .select(
-            "agreement_id",
-            "period_start",
-            "bytes",
-            F.col("last.us").alias("latest_us"),
-            F.col("last.internal_id").alias("latest"),
-        )
+        owned.select(*period, "us", "internal_id")
+        .join(F.broadcast(at_the_end) if few else at_the_end, [*period, "us"])
+        .groupBy(*period, F.col("us").alias("latest_us"), "bytes")
+        .agg(F.max("internal_id").alias("latest"))
+        .select(*period, "bytes", "latest_us", "latest")
     )
 
 
@@ -85,7 +90,3 @@ def crossings(thresholds: DataFrame) -> Transformation:
         )
 
     return transformation
-
-
-def _order() -> Column:
-    return F.struct("us", "internal_id")

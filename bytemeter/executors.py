@@ -12,17 +12,21 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
 
-def mapped(rows: DataFrame, function: Callable[[pa.Table], pa.Table], schema: StructType | str) -> DataFrame:
+def mapped(
+    rows: DataFrame, function: Callable[[pa.Table], pa.Table], schema: StructType | str, *, whole: bool = False
+) -> DataFrame:
     """Apply a function to rows, a few ten thousand at a time as columns.
 
     Args:
         function: it is pickled, and called at least once for each task that has rows.
         schema: of what it returns.
+        whole: give it all rows of a task at once.
     """
 
     def make(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        for batch in batches:
-            yield from function(pa.Table.from_batches([batch])).to_batches()
+        for together in [list(batches)] if whole else ([batch] for batch in batches):
+            if together:
+                yield from function(pa.Table.from_batches(together)).to_batches()
         keep_quick()
 
     return rows.mapInArrow(make, schema)

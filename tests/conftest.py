@@ -130,25 +130,32 @@ def rows(engine: Engine) -> Callable[..., list[tuple[Any, ...]]]:
 Transform = Callable[[DataFrame], DataFrame]
 
 
-@pytest.fixture(params=["batch", "stream"])
-def run(request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path) -> Callable[..., list[Row]]:
-    """Apply a transformation to rows, as batch and as stream: the same test holds for both."""
+@pytest.fixture
+def batch(spark: SparkSession) -> Callable[..., list[Row]]:
+    """Apply a transformation to rows."""
 
-    def as_batch(transform: Transform, data: list[Any], schema: StructType | str, *, mode: str = "append") -> list[Row]:
+    def applied(transform: Transform, data: list[Any], schema: StructType | str) -> list[Row]:
         return spark.createDataFrame(data, schema).transform(transform).collect()
 
-    def as_stream(
-        transform: Transform, data: list[Any], schema: StructType | str, *, mode: str = "append"
-    ) -> list[Row]:
+    return applied
+
+
+@pytest.fixture(params=["batch", "stream"])
+def run(
+    request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path, batch: Callable[..., list[Row]]
+) -> Callable[..., list[Row]]:
+    """Apply a transformation to rows, as batch and as stream: the same test holds for both."""
+
+    def as_stream(transform: Transform, data: list[Any], schema: StructType | str) -> list[Row]:
         name = f"stream_{next(_numbers)}"
         given = spark.createDataFrame(data, schema)
         given.write.parquet(str(tmp_path / name))
         streamed = spark.readStream.schema(given.schema).parquet(str(tmp_path / name)).transform(transform)
-        writer = streamed.writeStream.format("memory").queryName(name).outputMode(mode)
+        writer = streamed.writeStream.format("memory").queryName(name)
         query = (
             writer.option("checkpointLocation", str(tmp_path / f"{name}.checkpoint")).trigger(availableNow=True).start()
         )
         query.awaitTermination()
         return spark.table(name).collect()
 
-    return as_batch if request.param == "batch" else as_stream
+    return batch if request.param == "batch" else as_stream

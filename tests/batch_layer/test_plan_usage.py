@@ -24,7 +24,7 @@ def record(second: int, size: int, msisdn: str = "48", internal: str | None = No
     return (f"id-{second}", internal, msisdn, second * 1_000_000, size)
 
 
-def test_each_record_belongs_to_the_stretch_that_holds_its_instant(run: Run, spark: SparkSession) -> None:
+def test_each_record_belongs_to_the_stretch_that_holds_its_instant(batch: Run, spark: SparkSession) -> None:
     ownership = spark.createDataFrame(
         [("48", 10_000_000, 20_000_000, "a", JANUARY), ("48", 20_000_000, 30_000_000, "b", LATER)], OWNERSHIP
     )
@@ -36,7 +36,7 @@ def test_each_record_belongs_to_the_stretch_that_holds_its_instant(run: Run, spa
         record(30, 16),
         record(15, 32, "49"),
     ]
-    found = run(owned_records(ownership), data, RECORDS)
+    found = batch(owned_records(ownership), data, RECORDS)
     assert sorted((row.agreement_id, row.us, row.internal_id, row.bytes) for row in found) == [
         ("a", 10_000_000, "id-10", 2),
         ("a", 19_000_000, "i", 4),
@@ -44,9 +44,9 @@ def test_each_record_belongs_to_the_stretch_that_holds_its_instant(run: Run, spa
     ]
 
 
-def test_the_latest_record_is_that_of_the_last_instant_and_of_equal_ones_the_last_id(run: Run) -> None:
+def test_the_latest_record_is_that_of_the_last_instant_and_of_equal_ones_the_last_id(batch: Run) -> None:
     data = [("a", JANUARY, 5, "x", 1), ("a", JANUARY, 7, "b", 10), ("a", JANUARY, 7, "c", 100), ("a", LATER, 9, "d", 5)]
-    found = run(usage_by_period, data, OWNED, mode="complete")
+    found = batch(usage_by_period, data, OWNED)
     assert sorted((row.bytes, row.latest_us, row.latest) for row in found) == [(5, 9, "d"), (111, 7, "c")]
 
 

@@ -31,25 +31,25 @@ def positions(rows: list[Row]) -> list[tuple[int, int]]:
     return sorted((row.partition, row.offset) for row in rows)
 
 
-def test_of_equal_ids_the_lowest_position_stays(run: Callable[..., list[Row]]) -> None:
+def test_of_equal_ids_the_lowest_position_stays(batch: Callable[..., list[Row]]) -> None:
     data = [record(1, 2, "e"), record(0, 9, "e"), record(0, 8, "e"), record(0, 1, "f")]
-    found = run(distinct_records(DEVICES), data, RECORDS, mode="complete")
+    found = batch(distinct_records(DEVICES), data, RECORDS)
     assert positions(found) == [(0, 1), (0, 8)]
     assert {row.offset: row.bytes for row in found} == {1: 1, 8: 8}
 
 
-def test_a_repeated_position_counts_once_with_and_without_id(run: Callable[..., list[Row]]) -> None:
+def test_a_repeated_position_counts_once_with_and_without_id(batch: Callable[..., list[Row]]) -> None:
     data = [record(0, 1, None), record(0, 1, None), record(0, 2, None), record(0, 3, "e"), record(0, 3, "e")]
-    found = run(distinct_records(DEVICES), data, RECORDS, mode="complete")
+    found = batch(distinct_records(DEVICES), data, RECORDS)
     assert positions(found) == [(0, 1), (0, 2), (0, 3)]
 
 
-def test_an_id_of_another_hour_is_another_record(run: Callable[..., list[Row]]) -> None:
+def test_an_id_of_another_hour_is_another_record(batch: Callable[..., list[Row]]) -> None:
     data = [record(0, 1, "e", epoch_s=3_599), record(0, 2, "e", epoch_s=3_600)]
-    assert positions(run(distinct_records(DEVICES), data, RECORDS, mode="complete")) == [(0, 1), (0, 2)]
+    assert positions(batch(distinct_records(DEVICES), data, RECORDS)) == [(0, 1), (0, 2)]
 
 
-def test_only_settled_records_of_the_hours_are_chosen(run: Callable[..., list[Row]], spark: SparkSession) -> None:
+def test_only_settled_records_of_the_hours_are_chosen(batch: Callable[..., list[Row]], spark: SparkSession) -> None:
     history = [
         history_row(0, 1, TEN),
         history_row(0, 2, TEN + HOUR - dt.timedelta(seconds=1)),
@@ -64,7 +64,7 @@ def test_only_settled_records_of_the_hours_are_chosen(run: Callable[..., list[Ro
         [(0, 5, TEN), (1, 1, TEN - HOUR)], "partition int, record_offset long, event_time timestamp"
     )
     chosen = settled_records(DEVICES, span=Span.of_hours([TEN]), below={0: 6, 1: 2}, refused=refused)
-    assert positions(run(chosen, history, HISTORY, mode="complete")) == [(0, 1), (0, 2), (1, 1)]
+    assert positions(batch(chosen, history, HISTORY)) == [(0, 1), (0, 2), (1, 1)]
 
 
 def test_no_offsets_no_records(spark: SparkSession) -> None:

@@ -53,8 +53,8 @@ RECORDS = [
     ],
 )
 def test_bytes_are_added_up_per_dimension_and_window(
-    run: Callable[..., list[Row]], window_s: int, expected: set[tuple[object, ...]]
+    batch: Callable[..., list[Row]], window_s: int, expected: set[tuple[object, ...]]
 ) -> None:
-    found = run(totals(DEVICES, window_start(window_s)), RECORDS, SCHEMA, mode="complete")
+    found = batch(totals(DEVICES, window_start(window_s)), RECORDS, SCHEMA)
     assert {tuple(row) for row in found} == expected
     assert len(found) == len(expected)

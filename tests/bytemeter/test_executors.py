@@ -8,7 +8,7 @@ from collections.abc import Callable
 from zipimport import zipimporter
 
 import pyarrow as pa
-from pyspark.sql import Row
+from pyspark.sql import Row, SparkSession
 
 from bytemeter.executors import mapped
 
@@ -33,3 +33,14 @@ def test_a_process_that_had_a_task_reads_no_archives_before_the_next(run: Callab
         found += run(lambda rows: mapped(rows, about_the_process, "pid long, archives long"), [(1,)], "n long")
     latest = {row.pid: row.archives for row in found}
     assert 0 in latest.values()
+
+
+def test_all_rows_of_a_task_are_given_at_once_if_asked(spark: SparkSession) -> None:
+    def counted(rows: pa.Table) -> pa.Table:
+        return pa.table({"n": pa.array([rows.num_rows], pa.int64())})
+
+    numbers = spark.range(0, 120_000, numPartitions=2)
+    assert [row.n for row in mapped(numbers, counted, "n long", whole=True).collect()] == [60_000, 60_000]
+    assert sum(row.n for row in mapped(numbers, counted, "n long").collect()) == 120_000
+    nothing = numbers.where("id < 0")
+    assert mapped(nothing, counted, "n long", whole=True).collect() == []
