@@ -131,7 +131,8 @@ def _duckdb_hour(settings: Settings) -> None:
     sums = " union all ".join(
         f"select '{type_}', {column}, sum(bytes) from records group by {column}" for type_, column in types.items()
     )
-    duckdb.sql(f"with records as materialized ({distinct}) {sums}").fetchall()
+    with duckdb.connect() as memory:
+        memory.sql(f"with records as materialized ({distinct}) {sums}").fetchall()
 
 
 def _duckdb_month(settings: Settings) -> None:
