@@ -35,7 +35,10 @@ def in_blocks(messages: DataFrame, to_parts: ToParts) -> DataFrame:
         packed = [_packed(rows) for rows in parts.values()]
         return pa.table({"part": pa.array(parts, pa.string()), "block": pa.array(packed, pa.binary())})
 
-    return mapped(messages.select(*NO_MESSAGES.column_names), blocks, "part string, block binary")
+    # A task for each core, whatever the number of partitions: one costs some 30 ms.
+    tasks = messages.sparkSession.sparkContext.defaultParallelism
+    rows = messages.select(*NO_MESSAGES.column_names).coalesce(tasks)
+    return mapped(rows, blocks, "part string, block binary")
 
 
 def parts_of(blocks: pa.Table, nothing: Parts) -> Parts:
