@@ -73,8 +73,8 @@ class HourlyJob:
 
     def _recompute(self, store: HourlyStore, hours: list[dt.datetime], snapshot: Snapshot) -> Recomputed:
         began = time.perf_counter()
-        refused = refused_events(self.session, self._jdbc(), self.feed)
         span = Span.of_hours(hours)
+        refused = refused_events(self.session, self._jdbc(), self.feed, span)
         records = self.history.read().transform(
             settled_records(self.feed, span=span, below=snapshot.offsets, refused=refused)
         )

@@ -9,7 +9,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from batch_layer.months import Month
 from batch_layer.plan_store import (
@@ -23,7 +22,7 @@ from batch_layer.plan_store import (
     plan_store,
 )
 from batch_layer.plan_usage import crossings, owned_records, usage_by_period
-from batch_layer.records import Span, refused_events, settled_records
+from batch_layer.records import Span, joined_with_all, refused_events, settled_records
 from batch_layer.snapshot import WAIT_S, wait_until_covered
 from batch_layer.staging import Staged, require_all, stage
 from batch_layer.totals import Compared, Difference, compare, write
@@ -37,8 +36,6 @@ from bytemeter.postgres import database, jdbc_options, one_line_errors
 from bytemeter.settings import Settings
 
 _STAGED_TOTALS, _STAGED_USAGE, _OWNERSHIP = "staged_monthly", "staged_plan_usage", "monthly_ownership"
-# So many rows that are joined with all records are sent to all executors; more are joined by shuffling both.
-_MOST_BROADCAST = 1_000_000
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -138,8 +135,7 @@ class MonthlyJob:
         grace = dt.timedelta(seconds=self.settings.period_grace_s)
         if DATA_RECORDS.name in snapshot.offsets and snapshot.since < snapshot.until:
             owned = self._owned(snapshot)
-            few = snapshot.stretches <= _MOST_BROADCAST
-            staged = stage(usage_by_period(owned, few=few), _STAGED_USAGE, self._jdbc())
+            staged = stage(usage_by_period(owned, most=snapshot.stretches), _STAGED_USAGE, self._jdbc())
             found = self._crossings(owned, store.missed(staged))
         else:
             staged, found = Staged(_STAGED_USAGE, 0, 0), {}
@@ -148,8 +144,7 @@ class MonthlyJob:
     def _owned(self, snapshot: MonthSnapshot) -> DataFrame:
         ownership = self.session.read.format("jdbc").options(**self._jdbc(), dbtable=_OWNERSHIP).load()
         records = self._records(DATA_RECORDS, Span(snapshot.since, snapshot.until), snapshot)
-        few = snapshot.stretches <= _MOST_BROADCAST
-        return records.transform(owned_records(F.broadcast(ownership) if few else ownership))
+        return records.transform(owned_records(joined_with_all(ownership, snapshot.stretches)))
 
     def _crossings(self, owned: DataFrame, missed: list[Threshold]) -> dict[Threshold, Crossing]:
         if not missed:
@@ -168,7 +163,7 @@ class MonthlyJob:
         history = History(self.session, self.settings.require_history(), feed)
         below = snapshot.offsets[feed.name]
         wait_until_covered(history, below, wait_s=self.wait_s, cancel=self.cancel)
-        refused = refused_events(self.session, self._jdbc(), feed)
+        refused = refused_events(self.session, self._jdbc(), feed, span)
         return history.read().transform(settled_records(feed, span=span, below=below, refused=refused))
 
     def _jdbc(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from batch_layer.records import joined_with_all
 from bytemeter.aggregations import Transformation
 
 
@@ -36,14 +37,14 @@ def owned_records(ownership: DataFrame) -> Transformation:
     return transformation
 
 
-def usage_by_period(owned: DataFrame, *, few: bool = False) -> DataFrame:
+def usage_by_period(owned: DataFrame, *, most: int) -> DataFrame:
     """Total and latest record per agreement and billing period.
 
     Spark adds up by hash only what has a fixed size. So the latest instant is found first, then the latest of the
     records at that instant.
 
     Args:
-        few: there are so few periods that they can be broadcast.
+        most: there are at most so many periods.
 
     Returns:
         Rows of agreement_id: string, period_start: timestamp, bytes: long, latest_us: long, latest: string.
@@ -53,7 +54,7 @@ def usage_by_period(owned: DataFrame, *, few: bool = False) -> DataFrame:
     at_the_end = totals.withColumnRenamed("latest_us", "us")
     return (
         owned.select(*period, "us", "internal_id")
-        .join(F.broadcast(at_the_end) if few else at_the_end, [*period, "us"])
+        .join(joined_with_all(at_the_end, most), [*period, "us"])
         .groupBy(*period, F.col("us").alias("latest_us"), "bytes")
         .agg(F.max("internal_id").alias("latest"))
         .select(*period, "bytes", "latest_us", "latest")

@@ -19,6 +19,7 @@ from bytemeter.feeds.feed import HOUR_S
 from bytemeter.offset_log import Offsets
 
 _HOUR = dt.timedelta(hours=1)
+_MOST_BROADCAST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,24 @@ def settled_records(feed: Feed, *, span: Span, below: Offsets, refused: DataFram
     return transformation
 
 
-def refused_events(session: SparkSession, jdbc: dict[str, str], feed: Feed) -> DataFrame:
-    """Positions that the live query did not count: partition: int, record_offset: long, event_time: timestamp."""
+def refused_events(session: SparkSession, jdbc: dict[str, str], feed: Feed, span: Span) -> DataFrame:
+    """Positions of a span that the live query did not count.
+
+    Returns:
+        Rows of partition: int, record_offset: long, event_time: timestamp.
+    """
     table = session.read.format("jdbc").options(**jdbc, dbtable="refused_events").load()
-    return table.where(F.col("feed") == feed.name).select("partition", "record_offset", "event_time")
+    chosen = table.where(F.col("feed") == feed.name).where(span.holds("event_time"))
+    events = chosen.select("partition", "record_offset", "event_time")
+    return joined_with_all(events, events.count())
+
+
+def joined_with_all(rows: DataFrame, count: int) -> DataFrame:
+    """Rows that are to be joined with all records: broadcast if they are few.
+
+    Of a table of PostgreSQL Spark does not know how large it is; it would shuffle and sort all records.
+    """
+    return F.broadcast(rows) if count <= _MOST_BROADCAST else rows
 
 
 def distinct_records(feed: Feed) -> Transformation:

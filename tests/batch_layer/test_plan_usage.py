@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 
 from batch_layer.plan_usage import crossings, owned_records, usage_by_period
@@ -44,9 +46,10 @@ def test_each_record_belongs_to_the_stretch_that_holds_its_instant(batch: Run, s
     ]
 
 
-def test_the_latest_record_is_that_of_the_last_instant_and_of_equal_ones_the_last_id(batch: Run) -> None:
+@pytest.mark.parametrize("most", [2, 2**40])
+def test_the_latest_record_is_that_of_the_last_instant_and_of_equal_ones_the_last_id(batch: Run, most: int) -> None:
     data = [("a", JANUARY, 5, "x", 1), ("a", JANUARY, 7, "b", 10), ("a", JANUARY, 7, "c", 100), ("a", LATER, 9, "d", 5)]
-    found = batch(usage_by_period, data, OWNED)
+    found = batch(partial(usage_by_period, most=most), data, OWNED)
     assert sorted((row.bytes, row.latest_us, row.latest) for row in found) == [(5, 9, "d"), (111, 7, "c")]
 
 
