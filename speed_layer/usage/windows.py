@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 
 from speed_layer.hashing import Hashes, hashes
 
-_MOST_REMEMBERED = 4_000_000
+_MOST_WINDOWS, _MOST_REMEMBERED = 1_000, 4_000_000
 _KEY = "bytemeter totals"
 
 
@@ -66,12 +66,12 @@ class YoungWindows:
             self._followed |= {window: None if window in begun else np.empty(0, np.uint64) for window in windows}
 
     def _forget_oldest(self) -> None:
-        """Totals of old windows are late ones, and few."""
+        """Totals of old windows are late ones, and few; the table is asked again when one comes."""
         remembered = 0
-        for window, known in sorted(self._followed.items(), reverse=True):
+        for number, (window, known) in enumerate(sorted(self._followed.items(), reverse=True)):
             remembered += 0 if known is None else len(known)
-            if remembered > _MOST_REMEMBERED:
-                self._followed[window] = None
+            if number >= _MOST_WINDOWS or remembered > _MOST_REMEMBERED:
+                del self._followed[window]
 
 
 def _holds(sorted_: Hashes, wanted: Hashes) -> npt.NDArray[np.bool_]:

@@ -34,10 +34,11 @@ def young() -> YoungWindows:
     return YoungWindows("bytes", TYPES)
 
 
+@pytest.mark.parametrize("most", [60, 4_000_000])
 def test_only_totals_of_young_windows_that_were_not_there_are_new(
-    engine: Engine, rows: Callable[..., list[tuple[Any, ...]]], monkeypatch: pytest.MonkeyPatch
+    engine: Engine, rows: Callable[..., list[tuple[Any, ...]]], monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr(windows, "_MOST_REMEMBERED", 60)
+    monkeypatch.setattr(windows, "_MOST_REMEMBERED", most)
     rng = random.Random(5)
     there: set[Total] = set()
     told_new, followed = 0, young()
