@@ -15,7 +15,7 @@ from matplotlib import pyplot
 from pyspark.sql import SparkSession
 from sqlalchemy import text
 
-from benchmarks.throughput import java_memory_gib, keep, stream
+from benchmarks.throughput import clear, java_memory_gib, keep, stream
 from benchmarks.topics import START, Topics
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES
 from bytemeter.history import History, history_rows
@@ -58,6 +58,7 @@ class Growth:
     def measure(self, picture: Path) -> None:
         """Measure, print and draw all four."""
         points: list[Point] = []
+        self._warm_up()
         print(f"\n{'stored':<22}{'size':>14}{'records/s':>12}{'s per micro-batch':>20}{'JVM':>10}{'Python':>10}")
         for measured in (self._ids(1_000_000), self._agreements(10_000), self._periods(10_000), self._files(10)):
             for point in measured:
@@ -65,6 +66,13 @@ class Growth:
                 print(f"{point.stored:<22}{point.size:>14,}{point.rate:>12,.0f}{point.batch_s:>20.2f}"
                       f"{point.driver_gib:>6.1f} GiB{point.python_gib:>6.1f} GiB", flush=True)  # fmt: skip
         draw(points, picture)
+
+    def _warm_up(self) -> None:
+        """Let Spark compile what the first measurements need."""
+        settings = self.topics.devices("warm-up.", event_ids=True)
+        stream(self.session, settings, [DEVICES])
+        keep(self.session, settings, DEVICES)
+        clear(settings)
 
     def _ids(self, least: int) -> Iterator[Point]:
         stored = 0
@@ -101,7 +109,7 @@ class Growth:
             shutil.rmtree(settings.require_history())
 
     def _agreed(self, prefix: str, agreements: int) -> Settings:
-        """A place with so many agreements that were counted, and data records that were not."""
+        """A place with so many agreements, in the middle of a month, and data records that are to be counted."""
         topics = replace(self.topics, users=agreements)
         settings = topics.place(prefix).model_copy(update={"period_grace_s": _NO_CLOSING_S})
         self._forget(
@@ -111,6 +119,9 @@ class Growth:
         topics.agreements(settings)
         self._count(settings)
         topics.data_records(settings)
+        # The first records of a number have its segments and periods made.
+        self._count(settings)
+        clear(settings)
         return settings
 
     def _count(self, settings: Settings) -> None:
