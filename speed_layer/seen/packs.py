@@ -74,7 +74,10 @@ def read_packs(connection: Connection, packs: Iterable[tuple[int, Numbers]]) -> 
     if not numbers:
         return np.empty(0, ENTRY)
     segments, of_segments = map(list, zip(*numbers, strict=True))
-    return _joined(connection.scalars(_SOME, {"segments": segments, "packs": of_segments}))
+    connection.execute(_BY_INDEX)
+    found = _joined(connection.scalars(_SOME, {"segments": segments, "packs": of_segments}))
+    connection.execute(_ANY_PLAN)
+    return found
 
 
 def packs_with(fences: Fences, keys: Keys) -> Numbers:
@@ -115,6 +118,9 @@ def _joined(packs: Iterable[memoryview]) -> Entries:
 
 _CLEAR = text("delete from seen_ids where segment = :segment")
 _ALL = text("select ids from seen_ids where segment = :segment")
+# Each pack by its key: other ways to join read all that was ever seen.
+_BY_INDEX = text("set local enable_hashjoin = off; set local enable_mergejoin = off")
+_ANY_PLAN = text("set local enable_hashjoin = on; set local enable_mergejoin = on")
 _SOME = text("""
 select s.ids
 from unnest(cast(:segments as integer []), cast(:packs as integer [])) as wanted (segment, pack)
