@@ -18,3 +18,12 @@ def hashes(texts: pa.ChunkedArray, key: str) -> Hashes:
     """
     found: Hashes = hash_array(np.array(texts.cast(pa.binary()).to_pylist(), object), hash_key=key, categorize=False)
     return found
+
+
+def are_among(wanted: Hashes, sorted_: Hashes) -> npt.NDArray[np.bool_]:
+    """Which of the hashes are among others, which are in order."""
+    if not len(sorted_):
+        return np.zeros(len(wanted), bool)
+    at = np.minimum(np.searchsorted(sorted_, wanted), len(sorted_) - 1)
+    found: npt.NDArray[np.bool_] = sorted_[at] == wanted
+    return found

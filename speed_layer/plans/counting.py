@@ -57,18 +57,20 @@ def count_records(connection: Connection, seen: SeenIds, rows: pa.Table, *, wait
 
     Args:
         rows: of valid records, see ``speed_layer.plans.rows.record_parts``.
+        waiting_for: numbers whose agreements have changed; their segments are forgotten (see ``take_agreements``).
     """
     counted = Counted()
-    awaited = pa.array(waiting_for, pa.string())
-    if not rows.num_rows and not len(awaited):
+    awaited = list(waiting_for)
+    if not rows.num_rows and not awaited:
         return counted
     repeats = pa.array(seen.set_apart(connection, Identified.of(rows)))
     counted.accounts += repeated(DATA_RECORDS.name, rows.filter(repeats))
     new = rows.filter(pc.invert(repeats))
-    if len(awaited):
-        released = connection.execute(statements.RELEASE, {"msisdns": awaited.to_pylist()}).all()
+    if awaited:
+        released = connection.execute(statements.RELEASE, {"msisdns": awaited}).all()
         counted.accounts += [_account(row.partition, unmatched=-row.n) for row in released]
-    single, together = _parted(new, _add_up_by_number(connection, new, awaited))
+    # Those of a number without segments are looked at singly, together with those that have waited.
+    single, together = _parted(new, _add_up_by_number(connection, new))
     copy(connection, "records", as_records(single))
     counted.accounts += _find_owners(connection)
     connection.execute(statements.ADD_UP)
@@ -76,19 +78,17 @@ def count_records(connection: Connection, seen: SeenIds, rows: pa.Table, *, wait
     return counted
 
 
-def _add_up_by_number(connection: Connection, records: pa.Table, awaited: pa.Array) -> pa.Array:
-    """Add up what one owner has of all records of a number. Returns the numbers for which that is not so."""
-    _, others = _parted(records, awaited)
-    if not others.num_rows:
-        return awaited
-    copy(connection, "by_number", by_number(others))
-    divided = connection.scalars(statements.TAKE_NUMBERS).all()
-    return pa.concat_arrays([awaited, pa.array(divided, pa.string())])
+def _add_up_by_number(connection: Connection, records: pa.Table) -> Sequence[str]:
+    """Add up the numbers of which one owner has all records. Returns the others."""
+    if not records.num_rows:
+        return []
+    copy(connection, "by_number", by_number(records))
+    return connection.scalars(statements.TAKE_NUMBERS).all()
 
 
-def _parted(records: pa.Table, numbers: pa.Array) -> tuple[pa.Table, pa.Table]:
+def _parted(records: pa.Table, numbers: Sequence[str]) -> tuple[pa.Table, pa.Table]:
     """The records of these numbers, and the others."""
-    chosen = pc.is_in(records.column("msisdn"), value_set=numbers)
+    chosen = pc.is_in(records.column("msisdn"), value_set=pa.array(numbers, pa.string()))
     return records.filter(chosen), records.filter(pc.invert(chosen))
 
 
@@ -118,7 +118,7 @@ def _add(connection: Connection, together: pa.Table) -> list[ThresholdEvent]:
     events: list[ThresholdEvent] = []
     if crossed:
         numbers = connection.scalars(statements.NUMBERS_THAT_CROSS).all()
-        of_crossing, _ = _parted(together, pa.array(numbers, pa.string()))
+        of_crossing, _ = _parted(together, numbers)
         copy(connection, "records", as_records(of_crossing))
         events += [threshold_event(row) for row in connection.execute(statements.CROSSINGS)]
         connection.execute(statements.SET_NEXT_THRESHOLDS)

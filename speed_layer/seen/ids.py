@@ -18,6 +18,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, text
 
 from speed_layer.copying import copy
+from speed_layer.hashing import Hashes, are_among
 from speed_layer.seen import packs
 from speed_layer.seen.filter import CAPACITY, IdFilter, Keys, Numbers
 from speed_layer.seen.packs import ENTRY, Entries, Fences
@@ -74,7 +75,7 @@ class _Open:
     count: int = 0
     next_pack: int = 0
     _entries: Entries = field(default_factory=lambda: np.empty(CAPACITY, ENTRY), repr=False)
-    _keys: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(CAPACITY, np.uint64), repr=False)
+    _keys: Hashes = field(default_factory=lambda: np.empty(CAPACITY, np.uint64), repr=False)
 
     @property
     def entries(self) -> Entries:
@@ -88,9 +89,7 @@ class _Open:
 
     def with_keys(self, keys: Keys) -> Entries:
         """Those of its entries that may have one of the keys."""
-        wanted, given = np.sort(keys[:, 0]), self._keys[: self.count]
-        at = np.minimum(np.searchsorted(wanted, given), len(wanted) - 1)
-        matching: Entries = self.entries[wanted[at] == given]
+        matching: Entries = self.entries[are_among(self._keys[: self.count], np.sort(keys[:, 0]))]
         return matching
 
 

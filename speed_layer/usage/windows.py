@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, text
 
-from speed_layer.hashing import Hashes, hashes
+from speed_layer.hashing import Hashes, are_among, hashes
 
 _MOST_WINDOWS, _MOST_REMEMBERED = 1_000, 4_000_000
 _KEY = "bytemeter totals"
@@ -54,7 +54,7 @@ class YoungWindows:
             known = self._followed.get(window)
             if known is not None:
                 those = np.flatnonzero(starts == window)
-                new[those] = ~_holds(known, keys[those])
+                new[those] = ~are_among(keys[those], known)
                 self._followed[window] = np.union1d(known, keys[those])
         self._forget_oldest()
         return new
@@ -72,14 +72,6 @@ class YoungWindows:
             remembered += 0 if known is None else len(known)
             if number >= _MOST_WINDOWS or remembered > _MOST_REMEMBERED:
                 del self._followed[window]
-
-
-def _holds(sorted_: Hashes, wanted: Hashes) -> npt.NDArray[np.bool_]:
-    if not len(sorted_):
-        return np.zeros(len(wanted), bool)
-    at = np.minimum(np.searchsorted(sorted_, wanted), len(sorted_) - 1)
-    found: npt.NDArray[np.bool_] = sorted_[at] == wanted
-    return found
 
 
 _BEGUN = """
