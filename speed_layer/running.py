@@ -39,7 +39,7 @@ class Remembering:
 
 @dataclass(frozen=True)
 class RunningQuery:
-    """A streaming query that is to be watched and ended.
+    """A streaming query that is to be watched.
 
     Attributes:
         commits: of a live query, the transactions that count what was read.
@@ -54,10 +54,6 @@ class RunningQuery:
     def active(self) -> bool:
         """Whether it still reads, or counts what was read."""
         return bool(self.query.isActive) or (self.commits is not None and self.commits.busy())
-
-    def stop(self) -> None:
-        """End it; a micro-batch that is being read is given up and read again at the next start."""
-        self.query.stop()
 
     def settle(self) -> None:
         """Do what follows from how far its feeds have come, see ``Settling``."""

@@ -36,7 +36,9 @@ _SETTLE_S = 5.0
 
 @dataclass
 class Starter:
-    """Starts queries in one Spark session; what they need is given back when ``resources`` is closed.
+    """Starts queries in one Spark session; they end, and what they need is given back, when ``resources`` is closed.
+
+    A micro-batch that is being read then is given up and read again at the next start.
 
     Attributes:
         once: the queries end when they have read what was there at their start.
@@ -117,7 +119,9 @@ class Starter:
         remembering = Remembering(batches)
         writer = rows.writeStream.queryName(name).option("checkpointLocation", checkpoint.as_uri())
         trigger = {"availableNow": True} if self.once else {"processingTime": f"{interval_s} seconds"}
-        return RunningQuery(writer.foreachBatch(remembering).trigger(**trigger).start(), remembering)
+        query = writer.foreachBatch(remembering).trigger(**trigger).start()
+        self.resources.callback(query.stop)
+        return RunningQuery(query, remembering)
 
     def _scratch(self) -> Path:
         folder = tempfile.TemporaryDirectory(prefix="bytemeter-", ignore_cleanup_errors=True)

@@ -76,16 +76,12 @@ class Streams:
         with ExitStack() as resources:
             starter = Starter(self.session, self.settings, resources, once=self.once)
             queries: list[RunningQuery] = []
-            try:
-                if self.live:
-                    queries += starter.start_live(self.feeds, outbox)
-                if self.history:
-                    queries += [starter.start_history(feed) for feed in self.feeds]
-                self._started = True
-                self._watch(queries)
-            finally:
-                for query in queries:
-                    query.stop()
+            if self.live:
+                queries += starter.start_live(self.feeds, outbox)
+            if self.history:
+                queries += [starter.start_history(feed) for feed in self.feeds]
+            self._started = True
+            self._watch(queries)
 
     def _watch(self, queries: list[RunningQuery]) -> None:
         while not self.stop.is_set() and any(query.active() for query in queries):

@@ -15,12 +15,13 @@ from sqlalchemy import Engine, text
 
 from batch_layer.hourly_store import Recomputed
 from bytemeter.errors import BytemeterError
-from bytemeter.feeds import DEVICES
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES
 from bytemeter.history import History
 from bytemeter.kafka import Kafka
 from bytemeter.migrations import migrate
 from bytemeter.settings import Settings
 from simulator.traffic import Sent
+from speed_layer.stream import Streams
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 
@@ -56,6 +57,18 @@ def test_records_lost_before_they_were_counted_are_told(
 def test_a_missing_topic_is_told(place: Settings, stream: Callable[..., None]) -> None:
     with pytest.raises(BytemeterError, match=r"has no topic elsewhere\.devices; run `bytemeter migrate`"):
         stream(settings=place.model_copy(update={"topic_prefix": "elsewhere."}))
+
+
+@pytest.mark.parametrize("kind", ["live", "history"])
+def test_a_start_that_fails_leaves_no_query_behind(spark: SparkSession, place: Settings, kind: str) -> None:
+    elsewhere = place.model_copy(update={"topic_prefix": f"{kind}."})
+    kafka = Kafka(elsewhere)
+    for feed in (DEVICES, AGREEMENTS):
+        kafka.create(kafka.topic_name(feed.topic))
+    feeds = [DEVICES, AGREEMENTS, DATA_RECORDS]
+    with pytest.raises(BytemeterError, match=rf"has no topic {kind}\.data-records"):
+        Streams(spark, elsewhere, feeds, live=kind == "live", history=kind == "history").run()
+    assert not spark.streams.active
 
 
 def test_missing_tables_are_told(place: Settings, stream: Callable[..., None], engine: Engine) -> None:
