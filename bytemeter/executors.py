@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Iterable
+from functools import cache
 from zipimport import zipimporter
 
 import pyarrow as pa
@@ -38,7 +39,12 @@ def keep_quick() -> None:
     Between two tasks pyspark collects garbage, over all modules that were imported, and has the import system read the
     directories of archives anew, of which Spark's largest jar is one (it is on every worker's path).
     """
-    if not gc.get_freeze_count():
-        gc.freeze()
+    _freeze()
     for path in [path for path, found in sys.path_importer_cache.items() if isinstance(found, zipimporter)]:
         del sys.path_importer_cache[path]
+
+
+@cache
+def _freeze() -> None:
+    """Take all objects that there are out of the collection, once."""
+    gc.freeze()

@@ -14,6 +14,8 @@ SPARK = (
     "io.delta:delta-spark_2.13:4.0.1",
     POSTGRESQL,
 )
+# Local files without a process (chmod) for each one.
+LOCAL_FILES = "com.globalmentor:hadoop-bare-naked-local-fs:0.1.0"
 GCS = "com.google.cloud.bigdataoss:gcs-connector:3.1.9:shaded"
 BROKER = "org.apache.kafka:kafka_2.13:4.1.1"
 BROKER_LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3"
@@ -22,11 +24,11 @@ _VERSION = re.compile(r"-\d[\w.\-]*\.jar$")
 
 
 def spark_jars(*, gcs: bool = False) -> list[Path]:
-    """The connectors' jars for a Spark session, without those that pyspark brings itself."""
+    """The jars for a Spark session of this machine, without those that pyspark brings itself."""
     import pyspark
 
     bundled = {_VERSION.sub("", jar.name) for jar in (Path(pyspark.__file__).parent / "jars").glob("*.jar")}
-    resolved = resolve((*SPARK, GCS) if gcs else SPARK)
+    resolved = resolve((*SPARK, LOCAL_FILES, *((GCS,) if gcs else ())))
     return [jar for jar in resolved if _VERSION.sub("", jar.name) not in bundled]
 
 

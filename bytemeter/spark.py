@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +29,11 @@ appender.file.layout.pattern=%d %-5p %c: %m%n%ex
 # operator by operator.
 _LONGEST_COMPILED_METHOD = "8000"
 
+# HotSpot's first compiler alone: the second takes half a core for minutes, which only pays with millions of records.
+# The cache is as large as for both, else the same code is compiled again and again.
+_COMPILED_ONCE = " -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
+_BEHIND_OTHERS = 10
+
 _PLAIN_FILES = "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
 
 SHARED = {
@@ -48,8 +54,13 @@ def submitted_session(name: str) -> SparkSession:
     return _configured(SparkSession.builder.appName(name), SHARED).getOrCreate()
 
 
-def local_session(name: str, *, logs: Path, memory: str = "2g", cores: str = "*", gcs: bool = False) -> SparkSession:
+def local_session(
+    name: str, *, logs: Path, memory: str = "2g", cores: str = "*", gcs: bool = False, background: bool = False
+) -> SparkSession:
     """A session of this machine, its log in ``logs/spark.log``.
+
+    Args:
+        background: leave the processor to other programs rather than be fast with millions of records.
 
     Raises:
         BytemeterError: no supported Java, or the jars could not be resolved.
@@ -61,10 +72,11 @@ def local_session(name: str, *, logs: Path, memory: str = "2g", cores: str = "*"
     logging = logs / "log4j2.properties"
     logging.write_text(_LOGGING.format(log=logs / "spark.log"))
     jars = [str(jar) for jar in spark_jars(gcs=gcs)]
+    java = f"-Dlog4j2.configurationFile={logging} -Duser.timezone=UTC -XX:+UseParallelGC"
     local = {
         **SHARED,
         "spark.driver.memory": memory,
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={logging} -Duser.timezone=UTC -XX:+UseParallelGC",
+        "spark.driver.extraJavaOptions": java + (_COMPILED_ONCE if background else ""),
         "spark.driver.extraClassPath": os.pathsep.join(jars),
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
@@ -73,16 +85,19 @@ def local_session(name: str, *, logs: Path, memory: str = "2g", cores: str = "*"
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),
         "spark.sql.warehouse.dir": str(logs.absolute() / "warehouse"),
         "spark.local.dir": tempfile.gettempdir(),
-        # Without Hadoop's native library a file costs a process that sets its mode; more for checksums and links.
+        # Hadoop starts a process to set a file's mode, and more for checksums and links.
         "spark.sql.streaming.checkpointFileManagerClass": _PLAIN_FILES,
-        "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+        "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.NakedLocalFileSystem",
         "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
     }
     builder = _configured(SparkSession.builder.appName(name).master(f"local[{cores}]"), local)
     output = logs / "spark.out"
     try:
-        with _standard_error_to(output):
-            return builder.getOrCreate()
+        with _standard_error_to(output), ThreadPoolExecutor(1) as starting:
+            if background and sys.platform == "linux":
+                # There the priority is the thread's, and that of the processes that it starts.
+                starting.submit(os.nice, _BEHIND_OTHERS)
+            return starting.submit(builder.getOrCreate).result()
     except Exception as error:
         raise BytemeterError(f"Spark did not start: {error!r}; {output} tells why") from error
 

@@ -42,7 +42,7 @@ _REFRESH_S = 1.0
 _RECOMPUTE_S = 15.0
 _FIRST_FIGURES_S = 120.0
 # Micro-batches without a pause would take all of a small machine, and leave the dashboards little.
-_INTERVALS = {"live_interval_s": 1.0, "history_interval_s": 10.0}
+_INTERVALS = {"live_interval_s": 1.0, "history_interval_s": 30.0}
 
 
 def seconds(text: str) -> float:
@@ -108,7 +108,8 @@ class Demo:
             self._say("stopped; the data stay. Look again: bytemeter psql -c 'select * from usage_hourly'")
 
     def _session(self) -> SparkSession:
-        return local_session("bytemeter-demo", logs=self.settings.home / "logs", memory=self.settings.driver_memory)
+        home, memory = self.settings.home, self.settings.driver_memory
+        return local_session("bytemeter-demo", logs=home / "logs", memory=memory, background=True)
 
     def _parts(self, session: SparkSession, ready: Settings, tail: Tail) -> list[Callable[[], None]]:
         fill = not read_figures(database(ready.require_database_url())).account

@@ -81,7 +81,7 @@ def servers(home: Path) -> Iterator[Settings]:
 @pytest.fixture(scope="session")
 def spark(home: Path) -> Iterator[SparkSession]:
     """The run's Spark session."""
-    session = local_session("bytemeter-tests", logs=home / "logs", memory="1500m")
+    session = local_session("bytemeter-tests", logs=home / "logs", memory="1500m", background=True)
     yield session
     session.stop()
 
