@@ -12,6 +12,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
+from bytemeter.memory import keep_freed_memory
+
 
 def mapped(
     rows: DataFrame, function: Callable[[pa.Table], pa.Table], schema: StructType | str, *, whole: bool = False
@@ -25,6 +27,7 @@ def mapped(
     """
 
     def make(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        keep_freed_memory()
         for together in [list(batches)] if whole else ([batch] for batch in batches):
             if together:
                 yield from function(pa.Table.from_batches(together)).to_batches()

@@ -14,6 +14,7 @@ from bytemeter.errors import TransientError
 from bytemeter.feeds import Feed
 from bytemeter.kafka import Kafka
 from bytemeter.logs import logger
+from bytemeter.memory import keep_freed_memory
 from bytemeter.plans.outbox import Outbox
 from bytemeter.postgres import database
 from bytemeter.settings import Settings
@@ -54,6 +55,7 @@ class Streams:
             BytemeterError: something that a new start does not mend; at the first start, and with ``once``, also an
                 unreachable server.
         """
+        keep_freed_memory()
         # It outlives the queries: what Kafka has not acknowledged yet is not sent a second time.
         outbox = Outbox(Kafka(self.settings), database(self.settings.require_database_url()), SOURCE)
         pause = _FIRST_PAUSE_S
