@@ -16,8 +16,8 @@ _NEVER, _AT_ONCE = 2**31 - 1, 64 * 2**20
 def keep_freed_memory() -> None:
     """Let this process keep what it frees, for columns that come and go with each micro-batch.
 
-    By default the columns' memory is given back to the system, and each of its pages is cleared again when the next columns
-    touch it. It stays as large as it was at its largest. Elsewhere than with glibc nothing changes.
+    By default the columns' memory is given back to the system, and each of its pages is cleared again when the next
+    columns touch it. It stays as large as it was at its largest. Elsewhere than with glibc nothing changes.
     """
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "gnu_get_libc_version"):

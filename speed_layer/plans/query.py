@@ -61,6 +61,7 @@ class DataPlanQuery:
         agreed = take_agreements(connection, received[AGREEMENTS.name]["agreements"])
         records = received[DATA_RECORDS.name]["records"]
         counted = count_records(connection, self._seen, records, waiting_for=agreed.msisdns)
+        self._seen.finish(connection)
         self._write(connection, [*agreed.events, *counted.events])
         return [
             *(account for feed, parts in received.items() for account in accounts(feed, parts["received"])),

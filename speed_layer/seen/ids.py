@@ -9,13 +9,14 @@ in which they may be.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 from speed_layer.copying import copy
 from speed_layer.hashing import Hashes, are_among
@@ -67,6 +68,14 @@ class Identified:
         return _position(self.entries[number])
 
 
+class _Sealed(NamedTuple):
+    """A full segment: the first key of each of its packs, and its filter."""
+
+    segment: int
+    fences: Fences
+    filter: bytes
+
+
 @dataclass
 class _Open:
     """A segment that small micro-batches share. Its packs are in the order of their arrival."""
@@ -99,15 +108,22 @@ class SeenIds:
 
     It follows the transactions of one connection; after one that was rolled back it is of no use. Its memory is 2.1 MiB
     for each full segment, and 24 MiB for the open one.
+
+    The ids of a large micro-batch are written by a thread with a connection of its own, while the transaction goes on.
+    They count as seen by the row of their segment, which the transaction writes: without it they are garbage, and the
+    next start removes them.
     """
 
     feed: str
     _filter: IdFilter = field(default_factory=IdFilter, repr=False)
     _fences: dict[int, Fences] = field(default_factory=dict, repr=False)
     _open: _Open | None = field(default=None, repr=False)
+    _beside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ids"), repr=False)
+    _sealing: list[Future[_Sealed]] = field(default_factory=list, repr=False)
 
     def load(self, connection: Connection) -> None:
-        """Read the filters of full segments, and the ids of the open one."""
+        """Read the filters of full segments, and the ids of the open one; remove what belongs to no segment."""
+        connection.execute(packs.REMOVE_GARBAGE)
         for (segment,) in connection.execute(_SEGMENTS, {"feed": self.feed}).all():
             stored, fences = connection.execute(_SEALED, {"segment": segment}).one()
             self._filter.add_segment(segment, stored)
@@ -120,8 +136,9 @@ class SeenIds:
         """Which of the records are repeats: same id and same hour of event time; the ids of the others are remembered.
 
         The first counted stays, of equal ids in one micro-batch the lowest (partition, offset). Repeats are listed in
-        ``duplicate_events``, as conflicts where the content differs.
+        ``duplicate_events``, as conflicts where the content differs. Before the transaction ends, ``finish`` is called.
         """
+        self.finish(connection)
         keys = packs.keys_of(records.entries)
         firsts = self._seen(connection, records, keys)
         for first, *others in _groups(records, keys):
@@ -132,6 +149,11 @@ class SeenIds:
         self._remember(connection, records.entries[~repeated], keys[~repeated])
         self._list(connection, records, firsts)
         return repeated
+
+    def finish(self, connection: Connection) -> None:
+        """Wait until all ids are written; with the transaction they become seen."""
+        while self._sealing:
+            self._keep(connection, self._sealing.pop(0).result())
 
     def _seen(self, connection: Connection, records: Identified, keys: Keys) -> dict[int, Position]:
         """The records whose ids were counted before, by their numbers."""
@@ -158,9 +180,12 @@ class SeenIds:
             some, their_keys = entries[begin : begin + CAPACITY], keys[begin : begin + CAPACITY]
             if len(some) >= _LARGE:
                 segment = self._create(connection)
-                self._filter.add(segment, their_keys)
-                self._seal(connection, segment, some)
+                self._sealing.append(
+                    self._beside.submit(self._seal_beside, connection.engine, segment, some, their_keys)
+                )
             else:
+                # The filter is changed by one thread at a time.
+                self.finish(connection)
                 shared = self._with_room(connection, len(some))
                 self._filter.add(shared.segment, their_keys)
                 shared.next_pack = packs.write(connection, shared.segment, some, shared.next_pack)
@@ -168,7 +193,7 @@ class SeenIds:
 
     def _with_room(self, connection: Connection, count: int) -> _Open:
         if self._open and self._open.count + count > CAPACITY:
-            self._seal(connection, self._open.segment, self._open.entries)
+            self._keep(connection, self._seal(connection, self._open.segment, self._open.entries))
             self._open = None
         if self._open is None:
             self._open = _Open(self._create(connection))
@@ -179,7 +204,7 @@ class SeenIds:
         keys = packs.keys_of(entries)
         self._filter.add(segment, keys)
         if self._open or len(entries) >= CAPACITY:
-            self._seal(connection, segment, entries)
+            self._keep(connection, self._seal(connection, segment, entries))
         else:
             # No pack is empty: so high no number was given.
             self._open = _Open(segment, next_pack=len(entries))
@@ -190,11 +215,19 @@ class SeenIds:
         self._filter.add_segment(segment)
         return segment
 
-    def _seal(self, connection: Connection, segment: int, entries: Entries) -> None:
-        fences = packs.write_in_order(connection, segment, entries)
-        self._fences[segment] = fences
-        sealed = {"filter": self._filter.of_segment(segment), "fences": fences.tobytes()}
-        connection.execute(_SEAL, {"segment": segment, **sealed})
+    def _seal_beside(self, engine: Engine, segment: int, entries: Entries, keys: Keys) -> _Sealed:
+        self._filter.add(segment, keys)
+        with engine.begin() as connection:
+            return self._seal(connection, segment, entries)
+
+    def _seal(self, connection: Connection, segment: int, entries: Entries) -> _Sealed:
+        """Write all packs of a segment, in order."""
+        return _Sealed(segment, packs.write_in_order(connection, segment, entries), self._filter.of_segment(segment))
+
+    def _keep(self, connection: Connection, sealed: _Sealed) -> None:
+        self._fences[sealed.segment] = sealed.fences
+        stored = {"filter": sealed.filter, "fences": sealed.fences.tobytes()}
+        connection.execute(_SEAL, {"segment": sealed.segment, **stored})
 
     def _list(self, connection: Connection, records: Identified, firsts: dict[int, Position]) -> None:
         if not firsts:

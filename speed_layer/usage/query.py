@@ -64,6 +64,7 @@ class UsageQuery:
             added.append(totals(self.feed, new))
         self._add(connection, summed(pa.concat_tables(added)))
         list_invalid(connection, name, parts["invalid"])
+        self._seen.finish(connection)
         return [*accounts(name, parts["received"]), *repeats]
 
     def settle(self, connection: Connection, positions: Mapping[str, Mapping[int, Position]]) -> bool:  # noqa: ARG002

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
 from speed_layer.seen import ids as seen_ids
 from speed_layer.seen.ids import Identified, SeenIds
@@ -43,6 +43,11 @@ def opened(connection: Connection) -> SeenIds:
     return seen
 
 
+def written(connection: Connection) -> int:
+    """How many ids there are in all packs, seen or not."""
+    return int(connection.scalar(text("select coalesce(sum(length(ids)), 0) / 40 from seen_ids")) or 0)
+
+
 def test_every_repeat_is_found_and_nothing_else(engine: Engine, rows: Callable[..., list[tuple[Any, ...]]]) -> None:
     rng, offset = random.Random(1), 0
     firsts: dict[tuple[int, int], tuple[int, int]] = {}
@@ -64,6 +69,7 @@ def test_every_repeat_is_found_and_nothing_else(engine: Engine, rows: Callable[.
                 expected.append((at, first[0], content != first[1]))
         with connection.begin():
             assert seen.set_apart(connection, identified(batch, offset)).tolist() == told
+            seen.finish(connection)
         offset += size
     connection.close()
     listed = "select record_offset, first_offset, conflict from duplicate_events order by record_offset"
@@ -82,12 +88,19 @@ def test_what_was_rolled_back_was_not_seen(engine: Engine) -> None:
     batch = identified([(n, 0, 0) for n in range(40)], 0)
     with engine.connect() as connection:
         with connection.begin() as transaction:
-            assert not opened(connection).set_apart(connection, batch).any()
+            seen = opened(connection)
+            assert not seen.set_apart(connection, batch).any()
+            seen.finish(connection)
             transaction.rollback()
         with connection.begin():
-            again = opened(connection)
-            assert not again.set_apart(connection, batch).any()
-            assert again.set_apart(connection, batch).all()
+            assert written(connection) == 40
+            seen = opened(connection)
+            assert written(connection) == 0
+            assert not seen.set_apart(connection, batch).any()
+            assert seen.set_apart(connection, batch).all()
+        with connection.begin():
+            again = identified([(n, 0, 0) for n in range(40)], 100)
+            assert opened(connection).set_apart(connection, again).all()
 
 
 def test_ids_that_share_a_key_are_told_apart(engine: Engine) -> None:
