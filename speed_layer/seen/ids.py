@@ -110,8 +110,8 @@ class SeenIds:
     for each full segment, and 24 MiB for the open one.
 
     The ids of a large micro-batch are written by a thread with a connection of its own, while the transaction goes on.
-    They count as seen by the row of their segment, which the transaction writes: without it they are garbage, and the
-    next start removes them.
+    Their segment is ``counted`` with the transaction: until then nobody has seen them, and the feed's next start
+    removes what never came to it.
     """
 
     feed: str
@@ -122,8 +122,8 @@ class SeenIds:
     _sealing: list[Future[_Sealed]] = field(default_factory=list, repr=False)
 
     def load(self, connection: Connection) -> None:
-        """Read the filters of full segments, and the ids of the open one; remove what belongs to no segment."""
-        connection.execute(packs.REMOVE_GARBAGE)
+        """Read the filters of full segments, and the ids of the open one; remove what was never counted."""
+        connection.execute(_REMOVE_UNCOUNTED, {"feed": self.feed})
         for (segment,) in connection.execute(_SEGMENTS, {"feed": self.feed}).all():
             stored, fences = connection.execute(_SEALED, {"segment": segment}).one()
             self._filter.add_segment(segment, stored)
@@ -179,10 +179,7 @@ class SeenIds:
         for begin in range(0, len(entries), CAPACITY):
             some, their_keys = entries[begin : begin + CAPACITY], keys[begin : begin + CAPACITY]
             if len(some) >= _LARGE:
-                segment = self._create(connection)
-                self._sealing.append(
-                    self._beside.submit(self._seal_beside, connection.engine, segment, some, their_keys)
-                )
+                self._sealing.append(self._beside.submit(self._write_beside, connection.engine, some, their_keys))
             else:
                 # The filter is changed by one thread at a time.
                 self.finish(connection)
@@ -196,7 +193,7 @@ class SeenIds:
             self._keep(connection, self._seal(connection, self._open.segment, self._open.entries))
             self._open = None
         if self._open is None:
-            self._open = _Open(self._create(connection))
+            self._open = _Open(self._create(connection, counted=True))
         return self._open
 
     def _go_on_with(self, connection: Connection, segment: int, entries: Entries) -> None:
@@ -210,14 +207,16 @@ class SeenIds:
             self._open = _Open(segment, next_pack=len(entries))
             self._open.add(entries, keys)
 
-    def _create(self, connection: Connection) -> int:
-        segment = int(connection.scalars(_CREATE, {"feed": self.feed}).one())
+    def _create(self, connection: Connection, *, counted: bool) -> int:
+        segment = int(connection.scalars(_CREATE, {"feed": self.feed, "counted": counted}).one())
         self._filter.add_segment(segment)
         return segment
 
-    def _seal_beside(self, engine: Engine, segment: int, entries: Entries, keys: Keys) -> _Sealed:
-        self._filter.add(segment, keys)
+    def _write_beside(self, engine: Engine, entries: Entries, keys: Keys) -> _Sealed:
+        """Make a full segment that is not counted yet, in a transaction of its own."""
         with engine.begin() as connection:
+            segment = self._create(connection, counted=False)
+            self._filter.add(segment, keys)
             return self._seal(connection, segment, entries)
 
     def _seal(self, connection: Connection, segment: int, entries: Entries) -> _Sealed:
@@ -265,7 +264,12 @@ def _position(entry: np.void) -> Position:
     return Position(int(entry["partition"]), int(entry["offset"]), int(entry["content"]))
 
 
-_SEGMENTS = text("select segment from seen_segments where feed = :feed order by segment")
+_REMOVE_UNCOUNTED = text("""
+with lost as (delete from seen_segments where feed = :feed and not counted returning segment)
+
+delete from seen_ids where segment in (select segment from lost)
+""")
+_SEGMENTS = text("select segment from seen_segments where feed = :feed and counted order by segment")
 _SEALED = text("select filter, fences from seen_segments where segment = :segment")
-_CREATE = text("insert into seen_segments (feed) values (:feed) returning segment")
-_SEAL = text("update seen_segments set filter = :filter, fences = :fences where segment = :segment")
+_CREATE = text("insert into seen_segments (feed, counted) values (:feed, :counted) returning segment")
+_SEAL = text("update seen_segments set filter = :filter, fences = :fences, counted = true where segment = :segment")

@@ -116,22 +116,6 @@ def _joined(packs: Iterable[memoryview]) -> Entries:
     return np.frombuffer(b"".join(packs), ENTRY)
 
 
-# A segment's packs are together in the index: each step reads one entry of it.
-REMOVE_GARBAGE = text("""
-with recursive segments as (
-    (select segment from seen_ids order by segment limit 1)
-    union all
-    select (select min(i.segment) from seen_ids as i where i.segment > s.segment)
-    from segments as s
-    where s.segment is not null
-)
-
-delete from seen_ids
-where segment in (
-    select s.segment from segments as s
-    where s.segment is not null and not exists (select from seen_segments as k where k.segment = s.segment)
-)
-""")
 _CLEAR = text("delete from seen_ids where segment = :segment")
 _ALL = text("select ids from seen_ids where segment = :segment")
 # Each pack by its key: other ways to join read all that was ever seen.

@@ -103,6 +103,19 @@ def test_what_was_rolled_back_was_not_seen(engine: Engine) -> None:
             assert opened(connection).set_apart(connection, again).all()
 
 
+def test_the_start_of_another_feed_leaves_alone_what_is_not_counted_yet(engine: Engine) -> None:
+    batch = identified([(n, 0, 0) for n in range(40)], 0)
+    with engine.begin() as connection:
+        seen = opened(connection)
+        seen.set_apart(connection, batch)
+        seen.finish(connection)
+        with engine.begin() as another:
+            SeenIds("data-records").load(another)
+    with engine.begin() as connection:
+        again = identified([(n, 0, 0) for n in range(40)], 100)
+        assert opened(connection).set_apart(connection, again).all()
+
+
 def test_ids_that_share_a_key_are_told_apart(engine: Engine) -> None:
     """More of them than a pack holds, in segments that are full and in the open one."""
     hours = range(0, 400, 2)
