@@ -12,7 +12,8 @@ _HOME = Path(os.environ["BYTEMETER_SUPERSET_HOME"])
 SECRET_KEY = (_HOME / "secret_key").read_text().strip()
 SQLALCHEMY_DATABASE_URI = f"sqlite:///{_HOME / 'superset.db'}"
 
-# A chart tells what the tables hold now, never what they held. What a user has chosen is kept, for all processes.
+# A chart tells what the tables hold now, never what they held. What a user has chosen is kept, for all processes; the
+# menus and settings that each page begins with are made once a minute.
 _OFF = {"CACHE_TYPE": "NullCache"}
 _IN_FILES = {
     "CACHE_TYPE": "FileSystemCache",
@@ -20,7 +21,7 @@ _IN_FILES = {
     "CACHE_DEFAULT_TIMEOUT": 86_400,
     "CACHE_THRESHOLD": 1_000,
 }
-CACHE_CONFIG = _OFF
+CACHE_CONFIG = {"CACHE_TYPE": "SimpleCache"}
 DATA_CACHE_CONFIG = _OFF
 FILTER_STATE_CACHE_CONFIG = _IN_FILES
 EXPLORE_FORM_DATA_CACHE_CONFIG = _IN_FILES

@@ -17,8 +17,10 @@ from serving.dashboards import Superset
 WIDTH, HEIGHT = 1600, 1200
 _DRAWN_S = 60
 
-# What each chart shows; run in the page.
-_CHARTS = """() => [...document.querySelectorAll('[data-test="chart-grid-component"]')].map(chart => {
+_CHART = '[data-test="chart-grid-component"]'
+# What each chart that can be seen shows; run in the page.
+_CHARTS = """() => [...document.querySelectorAll('[data-test="chart-grid-component"]')]
+  .filter(chart => chart.checkVisibility()).map(chart => {
   const text = selector => { const found = chart.querySelector(selector); return found ? found.innerText : null; };
   return {
     name: chart.dataset.testChartName,
@@ -41,12 +43,13 @@ class Dashboard:
     """What a dashboard shows.
 
     Attributes:
-        charts: by name; each with error, empty, drawn, number (of a big number), rows (of a table) and all its text.
-        seconds: from asking for the page until the last chart was drawn.
+        charts: of all tabs, by name; each with error, empty, drawn, number (of a big number), rows (of a table) and all
+            its text.
+        seconds: from asking for the page, or for another of its tabs, until the last chart was drawn; by tab.
     """
 
     charts: dict[str, dict[str, Any]]
-    seconds: float
+    seconds: dict[str, float]
 
 
 @dataclass
@@ -62,18 +65,31 @@ class Browser:
     complaints: list[str]
 
     def look_at(self, url: str, picture: Path) -> Dashboard:
-        """Open a dashboard, wait until no chart loads any more, and take a picture of all of it."""
+        """Open a dashboard and each of its tabs, wait until no chart loads any more, and take pictures of all of it.
+
+        The picture of the first tab has the name given, those of others its number behind it.
+        """
+        charts, seconds = {}, {}
         self.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
         began = time.monotonic()
         self.page.goto(url, wait_until="domcontentloaded")
-        self.page.wait_for_selector('[data-test="chart-grid-component"]', timeout=1_000 * _DRAWN_S)
-        charts = self._drawn()
-        seconds = time.monotonic() - began
+        self.page.wait_for_selector(_CHART, timeout=1_000 * _DRAWN_S)
+        tabs = self.page.locator("[role=tab]")
+        for number, title in enumerate(tabs.all_inner_texts()):
+            if number:
+                self.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+                began = time.monotonic()
+                tabs.nth(number).click()
+            charts |= {chart["name"]: chart for chart in self._drawn()}
+            seconds[title] = time.monotonic() - began
+            self._picture(picture.with_stem(f"{picture.stem}-{number + 1}") if number else picture)
+        return Dashboard(charts, seconds)
+
+    def _picture(self, picture: Path) -> None:
         self.page.wait_for_timeout(1_200)  # charts grow for a second
         self.page.set_viewport_size({"width": WIDTH, "height": int(self.page.evaluate(_HEIGHT)) + 20})
         self.page.wait_for_timeout(800)
         self.page.screenshot(path=str(picture))
-        return Dashboard({chart["name"]: chart for chart in charts}, seconds)
 
     def _drawn(self) -> list[dict[str, Any]]:
         deadline = time.monotonic() + _DRAWN_S

@@ -121,7 +121,8 @@ def test_each_dashboard_is_drawn_with_data_and_tells_what_the_tables_hold(
 def look(looking: Browser, slug: str, pictures: Path) -> Dashboard:
     """Look at a dashboard; nothing on it is broken or empty."""
     dashboard = looking.look_at(f"{looking.superset.url}/superset/dashboard/{slug}/", pictures / f"{slug}.png")
-    logger().info("drawn", dashboard=slug, charts=len(dashboard.charts), seconds=round(dashboard.seconds, 1))
+    seconds = {tab: round(seconds, 1) for tab, seconds in dashboard.seconds.items()}
+    logger().info("drawn", dashboard=slug, charts=len(dashboard.charts), seconds=seconds)
     wrong = {name: chart["error"] or chart["empty"] for name, chart in dashboard.charts.items()}
     assert {name: reason for name, reason in wrong.items() if reason} == {}
     assert all("Last queried at" in chart["whole"] for chart in dashboard.charts.values())
