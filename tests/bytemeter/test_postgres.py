@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
 from bytemeter.errors import BytemeterError, TransientError
 from bytemeter.postgres import database, jdbc_options, one_line_errors, url_from_jdbc
 from bytemeter.settings import Settings
+
+EPOCH, TICK = dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.timedelta(microseconds=1)
 
 
 def test_a_jdbc_url_and_back() -> None:
@@ -41,3 +45,34 @@ def test_missing_tables_and_a_wrong_password_are_told_with_the_remedy(place: Set
     wrong = database(engine.url.set(drivername="postgresql", password="wrong").render_as_string(hide_password=False))
     with pytest.raises(BytemeterError, match="refused the login"), one_line_errors(wrong.url):
         wrong.connect()
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/Sao_Paulo", "Asia/Kathmandu"])
+def test_instants_are_microseconds_exactly_whatever_the_zone_of_the_session(engine: Engine, zone: str) -> None:
+    last = dt.datetime(9999, 12, 31, 23, 59, 59, 999_999, dt.UTC)
+    instants = [
+        dt.datetime(1, 1, 1, tzinfo=dt.UTC),
+        EPOCH - TICK,
+        EPOCH,
+        dt.datetime(2018, 11, 4, 3, tzinfo=dt.UTC),
+        last,
+    ]
+    with engine.begin() as connection:
+        connection.execute(text(f"set local time zone '{zone}'"))
+        for instant in instants:
+            us = (instant - EPOCH) // TICK
+            found = connection.execute(
+                text(
+                    "select to_us(cast(:instant as timestamptz)) as us, to_us(from_us(:us)) as back, from_us(:us) = cast(:instant as timestamptz) as same"
+                ),
+                {"instant": instant.isoformat(), "us": us},
+            ).one()
+            assert found == (us, us, True)
+
+
+def test_instants_are_part_of_the_plan(engine: Engine) -> None:
+    with engine.begin() as connection:
+        plan = connection.scalars(
+            text("explain verbose select from_us(n), to_us(from_us(n)) from generate_series(1, 2) n")
+        )
+        assert not any("_us(" in line for line in plan)
