@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -69,21 +70,34 @@ def by_number(records: pa.Table) -> pa.Table:
         (see ``as_records``) of the last record in the order of (recordedAt, internalId).
     """
     coded = records.column("msisdn").combine_chunks().dictionary_encode()
-    keys = records.select(["event_us", "internal_id"]).append_column("number", coded.indices)
-    order = pc.sort_indices(keys, [(name, "ascending") for name in ("number", "event_us", "internal_id")])
-    ordered = records.take(order)
-    numbers = coded.indices.take(order).to_numpy()
+    order = np.argsort(coded.indices.to_numpy())
+    numbers = coded.indices.to_numpy()[order]
     first = np.flatnonzero(np.diff(numbers, prepend=-1))
-    last = np.append(first[1:], len(numbers)) - 1
+    times = records.column("event_us").to_numpy()[order]
+    last_us = np.maximum.reduceat(times, first)
+    at_last = np.flatnonzero(times == last_us[numbers])
+    latest = _latest(numbers[at_last], records.select(["event_us", "internal_id"]).take(order[at_last]))
     return pa.table(
         {
             "msisdn": coded.dictionary,
-            "first_us": ordered.column("event_us").take(first),
-            "last_us": ordered.column("event_us").take(last),
-            "bytes": np.add.reduceat(ordered.column("value").to_numpy(), first),
-            "latest_key": _order_key(ordered.take(last)),
+            "first_us": np.minimum.reduceat(times, first),
+            "last_us": last_us,
+            "bytes": np.add.reduceat(records.column("value").to_numpy()[order], first),
+            "latest_key": _order_key(latest),
         }
     )
+
+
+def _latest(numbers: npt.NDArray[np.int32], records: pa.Table) -> pa.Table:
+    """Of the records of each number, which stand together and have the same time, the one with the last internal_id."""
+    same = numbers[1:] == numbers[:-1]
+    several = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
+    order = np.arange(len(numbers))
+    if len(several):
+        some = pa.table({"number": numbers[several], "internal_id": records.column("internal_id").take(several)})
+        sorted_ = pc.sort_indices(some, [("number", "ascending"), ("internal_id", "ascending")])
+        order[several] = several[sorted_.to_numpy()]
+    return records.take(order[np.append(~same, True)])
 
 
 def as_records(records: pa.Table) -> pa.Table:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from speed_layer.blocks import ToParts
-from speed_layer.plans.rows import agreement_parts, record_parts
+from speed_layer.plans.rows import agreement_parts, by_number, record_parts
 from tests.bytemeter.test_plan_parsing import agreement, record
 from tests.speed_layer.usage.test_usage_rows import messages
 
@@ -54,6 +57,31 @@ def test_agreements_are_told_with_their_instants() -> None:
         "Europe/Warsaw", 5368709120, [50], None,
     ]  # fmt: skip
     assert bad["reason"] == "missing id"
+
+
+RECORD = st.fixed_dictionaries(
+    {
+        "msisdn": st.sampled_from(["1", "12", "123"]),
+        "event_us": st.integers(0, 3),
+        "internal_id": st.sampled_from(["", "a", "b", "ba", "ż", "𝄞"]),
+        "value": st.integers(0, 2**53),
+    }
+)
+
+
+@given(st.lists(RECORD, min_size=1))
+def test_records_of_a_number_are_added_up_and_the_last_is_told(told: list[dict[str, Any]]) -> None:
+    expected = {}
+    for number in {row["msisdn"] for row in told}:
+        of_number = [row for row in told if row["msisdn"] == number]
+        times = [row["event_us"] for row in of_number]
+        last = max((row["event_us"], row["internal_id"].encode()) for row in of_number)
+        key = f"{last[0]:016}{last[1].decode()}"
+        expected[number] = (min(times), max(times), sum(row["value"] for row in of_number), key)
+    found = by_number(pa.Table.from_pylist(told)).to_pylist()
+    columns = ("first_us", "last_us", "bytes", "latest_key")
+    assert {row["msisdn"]: tuple(row[name] for name in columns) for row in found} == expected
+    assert len(found) == len(expected)
 
 
 @pytest.mark.parametrize(("to_parts", "good"), [(record_parts, record()), (agreement_parts, agreement())])
