@@ -1,9 +1,11 @@
-"""Rows from memory into PostgreSQL by COPY, in the connection's transaction."""
+"""Rows from memory into PostgreSQL, and back, by COPY, in the connection's transaction."""
 
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,12 +53,34 @@ def copy_fixed(connection: Connection, table: str, columns: Mapping[str, npt.NDA
     )
 
 
+def read_bytes(connection: Connection, query: str) -> tuple[bytes | None, ...]:
+    """The only row of a query, of columns of type bytea: they come as they are stored, not as text of twice their size.
+
+    Raises:
+        ValueError: the query has no row.
+    """
+    received = io.BytesIO()
+    with _driver(connection).cursor() as cursor:
+        cursor.copy_expert(f"copy ({query}) to stdout (format binary)", received)
+    received.seek(len(_SIGNATURE))
+    (count,) = struct.unpack(">h", received.read(2))
+    if count < 0:
+        raise ValueError(f"found no row by {query}")
+    sizes = (struct.unpack(">i", received.read(4))[0] for _ in range(count))
+    return tuple(received.read(size) if size >= 0 else None for size in sizes)
+
+
 def _into(table: str, columns: Iterable[str]) -> str:
     return f"{table} ({', '.join(columns)})"
 
 
 def _copy(connection: Connection, statement: str, written: bytes | pa.Buffer) -> None:
+    with _driver(connection).cursor() as cursor:
+        cursor.copy_expert(statement, io.BufferedReader(pa.BufferReader(written)))
+
+
+def _driver(connection: Connection) -> Any:
+    """psycopg2's own connection."""
     driver = connection.connection.driver_connection
     assert driver is not None  # noqa: S101
-    with driver.cursor() as cursor:
-        cursor.copy_expert(statement, io.BufferedReader(pa.BufferReader(written)))
+    return driver

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from sqlalchemy import Connection, Engine, text
 
-from speed_layer.copying import copy
+from speed_layer.copying import copy, read_bytes
 from speed_layer.hashing import Hashes, are_among
 from speed_layer.seen import packs
 from speed_layer.seen.filter import CAPACITY, IdFilter, Keys, Numbers
@@ -125,9 +125,9 @@ class SeenIds:
         """Read the filters of full segments, and the ids of the open one; remove what was never counted."""
         connection.execute(_REMOVE_UNCOUNTED, {"feed": self.feed})
         for (segment,) in connection.execute(_SEGMENTS, {"feed": self.feed}).all():
-            stored, fences = connection.execute(_SEALED, {"segment": segment}).one()
+            stored, fences = read_bytes(connection, f"{_SEALED} {segment:d}")
             self._filter.add_segment(segment, stored)
-            if stored is not None:
+            if fences is not None:
                 self._fences[segment] = np.frombuffer(fences, np.uint64)
             else:
                 self._go_on_with(connection, segment, packs.read(connection, segment))
@@ -270,6 +270,6 @@ with lost as (delete from seen_segments where feed = :feed and not counted retur
 delete from seen_ids where segment in (select segment from lost)
 """)
 _SEGMENTS = text("select segment from seen_segments where feed = :feed and counted order by segment")
-_SEALED = text("select filter, fences from seen_segments where segment = :segment")
+_SEALED = "select filter, fences from seen_segments where segment ="
 _CREATE = text("insert into seen_segments (feed, counted) values (:feed, :counted) returning segment")
 _SEAL = text("update seen_segments set filter = :filter, fences = :fences, counted = true where segment = :segment")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from sqlalchemy import Connection, Engine, text
 
-from speed_layer.copying import copy, copy_fixed
+from speed_layer.copying import copy, copy_fixed, read_bytes
 
 NASTY = ["", " ", "NULL", "\\N", "\\.", 'a"b', "a,b", "a\nb", "a\r\nb", "\t", "ż𝄞", "\\", None]
 
@@ -31,3 +32,14 @@ def test_numbers_of_fixed_size(engine: Engine) -> None:
         copy_fixed(connection, "copied", {"number": numbers, "large": large})
         copy_fixed(connection, "copied", {"number": numbers[:0], "large": large[:0]})
         assert found(connection) == list(zip(numbers.tolist(), large.tolist(), strict=True))
+
+
+def test_bytes_come_back_as_they_were(engine: Engine) -> None:
+    stored = bytes(range(256)) * 40
+    with engine.begin() as connection:
+        connection.execute(text("create temporary table copied (number integer, stored bytea)"))
+        connection.execute(text("insert into copied values (1, :stored), (2, null), (3, '')"), {"stored": stored})
+        one = "select stored, stored from copied where number ="
+        assert [read_bytes(connection, f"{one} {number}")[1] for number in (1, 2, 3)] == [stored, None, b""]
+        with pytest.raises(ValueError, match="found no row"):
+            read_bytes(connection, f"{one} 4")
