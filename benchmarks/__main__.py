@@ -1,5 +1,5 @@
 """``make bench``: the streaming queries against a bare read of the same topic, alert latency, the recomputes against
-DuckDB, the charts' queries.
+DuckDB, the charts' queries, the dashboards in a browser.
 
 Everything runs on this machine, the broker and PostgreSQL beside Spark, in a stack of its own that is removed at the
 end. The first round is cold (Spark has compiled nothing yet), the later ones are warm.
@@ -12,17 +12,17 @@ import os
 import platform
 import shutil
 import tempfile
-from contextlib import nullcontext
 from pathlib import Path
 
 import psutil
 
 from benchmarks.charts import measure_charts
+from benchmarks.drawing import measure_drawing
 from benchmarks.flink.peer import flink_jobs
 from benchmarks.growth import Growth
 from benchmarks.latency import measure_latency
 from benchmarks.recompute import Recompute
-from benchmarks.throughput import compare
+from benchmarks.throughput import Throughput
 from benchmarks.topics import Topics
 from bytemeter import logs
 from bytemeter.postgres import database
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--hour-records", type=int, default=5_000_000, help="in the hour recomputed; 0 not at all")
     parser.add_argument("--month-records", type=int, default=20_000_000, help="in the month recomputed; 0 not at all")
     parser.add_argument("--only", nargs="*", help="parts of the names of the jobs to run; all by default")
-    parser.add_argument("--peer", choices=["flink"], help="run the streaming queries on it too, in turn with ours")
+    parser.add_argument("--peer", choices=["flink"], help="run the streaming queries on it too, after ours")
     parser.add_argument("--growth", type=Path, help="measure growth only, and draw it into this file")
     given = parser.parse_args()
     logs.configure(quiet=True)
@@ -56,9 +56,12 @@ def main() -> None:
         if given.growth:
             Growth(session, topics).measure(given.growth)
             return
-        peers = flink_jobs(topics.place("plain."), topics.place("plans.")) if given.peer else nullcontext({})
-        with peers as jobs:
-            compare(session, topics, given.rounds, given.only or [""], jobs)
+        throughput = Throughput(session, topics, given.rounds, given.only or [""])
+        throughput.measure()
+        if given.peer:
+            with flink_jobs(topics.place("plain."), topics.place("plans.")) as jobs:
+                throughput.measure_peer("Flink SQL", jobs)
+        throughput.print()
         if given.latency_s:
             measure_latency(session, topics.place("latency."), given.users, given.latency_s)
         recompute = Recompute(session, given.hour_records, given.month_records, given.users, given.rounds)
@@ -72,6 +75,8 @@ def main() -> None:
     finally:
         stack.down()
         shutil.rmtree(home, ignore_errors=True)
+    if not given.only or "dashboards" in given.only:
+        measure_drawing(given.rounds)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,7 @@ class Growth:
             # All of it: the records are the same each time, and would be repeats.
             clear(settings)
             _see(settings, least * factor, seed=factor)
+            _settle(settings)
             yield self._point("ids seen", least * factor, lambda s=settings: stream(self.session, s, [DEVICES]))
         clear(settings)
 
@@ -94,6 +95,7 @@ class Growth:
             with database(settings.require_database_url()).begin() as connection:
                 connection.execute(_OPEN_PERIODS, {"periods": factor})
                 count = connection.scalars(text("select count(*) from data_plan_usage where status = 'open'")).one()
+            _settle(settings)
             yield self._point("open periods", count, lambda s=settings: self._count(s))
 
     def _files(self, least: int) -> Iterator[Point]:
@@ -101,9 +103,9 @@ class Growth:
             settings = self.topics.devices(f"files-{factor}.", event_ids=True)
             history = History(self.session, settings.require_history(), DEVICES)
             history.create()
-            one = history_rows(DEVICES)(self.session.createDataFrame([(0, 0, _RECORD)], _MESSAGE))
-            for _ in range(least * factor):
-                one.write.format("delta").mode("append").save(history.path)
+            records = self.session.createDataFrame([(0, 0, _RECORD)] * factor, _MESSAGE).repartition(factor)
+            for _ in range(least):
+                history_rows(DEVICES)(records).write.format("delta").mode("append").save(history.path)
             yield self._point("files of history", least * factor, lambda s=settings: keep(self.session, s, DEVICES))
             shutil.rmtree(settings.require_history())
 
@@ -121,6 +123,7 @@ class Growth:
         # The first records of a number have its segments and periods made.
         self._count(settings)
         clear(settings)
+        _settle(settings)
         return settings
 
     def _count(self, settings: Settings) -> None:
@@ -157,6 +160,14 @@ def draw(points: list[Point], picture: Path) -> None:
     figure.savefig(picture, dpi=110)
 
 
+def _settle(settings: Settings) -> None:
+    """Let PostgreSQL be done with what was filled in, so that it does not go on beside what is measured."""
+    engine = database(settings.require_database_url())
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("vacuum analyze"))
+        connection.execute(text("checkpoint"))
+
+
 def _see(settings: Settings, count: int, seed: int) -> None:
     """Remember so many random ids of records of the hours before."""
     rng = np.random.default_rng(seed)
@@ -175,6 +186,7 @@ def _see(settings: Settings, count: int, seed: int) -> None:
             }
             with connection.begin():
                 seen.set_apart(connection, Identified.of(pa.table(columns)))
+                seen.finish(connection)
 
 
 # Earlier ones of each agreement, a hundred days apart.

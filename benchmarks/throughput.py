@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -35,52 +36,83 @@ where a.id = u.agreement_id
 """
 
 
-def compare(
-    session: SparkSession, topics: Topics, rounds: int, only: list[str], peers: Mapping[str, Callable[[], float]]
-) -> None:
-    """Time the jobs in turn, round by round, and print their rates and ratios.
+@dataclass
+class Throughput:
+    """Times jobs over the same topics, in turn, round by round; the first round is cold.
 
-    Args:
-        only: parts of the names of the jobs to run.
-        peers: another system's jobs by the names of ours; each tells its own seconds.
+    Each system has the machine to itself, with the broker and PostgreSQL: a peer runs after ours, not between.
+
+    Attributes:
+        only: parts of the names of the jobs to run; bare reads always run.
     """
-    plain = topics.devices("plain.", event_ids=False)
-    identified = topics.devices("ids.", event_ids=True)
-    plans = topics.plans("plans.")
-    stream(session, plans, [AGREEMENTS, DATA_RECORDS], most_records=topics.users)
-    every: dict[str, Callable[[], float | None]] = {
-        "bare read of devices": lambda: bare_read(session, plain, DEVICES),
-        "bare read of data-records": lambda: bare_read(session, plans, DATA_RECORDS),
-        "live totals": lambda: stream(session, plain, [DEVICES]),
-        "live totals, ids checked": lambda: stream(session, identified, [DEVICES]),
-        "data plans": lambda: stream(session, plans, [AGREEMENTS, DATA_RECORDS]),
-        "history of devices": lambda: keep(session, plain, DEVICES),
-        "history of data-records": lambda: keep(session, plans, DATA_RECORDS),
-        "parquet sink, for devices' history": lambda: parquet_sink(session, plain, DEVICES),
-        "parquet sink, for data-records'": lambda: parquet_sink(session, plans, DATA_RECORDS),
-        **{f"Flink SQL, {name}": job for name, job in peers.items()},
-    }
-    jobs = {name: job for name, job in every.items() if "bare" in name or any(part in name for part in only)}
-    rates: dict[str, list[float]] = {name: [] for name in jobs}
-    peak = 0.0
-    for _ in range(rounds):
-        for name, job in jobs.items():
-            clear(plain, identified, plans)
-            began = time.perf_counter()
-            took = job() or time.perf_counter() - began
-            rates[name].append(topics.records / took)
-            peak = max(peak, java_memory_gib())
-    print(f"\n{topics.records:,} records, {topics.users:,} users and agreements, {rounds} rounds")
-    print(f"{'job':<36}{'cold':>12}{'warm best':>12}{'median':>12}{'of the bare read, warm':>24}")
-    for name, (cold, *warm) in rates.items():
-        bare = rates["bare read of data-records" if "data" in name else "bare read of devices"]
-        ratio = median(warm or [cold]) / median(bare[1:] or bare)
-        best, middle = max(warm or [cold]), median(warm or [cold])
-        print(f"{name:<36}{cold:>10,.0f}/s{best:>10,.0f}/s{middle:>10,.0f}/s{ratio:>24.2f}")
-    for name in (name for name in peers if name in rates):
-        ours, theirs = (median(rates[job][1:] or rates[job]) for job in (name, f"Flink SQL, {name}"))
-        print(f"{name}: {ours / theirs:.2f} of Flink SQL's rate, warm medians")
-    print(f"driver's resident memory, at most {peak:.1f} GiB", flush=True)
+
+    session: SparkSession
+    topics: Topics
+    rounds: int
+    only: list[str]
+    _rates: dict[str, list[float]] = field(default_factory=dict)
+    _peers: list[tuple[str, str]] = field(default_factory=list)
+    _java_gib: float = 0.0
+
+    def measure(self) -> None:
+        """Run our jobs, and what Spark does at least."""
+        session, topics = self.session, self.topics
+        plain = topics.devices("plain.", event_ids=False)
+        identified = topics.devices("ids.", event_ids=True)
+        plans = topics.plans("plans.")
+        stream(session, plans, [AGREEMENTS, DATA_RECORDS], most_records=topics.users)
+        jobs: dict[str, Callable[[], float | None]] = {
+            "bare read of devices": lambda: bare_read(session, plain, DEVICES),
+            "bare read of data-records": lambda: bare_read(session, plans, DATA_RECORDS),
+            "live totals": lambda: stream(session, plain, [DEVICES]),
+            "live totals, ids checked": lambda: stream(session, identified, [DEVICES]),
+            "data plans": lambda: stream(session, plans, [AGREEMENTS, DATA_RECORDS]),
+            "history of devices": lambda: keep(session, plain, DEVICES),
+            "history of data-records": lambda: keep(session, plans, DATA_RECORDS),
+            "parquet sink, for devices' history": lambda: parquet_sink(session, plain, DEVICES),
+            "parquet sink, for data-records'": lambda: parquet_sink(session, plans, DATA_RECORDS),
+        }
+        self._run(jobs)
+
+    def measure_peer(self, name: str, jobs: Mapping[str, Callable[[], float]]) -> None:
+        """Run another system's jobs.
+
+        Args:
+            name: of the system.
+            jobs: by the names of ours; each tells its own seconds.
+        """
+        self._run({f"{name}, {ours}": job for ours, job in jobs.items()})
+        self._peers += [(name, ours) for ours in jobs]
+
+    def print(self) -> None:
+        """Print rates, and ratios to the bare read and of ours to the peer's."""
+        print(f"\n{self.topics.records:,} records, {self.topics.users:,} users and agreements, {self.rounds} rounds")
+        print(f"{'job':<36}{'cold':>12}{'warm best':>12}{'median':>12}{'of the bare read, warm':>24}")
+        for name, (cold, *warm) in self._rates.items():
+            bare = self._median("bare read of data-records" if "data" in name else "bare read of devices")
+            best, middle = max(warm or [cold]), self._median(name)
+            print(f"{name:<36}{cold:>10,.0f}/s{best:>10,.0f}/s{middle:>10,.0f}/s{middle / bare:>24.2f}")
+        for peer, ours in self._peers:
+            if {ours, f"{peer}, {ours}"} <= set(self._rates):
+                ratio = self._median(ours) / self._median(f"{peer}, {ours}")
+                print(f"{ours}: {ratio:.2f} of {peer}'s rate, warm medians")
+        print(f"driver's resident memory, at most {self._java_gib:.1f} GiB", flush=True)
+
+    def _run(self, jobs: Mapping[str, Callable[[], float | None]]) -> None:
+        chosen = {name: job for name, job in jobs.items() if "bare" in name or any(part in name for part in self.only)}
+        places = [self.topics.place(prefix) for prefix in ("plain.", "ids.", "plans.")]
+        for _ in range(self.rounds):
+            for name, job in chosen.items():
+                clear(*places)
+                began = time.perf_counter()
+                took = job() or time.perf_counter() - began
+                self._rates.setdefault(name, []).append(self.topics.records / took)
+                self._java_gib = max(self._java_gib, java_memory_gib())
+
+    def _median(self, name: str) -> float:
+        """Of the warm rounds, if there are any."""
+        cold, *warm = self._rates[name]
+        return median(warm or [cold])
 
 
 def bare_read(session: SparkSession, settings: Settings, feed: Feed) -> None:
