@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +81,9 @@ class Growth:
             settings = self.topics.devices(f"ids-{factor}.", event_ids=True)
             # All of it: the records are the same each time, and would be repeats.
             clear(settings)
-            _see(settings, least * factor, seed=factor)
+            # Elsewhere, so that the memory it takes is not measured.
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+                apart.submit(_see, settings, least * factor, seed=factor).result()
             _settle(settings)
             yield self._point("ids seen", least * factor, lambda s=settings: stream(self.session, s, [DEVICES]))
         clear(settings)

@@ -21,6 +21,9 @@ from speed_layer.plans.rows import as_records, by_number
 from speed_layer.received import repeated
 from speed_layer.seen.ids import Identified, SeenIds
 
+# Each is an object while it is written: all of a large micro-batch would take a gigabyte.
+_AGREEMENTS_AT_ONCE = 20_000
+
 
 @dataclass(frozen=True)
 class Agreed:
@@ -40,13 +43,18 @@ class Counted:
 
 def take_agreements(connection: Connection, rows: pa.Table) -> Agreed:
     """Write the agreements (see ``speed_layer.plans.rows.agreement_parts``); judge changed limits at once."""
-    if not rows.num_rows:
-        return Agreed(frozenset(), ())
-    told = rows.sort_by([("partition", "ascending"), ("record_offset", "ascending")]).to_pylist()
-    changes = agreements.replace(connection, map(agreements.agreement, told))
-    if changes.msisdns:
-        connection.execute(statements.FORGET_SEGMENTS, {"msisdns": list(changes.msisdns)})
-    return Agreed(changes.msisdns, reached(connection, changes.limits) if changes.limits else ())
+    told = rows.sort_by([("partition", "ascending"), ("record_offset", "ascending")])
+    msisdns: set[str] = set()
+    events: list[ThresholdEvent] = []
+    for begin in range(0, told.num_rows, _AGREEMENTS_AT_ONCE):
+        some = told.slice(begin, _AGREEMENTS_AT_ONCE).to_pylist()
+        changes = agreements.replace(connection, map(agreements.agreement, some))
+        if changes.msisdns:
+            connection.execute(statements.FORGET_SEGMENTS, {"msisdns": list(changes.msisdns)})
+        if changes.limits:
+            events += reached(connection, changes.limits)
+        msisdns |= changes.msisdns
+    return Agreed(frozenset(msisdns), events)
 
 
 def count_records(connection: Connection, seen: SeenIds, rows: pa.Table, *, waiting_for: Iterable[str]) -> Counted:
