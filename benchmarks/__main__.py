@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--latency-s", type=int, default=60, help="how long to measure latency; 0 not at all")
     parser.add_argument("--hour-records", type=int, default=5_000_000, help="in the hour recomputed; 0 not at all")
     parser.add_argument("--month-records", type=int, default=20_000_000, help="in the month recomputed; 0 not at all")
-    parser.add_argument("--only", nargs="*", help="parts of the names of the jobs to run; all by default")
+    parser.add_argument("--only", nargs="*", help="parts of the names of what to run; all by default")
     parser.add_argument("--peer", choices=["flink"], help="run the streaming queries on it too, after ours")
     parser.add_argument("--growth", type=Path, help="measure growth only, and draw it into this file")
     given = parser.parse_args()
@@ -54,7 +54,7 @@ def main() -> None:
         topics = Topics(stack, home, given.records, given.users)
         session = local_session("bytemeter-bench", logs=home / "logs")
         if given.growth:
-            Growth(session, topics).measure(given.growth)
+            Growth(session, topics).measure(given.growth, given.only or [""])
             return
         throughput = Throughput(session, topics, given.rounds, given.only or [""])
         throughput.measure()

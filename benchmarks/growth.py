@@ -57,13 +57,19 @@ class Growth:
     session: SparkSession
     topics: Topics
 
-    def measure(self, picture: Path) -> None:
-        """Measure, print and draw all four."""
+    def measure(self, picture: Path, only: list[str]) -> None:
+        """Measure, print and draw what has one of these in its name: ids, agreements, periods, files."""
         points: list[Point] = []
+        every = {
+            "ids": lambda: self._ids(1_000_000),
+            "agreements": lambda: self._agreements(10_000),
+            "periods": lambda: self._periods(10_000),
+            "files": lambda: self._files(10),
+        }
         self._warm_up()
         print(f"\n{'stored':<22}{'size':>14}{'records/s':>12}{'s per micro-batch':>20}{'JVM':>10}{'Python':>10}")
-        for measured in (self._ids(1_000_000), self._agreements(10_000), self._periods(10_000), self._files(10)):
-            for point in measured:
+        for measure in (measure for name, measure in every.items() if any(part in name for part in only)):
+            for point in measure():
                 points.append(point)
                 print(f"{point.stored:<22}{point.size:>14,}{point.rate:>12,.0f}{point.batch_s:>20.2f}"
                       f"{point.driver_gib:>6.1f} GiB{point.python_gib:>6.1f} GiB", flush=True)  # fmt: skip

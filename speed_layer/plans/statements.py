@@ -217,48 +217,43 @@ inner join agreements as a on a.id = n.agreement_id
 where n.total >= n.next_threshold
 """)
 
-# As if the records had come one by one: the first at which the running total reaches the threshold.
+# As if the records had come one by one: a threshold is crossed by the record that brings the running total to it. The
+# first record also crosses those that the total had reached before it: a limit of 0.
 CROSSINGS = text("""
-with crossed as (
-    select n.*, a.msisdn, a.thresholds, a.max_bytes_in_billing_period as max_bytes, a.billing_period_time_zone
+with running as (
+    select
+        n.agreement_id, n.period_start, n.next_threshold, a.thresholds, a.max_bytes_in_billing_period as max_bytes,
+        a.billing_period_time_zone, r.order_key, r.value,
+        n.base + cast(sum(r.value) over one_by_one as bigint) as total,
+        row_number() over one_by_one as number
     from noted as n
     inner join agreements as a on a.id = n.agreement_id
-    where n.total >= n.next_threshold
-),
-
-running as (
-    select
-        c.agreement_id, c.period_start, r.order_key,
-        c.base + sum(r.value) over (
-            partition by c.agreement_id, c.period_start
-            order by r.order_key, r.partition, r.record_offset
-            rows unbounded preceding
-        ) as total
-    from crossed as c
     inner join plan_segments as s
-        on s.msisdn = c.msisdn and s.agreement_id = c.agreement_id and s.period_start = c.period_start
+        on s.msisdn = a.msisdn and s.agreement_id = n.agreement_id and s.period_start = n.period_start
     inner join records as r
         on r.msisdn = s.msisdn and s.served_from_us <= r.event_us and r.event_us < s.served_until_us
-),
-
-thresholds as (
-    select
-        c.agreement_id, c.period_start, c.billing_period_time_zone, c.max_bytes,
-        t.percent, threshold_bytes(t.percent, c.max_bytes) as bytes
-    from crossed as c
-    cross join lateral unnest(c.thresholds) as t (percent)
-    where threshold_bytes(t.percent, c.max_bytes) between c.next_threshold and c.total
+    where n.total >= n.next_threshold
+    window one_by_one as (
+        partition by n.agreement_id, n.period_start
+        order by r.order_key, r.partition, r.record_offset
+        rows unbounded preceding
+    )
 )
 
-select distinct on (t.agreement_id, t.period_start, t.bytes, t.percent)
-    t.agreement_id, t.period_start, p.year, p.month, t.billing_period_time_zone as zone, t.max_bytes as "limit",
-    t.percent, t.bytes as threshold_bytes, cast(r.total as bigint) as total_bytes,
+select
+    r.agreement_id, r.period_start, p.year, p.month, r.billing_period_time_zone as zone, r.max_bytes as "limit",
+    t.percent, b.bytes as threshold_bytes, r.total as total_bytes,
     from_us(cast(substr(r.order_key, 1, 16) as bigint)) as latest_recorded_at,
     substr(r.order_key, 17) as latest_record
-from thresholds as t
-inner join running as r on r.agreement_id = t.agreement_id and r.period_start = t.period_start and r.total >= t.bytes
-inner join data_plan_usage as p on p.agreement_id = t.agreement_id and p.period_start = t.period_start
-order by t.agreement_id, t.period_start, t.bytes, t.percent, r.order_key, r.total
+from running as r
+cross join lateral unnest(r.thresholds) as t (percent)
+cross join lateral (select threshold_bytes(t.percent, r.max_bytes) as bytes) as b
+inner join data_plan_usage as p on p.agreement_id = r.agreement_id and p.period_start = r.period_start
+where
+    r.total >= r.next_threshold
+    and b.bytes between r.next_threshold and r.total
+    and (b.bytes > r.total - r.value or r.number = 1)
+order by r.agreement_id, r.period_start, b.bytes, t.percent
 """)
 
 SET_NEXT_THRESHOLDS = text("""

@@ -88,6 +88,16 @@ def test_a_changed_limit_is_judged_at_once_and_has_thresholds_of_its_own(
     ]
 
 
+def test_a_limit_of_nothing_is_reached_by_the_first_record(send_plans: Send, published: Published) -> None:
+    sizes = [0, 0, 5]
+    send_plans([agreement(maxBytesInBillingPeriod=0)], [record(str(n), size) for n, size in enumerate(sizes)])
+    assert types(published()) == [
+        ("DATA_PLAN_THRESHOLD_REACHED", 50, 0, "i-0"),
+        ("DATA_PLAN_THRESHOLD_REACHED", 80, 0, "i-0"),
+        ("DATA_PLAN_EXCEEDED", 100, 0, "i-0"),
+    ]
+
+
 def test_a_record_belongs_to_the_period_of_its_own_time_zone(send_plans: Send, rows: Rows) -> None:
     at = "2020-01-31T22:59:59.999999Z", "2020-01-31T23:00:00Z"
     send_plans([agreement()], [record("1", 1, at[0]), record("2", 10, at[1])])
