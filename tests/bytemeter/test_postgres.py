@@ -62,9 +62,11 @@ def test_instants_are_microseconds_exactly_whatever_the_zone_of_the_session(engi
         for instant in instants:
             us = (instant - EPOCH) // TICK
             found = connection.execute(
-                text(
-                    "select to_us(cast(:instant as timestamptz)) as us, to_us(from_us(:us)) as back, from_us(:us) = cast(:instant as timestamptz) as same"
-                ),
+                text("""
+                    select
+                        to_us(cast(:instant as timestamptz)) as us, to_us(from_us(:us)) as back,
+                        from_us(:us) = cast(:instant as timestamptz) as same
+                """),
                 {"instant": instant.isoformat(), "us": us},
             ).one()
             assert found == (us, us, True)

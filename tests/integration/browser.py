@@ -19,9 +19,9 @@ _DRAWN_S = 60
 
 _CHART = '[data-test="chart-grid-component"]'
 # What each chart that can be seen shows; run in the page.
-_CHARTS = """() => [...document.querySelectorAll('[data-test="chart-grid-component"]')]
+_CHARTS = """selector => [...document.querySelectorAll(selector)]
   .filter(chart => chart.checkVisibility()).map(chart => {
-  const text = selector => { const found = chart.querySelector(selector); return found ? found.innerText : null; };
+  const text = part => { const found = chart.querySelector(part); return found ? found.innerText : null; };
   return {
     name: chart.dataset.testChartName,
     loading: !!chart.querySelector('.loading, [data-test="loading-indicator"]'),
@@ -94,7 +94,7 @@ class Browser:
     def _drawn(self) -> list[dict[str, Any]]:
         deadline = time.monotonic() + _DRAWN_S
         while True:
-            charts: list[dict[str, Any]] = self.page.evaluate(_CHARTS)
+            charts: list[dict[str, Any]] = self.page.evaluate(_CHARTS, _CHART)
             if charts and all(not c["loading"] and (c["drawn"] or c["error"] or c["empty"]) for c in charts):
                 return charts
             assert time.monotonic() < deadline, [c["name"] for c in charts if not c["drawn"]]
