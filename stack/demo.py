@@ -39,10 +39,11 @@ from stack.tail import Tail
 _PARTS = 6
 _PASSWORD = "admin"  # noqa: S105
 _REFRESH_S = 1.0
-_RECOMPUTE_S = 15.0
+# The first hours soon; then seldom, since each time takes all of a small machine for some seconds.
+_FIRST_RECOMPUTE_S, _RECOMPUTE_S = 15.0, 120.0
 _FIRST_FIGURES_S = 120.0
 # Micro-batches without a pause would take all of a small machine, and leave the dashboards little.
-_INTERVALS = {"live_interval_s": 1.0, "history_interval_s": 30.0}
+_INTERVALS = {"live_interval_s": 1.0, "history_interval_s": 60.0}
 
 
 def seconds(text: str) -> float:
@@ -134,11 +135,13 @@ class Demo:
     def _recompute(self, session: SparkSession, ready: Settings) -> None:
         """Recompute the hours that are over and dirty, again and again: late records make them dirty again."""
         job = HourlyJob(session, ready, DEVICES, cancel=self._stop)
-        while not self._stop.wait(_RECOMPUTE_S):
+        pause_s = _FIRST_RECOMPUTE_S
+        while not self._stop.wait(pause_s):
             current = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0)
             over = [hour for hour in job.dirty_hours() if hour + HOUR <= current]
             if over:
                 job.run(over)
+                pause_s = _RECOMPUTE_S
 
     def _serve_dashboards(self, ready: Settings) -> None:
         """Serve the dashboards once there are figures; the demo goes on without them if they cannot be had."""

@@ -18,16 +18,25 @@ WIDTH, HEIGHT = 1600, 1200
 _DRAWN_S = 60
 
 _CHART = '[data-test="chart-grid-component"]'
+_LOADING = '.loading, [data-test="loading-indicator"]'
+_ERROR = '[data-test="alert-error"], .ant-alert-error, .missing-chart-container'
+_DRAWN = ", ".join(f".slice_container {part}" for part in ("canvas", "svg", "table")) + ", .header-line"
+_PARTS = {"chart": _CHART, "loading": _LOADING, "error": _ERROR, "drawn": _DRAWN}
+# Whether all charts that can be seen are done; asked again and again, so it must not make the page lay itself out.
+_DONE = """parts => {
+  const charts = [...document.querySelectorAll(parts.chart)].filter(chart => chart.checkVisibility());
+  return charts.length > 0 && charts.every(chart => !chart.querySelector(parts.loading)
+    && (chart.querySelector(`${parts.drawn}, ${parts.error}`) || /No results were returned|No data/.test(chart.textContent)));
+}"""
 # What each chart that can be seen shows; run in the page.
-_CHARTS = """selector => [...document.querySelectorAll(selector)]
+_CHARTS = """parts => [...document.querySelectorAll(parts.chart)]
   .filter(chart => chart.checkVisibility()).map(chart => {
   const text = part => { const found = chart.querySelector(part); return found ? found.innerText : null; };
   return {
     name: chart.dataset.testChartName,
-    loading: !!chart.querySelector('.loading, [data-test="loading-indicator"]'),
-    error: text('[data-test="alert-error"], .ant-alert-error, .missing-chart-container'),
+    error: text(parts.error),
     empty: (chart.innerText.match(/No results were returned|No data/) || [null])[0],
-    drawn: !!chart.querySelector('.slice_container canvas, .slice_container svg, .slice_container table, .header-line'),
+    drawn: !!chart.querySelector(parts.drawn),
     number: text('.header-line'),
     rows: [...chart.querySelectorAll('.slice_container tbody tr')].map(
       row => [...row.querySelectorAll('td')].map(cell => cell.innerText.trim())),
@@ -69,7 +78,8 @@ class Browser:
 
         The picture of the first tab has the name given, those of others its number behind it.
         """
-        charts, seconds = {}, {}
+        charts: dict[str, dict[str, Any]] = {}
+        seconds: dict[str, float] = {}
         self.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
         began = time.monotonic()
         self.page.goto(url, wait_until="domcontentloaded")
@@ -80,8 +90,9 @@ class Browser:
                 self.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
                 began = time.monotonic()
                 tabs.nth(number).click()
-            charts |= {chart["name"]: chart for chart in self._drawn()}
+            self._wait_until_drawn()
             seconds[title] = time.monotonic() - began
+            charts |= {chart["name"]: chart for chart in self.page.evaluate(_CHARTS, _PARTS)}
             self._picture(picture.with_stem(f"{picture.stem}-{number + 1}") if number else picture)
         return Dashboard(charts, seconds)
 
@@ -91,13 +102,12 @@ class Browser:
         self.page.wait_for_timeout(800)
         self.page.screenshot(path=str(picture))
 
-    def _drawn(self) -> list[dict[str, Any]]:
+    def _wait_until_drawn(self) -> None:
         deadline = time.monotonic() + _DRAWN_S
-        while True:
-            charts: list[dict[str, Any]] = self.page.evaluate(_CHARTS, _CHART)
-            if charts and all(not c["loading"] and (c["drawn"] or c["error"] or c["empty"]) for c in charts):
-                return charts
-            assert time.monotonic() < deadline, [c["name"] for c in charts if not c["drawn"]]
+        while not self.page.evaluate(_DONE, _PARTS):
+            assert time.monotonic() < deadline, [
+                chart["name"] for chart in self.page.evaluate(_CHARTS, _PARTS) if not chart["drawn"]
+            ]
             self.page.wait_for_timeout(100)
 
 
