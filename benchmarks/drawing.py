@@ -12,6 +12,7 @@ from statistics import median
 
 from bytemeter.errors import BytemeterError
 from serving.dashboards import SLUGS, Superset
+from stack.home import wait_until
 from stack.superset import ADMIN
 from tests.integration.browser import browser
 
@@ -44,12 +45,13 @@ def measure_drawing(rounds: int) -> None:
 
 
 def _wait_for_dashboards(demo: subprocess.Popen[bytes], told: Path) -> None:
-    deadline = time.monotonic() + _READY_S
-    while "password" not in told.read_text():
-        if demo.poll() is not None or time.monotonic() > deadline:
+    def ready() -> bool:
+        if demo.poll() is not None:
             last = told.read_text().strip().splitlines()[-1:]
-            raise BytemeterError(f"the demo has no dashboards: {' '.join(last)}")
-        time.sleep(0.5)
+            raise BytemeterError(f"the demo ended without dashboards: {' '.join(last)}")
+        return "password" in told.read_text()
+
+    wait_until(ready, what="the demo with its dashboards", log=told, timeout_s=_READY_S)
     time.sleep(_SETTLED_S)
 
 

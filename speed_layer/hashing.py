@@ -1,4 +1,4 @@
-"""Hashes of texts, many at once."""
+"""Hashes of texts, many at once, and what is found in arrays of them."""
 
 from __future__ import annotations
 
@@ -26,4 +26,13 @@ def are_among(wanted: Hashes, sorted_: Hashes) -> npt.NDArray[np.bool_]:
         return np.zeros(len(wanted), bool)
     at = np.minimum(np.searchsorted(sorted_, wanted), len(sorted_) - 1)
     found: npt.NDArray[np.bool_] = sorted_[at] == wanted
+    return found
+
+
+def stand_several_times(in_order: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+    """Which of some values, of which equal ones stand together, are there more than once."""
+    like_next = in_order[1:] == in_order[:-1]
+    found = np.zeros(len(in_order), bool)
+    found[:-1] |= like_next
+    found[1:] |= like_next
     return found

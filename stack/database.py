@@ -78,7 +78,6 @@ class Database:
             "shared_buffers": f"{shared // _MIB}MB",
             "max_wal_size": "4GB",
             "checkpoint_timeout": "15min",
-            "wal_compression": "pglz",
             "jit": "off",
             "log_timezone": "UTC",
             "timezone": "UTC",

@@ -13,6 +13,7 @@ from bytemeter import instants
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
 from bytemeter.parsing import parse, valid
 from speed_layer.blocks import Parts
+from speed_layer.hashing import stand_several_times
 from speed_layer.received import account_parts, identity
 
 
@@ -90,14 +91,13 @@ def by_number(records: pa.Table) -> pa.Table:
 
 def _latest(numbers: npt.NDArray[np.int32], records: pa.Table) -> pa.Table:
     """Of the records of each number, which stand together and have the same time, the one with the last internal_id."""
-    same = numbers[1:] == numbers[:-1]
-    several = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
+    several = np.flatnonzero(stand_several_times(numbers))
     order = np.arange(len(numbers))
     if len(several):
         some = pa.table({"number": numbers[several], "internal_id": records.column("internal_id").take(several)})
         sorted_ = pc.sort_indices(some, [("number", "ascending"), ("internal_id", "ascending")])
         order[several] = several[sorted_.to_numpy()]
-    return records.take(order[np.append(~same, True)])
+    return records.take(order[np.append(numbers[1:] != numbers[:-1], True)])
 
 
 def as_records(records: pa.Table) -> pa.Table:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, Engine, text
 
 from speed_layer.copying import copy, read_bytes
-from speed_layer.hashing import Hashes, are_among
+from speed_layer.hashing import Hashes, are_among, stand_several_times
 from speed_layer.seen import packs
 from speed_layer.seen.filter import CAPACITY, IdFilter, Keys, Numbers
 from speed_layer.seen.packs import ENTRY, Entries, Fences
@@ -249,8 +249,7 @@ class SeenIds:
 def _groups(records: Identified, keys: Keys) -> Iterator[list[int]]:
     """Numbers of records with the same id and hour, of each group the lowest position first."""
     order = np.argsort(keys[:, 0], kind="stable")
-    equal = keys[order[1:], 0] == keys[order[:-1], 0]
-    alike = order[np.flatnonzero(np.append(equal, False) | np.insert(equal, 0, False))]
+    alike = order[stand_several_times(keys[order, 0])]
     groups: dict[tuple[int, ...], list[int]] = {}
     for number in alike.tolist():
         entry = records.entries[number]
