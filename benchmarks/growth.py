@@ -77,14 +77,14 @@ class Growth:
 
     def _warm_up(self) -> None:
         """Let Spark compile what the first measurements need."""
-        settings = self.topics.devices("warm-up.", event_ids=True)
+        settings = self._devices("warm-up.")
         stream(self.session, settings, [DEVICES])
         keep(self.session, settings, DEVICES)
         clear(settings)
 
     def _ids(self, least: int) -> Iterator[Point]:
         for factor in _FACTORS:
-            settings = self.topics.devices(f"ids-{factor}.", event_ids=True)
+            settings = self._devices(f"ids-{factor}.")
             # All of it: the records are the same each time, and would be repeats.
             clear(settings)
             # Elsewhere, so that the memory it takes is not measured.
@@ -110,7 +110,7 @@ class Growth:
 
     def _files(self, least: int) -> Iterator[Point]:
         for factor in _FACTORS:
-            settings = self.topics.devices(f"files-{factor}.", event_ids=True)
+            settings = self._devices(f"files-{factor}.")
             history = History(self.session, settings.require_history(), DEVICES)
             history.create()
             records = self.session.createDataFrame([(0, 0, _RECORD)] * factor, _MESSAGE).repartition(factor)
@@ -118,6 +118,12 @@ class Growth:
                 history_rows(DEVICES)(records).write.format("delta").mode("append").save(history.path)
             yield self._point("files of history", least * factor, lambda s=settings: keep(self.session, s, DEVICES))
             shutil.rmtree(settings.require_history())
+
+    def _devices(self, prefix: str) -> Settings:
+        """A place with records of devices, with ids."""
+        settings = self.topics.place(prefix)
+        self.topics.devices(settings, event_ids=True)
+        return settings
 
     def _agreed(self, prefix: str, agreements: int) -> Settings:
         """A place with so many agreements, in the middle of a month, and data records that are to be counted."""

@@ -43,7 +43,7 @@ class Throughput:
     Each system has the machine to itself, with the broker and PostgreSQL: a peer runs after ours, not between.
 
     Attributes:
-        only: parts of the names of the jobs to run; bare reads always run.
+        only: parts of the names of the jobs to run. Bare reads run beside any, without one nothing is read or filled.
     """
 
     session: SparkSession
@@ -54,25 +54,25 @@ class Throughput:
     _peers: list[tuple[str, str]] = field(default_factory=list)
     _java_gib: float = 0.0
 
+    def __post_init__(self) -> None:
+        self._plain, self._identified, self._plans = self._places = [
+            self.topics.place(prefix) for prefix in ("plain.", "ids.", "plans.")
+        ]
+
     def measure(self) -> None:
-        """Run our jobs, and what Spark does at least."""
-        session, topics = self.session, self.topics
-        plain = topics.devices("plain.", event_ids=False)
-        identified = topics.devices("ids.", event_ids=True)
-        plans = topics.plans("plans.")
-        stream(session, plans, [AGREEMENTS, DATA_RECORDS], most_records=topics.users)
-        jobs: dict[str, Callable[[], float | None]] = {
-            "bare read of devices": lambda: bare_read(session, plain, DEVICES),
-            "bare read of data-records": lambda: bare_read(session, plans, DATA_RECORDS),
-            "live totals": lambda: stream(session, plain, [DEVICES]),
-            "live totals, ids checked": lambda: stream(session, identified, [DEVICES]),
-            "data plans": lambda: stream(session, plans, [AGREEMENTS, DATA_RECORDS]),
-            "history of devices": lambda: keep(session, plain, DEVICES),
-            "history of data-records": lambda: keep(session, plans, DATA_RECORDS),
-            "parquet sink, for devices' history": lambda: parquet_sink(session, plain, DEVICES),
-            "parquet sink, for data-records'": lambda: parquet_sink(session, plans, DATA_RECORDS),
-        }
-        self._run(jobs)
+        """Run our jobs."""
+        session, plain, identified, plans = self.session, self._plain, self._identified, self._plans
+        self._run(
+            {
+                "live totals": lambda: stream(session, plain, [DEVICES]),
+                "live totals, ids checked": lambda: stream(session, identified, [DEVICES]),
+                "data plans": lambda: stream(session, plans, [AGREEMENTS, DATA_RECORDS]),
+                "history of devices": lambda: keep(session, plain, DEVICES),
+                "history of data-records": lambda: keep(session, plans, DATA_RECORDS),
+                "parquet sink, for devices' history": lambda: parquet_sink(session, plain, DEVICES),
+                "parquet sink, for data-records'": lambda: parquet_sink(session, plans, DATA_RECORDS),
+            }
+        )
 
     def measure_peer(self, name: str, jobs: Mapping[str, Callable[[], float]]) -> None:
         """Run another system's jobs.
@@ -85,7 +85,9 @@ class Throughput:
         self._peers += [(name, ours) for ours in jobs]
 
     def print(self) -> None:
-        """Print rates, and ratios to the bare read and of ours to the peer's."""
+        """Print rates, and ratios to the bare read and of ours to the peer's, if anything ran."""
+        if not self._rates:
+            return
         print(f"\n{self.topics.records:,} records, {self.topics.users:,} users and agreements, {self.rounds} rounds")
         print(f"{'job':<36}{'cold':>12}{'warm best':>12}{'median':>12}{'of the bare read, warm':>24}")
         for name, (cold, *warm) in self._rates.items():
@@ -99,15 +101,35 @@ class Throughput:
         print(f"driver's resident memory, at most {self._java_gib:.1f} GiB", flush=True)
 
     def _run(self, jobs: Mapping[str, Callable[[], float | None]]) -> None:
-        chosen = {name: job for name, job in jobs.items() if "bare" in name or any(part in name for part in self.only)}
-        places = [self.topics.place(prefix) for prefix in ("plain.", "ids.", "plans.")]
+        bare = {} if self._rates else self._bare_reads()
+        chosen = {name: job for name, job in (bare | jobs).items() if any(part in name for part in self.only)}
+        if not chosen:
+            return
+        if bare:
+            self._fill()
+            chosen = bare | chosen
         for _ in range(self.rounds):
             for name, job in chosen.items():
-                clear(*places)
+                clear(*self._places)
                 began = time.perf_counter()
                 took = job() or time.perf_counter() - began
                 self._rates.setdefault(name, []).append(self.topics.records / took)
                 self._java_gib = max(self._java_gib, java_memory_gib())
+
+    def _fill(self) -> None:
+        """Fill the topics; agreements have their periods before data records are timed."""
+        self.topics.devices(self._plain, event_ids=False)
+        self.topics.devices(self._identified, event_ids=True)
+        self.topics.agreements(self._plans)
+        self.topics.data_records(self._plans)
+        stream(self.session, self._plans, [AGREEMENTS, DATA_RECORDS], most_records=self.topics.users)
+
+    def _bare_reads(self) -> dict[str, Callable[[], float | None]]:
+        """What Spark does at least."""
+        return {
+            "bare read of devices": lambda: bare_read(self.session, self._plain, DEVICES),
+            "bare read of data-records": lambda: bare_read(self.session, self._plans, DATA_RECORDS),
+        }
 
     def _median(self, name: str) -> float:
         """Of the warm rounds, if there are any."""

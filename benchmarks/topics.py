@@ -39,19 +39,10 @@ class Topics:
         prepare(settings)
         return settings
 
-    def devices(self, prefix: str, *, event_ids: bool) -> Settings:
+    def devices(self, settings: Settings, *, event_ids: bool) -> None:
         """Records of devices, with event ids and repeats, or without either."""
-        settings = self.place(prefix)
         traffic = self._traffic(late=0.01, invalid=0.001, duplicates=0.01 if event_ids else 0.0, event_ids=event_ids)
         self._fill(settings, "devices", DeviceSimulation(traffic).pieces(), self.records)
-        return settings
-
-    def plans(self, prefix: str) -> Settings:
-        """Agreements and data records: in each micro-batch of nearly all of them."""
-        settings = self.place(prefix)
-        self.agreements(settings)
-        self.data_records(settings)
-        return settings
 
     def agreements(self, settings: Settings) -> None:
         """One agreement for each user."""

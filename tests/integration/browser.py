@@ -18,31 +18,32 @@ WIDTH, HEIGHT = 1600, 1200
 _DRAWN_S = 60
 
 _CHART = '[data-test="chart-grid-component"]'
-_LOADING = '.loading, [data-test="loading-indicator"]'
-_ERROR = '[data-test="alert-error"], .ant-alert-error, .missing-chart-container'
-_DRAWN = ", ".join(f".slice_container {part}" for part in ("canvas", "svg", "table")) + ", .header-line"
-_PARTS = {"chart": _CHART, "loading": _LOADING, "error": _ERROR, "drawn": _DRAWN}
-# Whether all charts that can be seen are done; asked again and again, so it must not make the page lay itself out.
-_DONE = """parts => {
-  const charts = [...document.querySelectorAll(parts.chart)].filter(chart => chart.checkVisibility());
-  return charts.length > 0 && charts.every(chart => !chart.querySelector(parts.loading)
-    && (chart.querySelector(`${parts.drawn}, ${parts.error}`) || /No results were returned|No data/.test(chart.textContent)));
+# Which of the charts that can be seen are not done, and, once all are, what each of them shows: of one moment, since
+# they load again by themselves. It is asked again and again, so it asks for texts, for which the page lays itself out,
+# only where nothing else tells.
+_CHARTS = """selector => {
+  const drawn = '.slice_container canvas, .slice_container svg, .slice_container table, .header-line';
+  const error = '[data-test="alert-error"], .ant-alert-error, .missing-chart-container';
+  const emptiness = chart => (chart.innerText.match(/No results were returned|No data/) || [null])[0];
+  const charts = [...document.querySelectorAll(selector)].filter(chart => chart.checkVisibility());
+  const waiting = charts.filter(chart => chart.querySelector('.loading, [data-test="loading-indicator"]')
+    || !(chart.querySelector(`${drawn}, ${error}`) || emptiness(chart)));
+  if (!charts.length || waiting.length)
+    return { waiting: waiting.map(chart => chart.dataset.testChartName), charts: [] };
+  return { waiting: [], charts: charts.map(chart => {
+    const text = part => { const found = chart.querySelector(part); return found ? found.innerText : null; };
+    return {
+      name: chart.dataset.testChartName,
+      error: text(error),
+      empty: emptiness(chart),
+      drawn: !!chart.querySelector(drawn),
+      number: text('.header-line'),
+      rows: [...chart.querySelectorAll('.slice_container tbody tr')].map(
+        row => [...row.querySelectorAll('td')].map(cell => cell.innerText.trim())),
+      whole: chart.innerText,
+    };
+  }) };
 }"""
-# What each chart that can be seen shows; run in the page.
-_CHARTS = """parts => [...document.querySelectorAll(parts.chart)]
-  .filter(chart => chart.checkVisibility()).map(chart => {
-  const text = part => { const found = chart.querySelector(part); return found ? found.innerText : null; };
-  return {
-    name: chart.dataset.testChartName,
-    error: text(parts.error),
-    empty: (chart.innerText.match(/No results were returned|No data/) || [null])[0],
-    drawn: !!chart.querySelector(parts.drawn),
-    number: text('.header-line'),
-    rows: [...chart.querySelectorAll('.slice_container tbody tr')].map(
-      row => [...row.querySelectorAll('td')].map(cell => cell.innerText.trim())),
-    whole: chart.innerText,
-  };
-})"""
 _HEIGHT = """() => Math.max(...[...document.querySelectorAll('.dashboard, .dashboard-content, .grid-container')]
   .map(part => part.getBoundingClientRect().bottom + scrollY))"""
 
@@ -90,9 +91,9 @@ class Browser:
                 self.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
                 began = time.monotonic()
                 tabs.nth(number).click()
-            self._wait_until_drawn()
+            drawn = self._drawn()
             seconds[title] = time.monotonic() - began
-            charts |= {chart["name"]: chart for chart in self.page.evaluate(_CHARTS, _PARTS)}
+            charts |= {chart["name"]: chart for chart in drawn}
             self._picture(picture.with_stem(f"{picture.stem}-{number + 1}") if number else picture)
         return Dashboard(charts, seconds)
 
@@ -102,13 +103,13 @@ class Browser:
         self.page.wait_for_timeout(800)
         self.page.screenshot(path=str(picture))
 
-    def _wait_until_drawn(self) -> None:
+    def _drawn(self) -> list[dict[str, Any]]:
         deadline = time.monotonic() + _DRAWN_S
-        while not self.page.evaluate(_DONE, _PARTS):
-            assert time.monotonic() < deadline, [
-                chart["name"] for chart in self.page.evaluate(_CHARTS, _PARTS) if not chart["drawn"]
-            ]
+        while not (seen := self.page.evaluate(_CHARTS, _CHART))["charts"]:
+            assert time.monotonic() < deadline, seen["waiting"]
             self.page.wait_for_timeout(100)
+        charts: list[dict[str, Any]] = seen["charts"]
+        return charts
 
 
 @contextmanager
