@@ -59,8 +59,8 @@ def settled_records(feed: Feed, *, span: Span, below: Offsets, refused: DataFram
         refused: rows of partition: int, record_offset: long, event_time: timestamp.
 
     Returns:
-        A transformation of history rows (see ``bytemeter.history.history_rows``) into the feed's fields, partition,
-        offset, epoch_s: long and event_us: long, the event time in seconds and in microseconds since 1970.
+        A transformation of history rows (see ``bytemeter.history.History``) into the feed's fields, partition, offset,
+        epoch_s: long and event_us: long, the event time in seconds and in microseconds since 1970.
     """
 
     def transformation(history: DataFrame) -> DataFrame:

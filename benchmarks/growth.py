@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -20,15 +21,16 @@ from sqlalchemy import text
 from benchmarks.throughput import clear, java_memory_gib, keep, stream
 from benchmarks.topics import START, Topics
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES
-from bytemeter.history import History, history_rows
+from bytemeter.history import History
 from bytemeter.postgres import database
 from bytemeter.settings import Settings, load_settings
 from speed_layer.seen.ids import Identified, SeenIds
 
 _FACTORS = (1, 10, 100)
+_AT = dt.datetime.fromtimestamp(START, dt.UTC)
 _IDS_AT_ONCE = 500_000
-_MESSAGE = "partition int, offset long, value binary"
-_RECORD = b'{"bytes":1,"timestamp":1763700000,"app":"MAPS","id":"u","antenna_id":"a"}'
+# Of the history of devices.
+_RECORD = (0, 0, 1, START, "MAPS", "u", "a", None, _AT, _AT.date(), _AT.hour)
 # No period closes by event time while others are open: a hundred years.
 _NO_CLOSING_S = 100 * 366 * 86_400
 
@@ -113,9 +115,9 @@ class Growth:
             settings = self._devices(f"files-{factor}.")
             history = History(self.session, settings.require_history(), DEVICES)
             history.create()
-            records = self.session.createDataFrame([(0, 0, _RECORD)] * factor, _MESSAGE).repartition(factor)
+            records = self.session.createDataFrame([_RECORD] * factor, history.read().schema).repartition(factor)
             for _ in range(least):
-                history_rows(DEVICES)(records).write.format("delta").mode("append").save(history.path)
+                records.write.format("delta").mode("append").save(history.path)
             yield self._point("files of history", least * factor, lambda s=settings: keep(self.session, s, DEVICES))
             shutil.rmtree(settings.require_history())
 

@@ -108,7 +108,9 @@ def _keep(history: History, records: DataFrame, settings: Settings) -> None:
     rows = records.selectExpr("*", "to_date(event_time) as event_date", "hour(event_time) as event_hour")
     ends = {p: rows.count() for p in range(3)}
     columns = history.read().columns
-    history.append(rows.select(columns).repartition("event_date", "event_hour"), ends)
+    rows = rows.select(columns).repartition("event_date", "event_hour")
+    rows.write.format("delta").mode("append").save(history.path)
+    history.append([], ends)
     ledger = text("insert into ledger (feed, partition, topic_id, next_offset) values (:feed, :partition, '', :offset)")
     with database(settings.require_database_url()).begin() as connection:
         connection.execute(text("truncate ledger, hours, duplicate_events, invalid_events"))

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import Feed
-from bytemeter.history import History, history_rows
+from bytemeter.history import History, history_files
 from bytemeter.kafka import Kafka, Topic
 from bytemeter.offset_log import OffsetLog, Offsets
 from bytemeter.plans.outbox import Outbox
@@ -80,9 +80,9 @@ class Starter:
             history.end_offsets(), what="kept", remedy="start over with an empty BYTEMETER_HISTORY"
         )
         batches = HistoryBatches(feed, history, OffsetLog(checkpoint), topic.name)
-        rows = self._messages(kafka, topic, start).transform(history_rows(feed))
+        files = self._messages(kafka, topic, start).transform(history_files(feed, history.path))
         interval_s = self.settings.history_interval_s
-        return self._start(f"history-{feed.name}", rows, batches, checkpoint, interval_s=interval_s)
+        return self._start(f"history-{feed.name}", files, batches, checkpoint, interval_s=interval_s)
 
     def _start_live(self, query: LiveQuery) -> RunningQuery:
         kafka, checkpoint = Kafka(self.settings), self._scratch()

@@ -111,24 +111,6 @@ def test_the_history_goes_on_where_its_last_commit_ended(
     assert table.metadata().partition_columns == ["event_date", "event_hour"]
 
 
-def test_a_commit_that_comes_twice_is_kept_once(place: Settings, spark: SparkSession) -> None:
-    history = History(spark, place.require_history(), DEVICES)
-    history.create()
-    one = spark.createDataFrame(
-        [(0, 0, 5, 1, "a", "u", "a1", None)],
-        "partition int, offset long, bytes long, timestamp long, app string, id string, antenna_id string, event_id string",
-    )
-    rows = one.selectExpr(
-        "*",
-        "timestamp'2026-11-21 10:00:00' as event_time",
-        "date'2026-11-21' as event_date",
-        "10 as event_hour",
-    )
-    history.append(rows, {0: 1})
-    history.append(rows, {0: 1})
-    assert history.read().count() == 1
-
-
 def test_the_hourly_job_tells_when_the_history_stays_behind(
     place: Settings,
     simulate: Callable[..., Sent],

@@ -1,13 +1,11 @@
-"""The history: a Delta table per feed, its rows with their positions, its commits with their end offsets."""
+"""The Delta table of a feed."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import (
@@ -19,42 +17,13 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from bytemeter.aggregations import Transformation
-from bytemeter.executors import mapped
 from bytemeter.feeds import Feed
+from bytemeter.history.delta import Action, commit
+from bytemeter.history.files import Written
 from bytemeter.offset_log import Offsets
-from bytemeter.parsing import parse, valid
 
 PARTITIONED_BY = ("event_date", "event_hour")
 _COMMITS_LOOKED_AT = 50
-
-
-def history_rows(feed: Feed) -> Transformation:
-    """What the history keeps of messages.
-
-    Returns:
-        A transformation of Kafka source rows (partition: int, offset: long, value: binary) into those of the valid
-        records, see ``kept``.
-    """
-
-    return lambda messages: mapped(messages.select("partition", "offset", "value"), partial(kept, feed), _schema(feed))
-
-
-def kept(feed: Feed, messages: pa.Table) -> pa.Table:
-    """The valid records of messages (see ``bytemeter.parsing.parse``).
-
-    Returns:
-        Rows of partition: int, offset: long, the feed's fields, event_time: timestamp (microseconds), event_date: date,
-        event_hour: int (UTC).
-    """
-    records = valid(parse(feed, messages))
-    time = records.column("event_us").cast(pa.timestamp("us", "UTC"))
-    return (
-        records.select(["partition", "offset", *feed.schema.names])
-        .append_column("event_time", time)
-        .append_column("event_date", time.cast(pa.date32()))
-        .append_column("event_hour", pc.hour(time).cast(pa.int32()))
-    )
 
 
 def _schema(feed: Feed) -> StructType:
@@ -74,8 +43,11 @@ def _schema(feed: Feed) -> StructType:
 class History:
     """The history of one feed, in a folder or a bucket.
 
+    Its rows are partition: int, offset: long, the feed's fields, event_time: timestamp (microseconds), event_date: date
+    and event_hour: int (UTC).
+
     Delivery: a commit carries its end offsets and, as Delta's transaction version, their sum. A writer starts where
-    the last commit ended, and Delta skips a commit whose version is not above the last one.
+    the last commit ended, and a commit whose version is not above the last one is skipped.
     """
 
     session: SparkSession
@@ -98,22 +70,37 @@ class History:
             commits = self.session.sql(f"describe history delta.`{self.path}` limit {_COMMITS_LOOKED_AT}")
         except AnalysisException:
             return {}
-        for commit in commits.select("userMetadata").where("userMetadata is not null").collect():
-            ends: dict[str, int] = json.loads(commit.userMetadata)["endOffsets"]
+        for (note,) in commits.select("userMetadata").where("userMetadata is not null").collect():
+            ends: dict[str, int] = json.loads(note)["endOffsets"]
             return {int(partition): offset for partition, offset in ends.items()}
         return {}
 
-    def append(self, rows: DataFrame, end: Offsets) -> None:
-        """Append the rows of a micro-batch that ends at ``end``, once."""
-        (
-            rows.write.format("delta")
-            .option("txnAppId", f"bytemeter/{self.feed.name}")
-            .option("txnVersion", sum(end.values()))
-            .option("userMetadata", json.dumps({"endOffsets": end}))
-            .mode("append")
-            .save(self.path)
+    def append(self, files: Iterable[Written], end: Offsets) -> None:
+        """Commit the files of a micro-batch that ends at ``end``, once."""
+        commit(
+            self.session,
+            self.path,
+            [_addition(file) for file in files],
+            application=f"bytemeter/{self.feed.name}",
+            version=sum(end.values()),
+            partitioned_by=PARTITIONED_BY,
+            note=json.dumps({"endOffsets": end}),
         )
 
     def read(self) -> DataFrame:
         """All rows, as of the latest commit."""
         return self.session.read.format("delta").load(self.path)
+
+
+def _addition(file: Written) -> Action:
+    """The action of Delta's protocol that makes a file part of a table."""
+    return {
+        "add": {
+            "path": file.path,
+            "partitionValues": {"event_date": file.event_date, "event_hour": file.event_hour},
+            "size": file.size,
+            "modificationTime": file.written_ms,
+            "dataChange": True,
+            "stats": json.dumps({"numRecords": file.records}),
+        }
+    }

@@ -1,0 +1,104 @@
+"""The files of the history: parquet, written by executors from Arrow columns.
+
+For Spark's own parquet writer they would become its rows, be sorted by hour and be columns again in the file, which takes
+longer than all else that the history does.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+from pyarrow.fs import FileSystem, LocalFileSystem
+
+from bytemeter.aggregations import Transformation
+from bytemeter.executors import mapped
+from bytemeter.feeds import Feed
+from bytemeter.parsing import parse, valid
+
+_AN_HOUR_US = 3_600_000_000
+_WRITTEN = "path string, size long, records long, event_date string, event_hour string, written_ms long"
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file that was written, of records of one hour; the history has them once it is committed.
+
+    Attributes:
+        path: below the table's folder.
+        size: in bytes.
+        event_date, event_hour: of its records (UTC), as in the path.
+        written_ms: when, in milliseconds since 1970.
+    """
+
+    path: str
+    size: int
+    records: int
+    event_date: str
+    event_hour: str
+    written_ms: int
+
+
+def history_files(feed: Feed, table: str) -> Transformation:
+    """Write what the history keeps of messages (see ``kept``) to files of a table, without committing them.
+
+    Delivery: files of tasks that failed or were repeated stay in the folder, and never are part of the table.
+
+    Args:
+        table: folder or URI.
+
+    Returns:
+        A transformation of Kafka source rows (partition: int, offset: long, value: binary) into the files, a row each
+        with the attributes of ``Written``. Each evaluation writes anew.
+    """
+    return lambda messages: mapped(
+        messages.select("partition", "offset", "value"), partial(_write, feed, table), _WRITTEN, whole=True
+    )
+
+
+def kept(feed: Feed, messages: pa.Table) -> pa.Table:
+    """The valid records of messages (see ``bytemeter.parsing.parse``).
+
+    Returns:
+        Rows of partition: int, offset: long, the feed's fields and event_time: timestamp (microseconds, UTC).
+    """
+    records = valid(parse(feed, messages))
+    time = records.column("event_us").cast(pa.timestamp("us", "UTC"))
+    return records.select(["partition", "offset", *feed.schema.names]).append_column("event_time", time)
+
+
+def _write(feed: Feed, table: str, messages: pa.Table) -> pa.Table:
+    filesystem, root = FileSystem.from_uri(table)
+    files = [_write_hour(filesystem, root, hour, part) for hour, part in _by_hour(kept(feed, messages))]
+    return pa.Table.from_pylist([asdict(file) for file in files])
+
+
+def _by_hour(records: pa.Table) -> Iterator[tuple[np.datetime64, pa.Table]]:
+    hours = records.column("event_time").cast(pa.int64()).to_numpy() // _AN_HOUR_US
+    order = np.argsort(hours, kind="stable")
+    hours = hours[order]
+    first = np.flatnonzero(np.diff(hours, prepend=-1))
+    if len(first) > 1:
+        records = records.take(order)
+    for start, end in pairwise([*first.tolist(), len(hours)]):
+        yield np.datetime64(int(hours[start]), "h"), records.slice(start, end - start)
+
+
+def _write_hour(filesystem: FileSystem, root: str, hour: np.datetime64, records: pa.Table) -> Written:
+    date, number = str(hour).split("T")
+    event_hour = str(int(number))
+    folder = f"event_date={date}/event_hour={event_hour}"
+    path = f"{folder}/part-{uuid.uuid4()}.zstd.parquet"
+    if isinstance(filesystem, LocalFileSystem):
+        filesystem.create_dir(f"{root}/{folder}")
+    with filesystem.open_output_stream(f"{root}/{path}") as output:
+        parquet.write_table(records, output, compression="zstd")
+        size = output.tell()
+    return Written(path, size, records.num_rows, date, event_hour, time.time_ns() // 1_000_000)
