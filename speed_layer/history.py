@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 from pyspark.sql import DataFrame
 
-from bytemeter.feeds import Feed
 from bytemeter.history import History, Written
 from bytemeter.logs import logger
-from bytemeter.offset_log import OffsetLog
+from bytemeter.offset_log import OffsetLog, Offsets
+from speed_layer.commits import Commits
 
 
 @dataclass(frozen=True)
@@ -21,25 +22,36 @@ class HistoryBatches:
     the end offsets of the last commit.
     """
 
-    feed: Feed
     history: History
+    commits: Commits
     offset_log: OffsetLog
     topic: str
 
     def __call__(self, files: DataFrame, batch_id: int) -> None:
-        """Let executors write the files of a micro-batch (see ``bytemeter.history.history_files``), and commit them."""
-        began = time.perf_counter()
+        """Let executors write the files of a micro-batch (see ``bytemeter.history.history_files``), hand them over.
+
+        Raises:
+            Exception: what committing the ones before raised.
+        """
         end = self.offset_log.end(batch_id, self.topic)
+        began = time.perf_counter()
         written = [Written(**file.asDict()) for file in files.collect()]
-        writing_s = time.perf_counter() - began
-        self.history.append(written, end)
+        logger().info(
+            "written",
+            feed=self.history.feed.name,
+            batch=batch_id,
+            files=len(written),
+            records=sum(file.records for file in written),
+            write_ms=round(1000 * (time.perf_counter() - began)),
+        )
+        self.commits.hand_over(partial(self._commit, written, end))
+
+    def _commit(self, files: list[Written], end: Offsets) -> None:
+        began = time.perf_counter()
+        self.history.append(files, end)
         logger().info(
             "kept",
-            feed=self.feed.name,
-            batch=batch_id,
+            feed=self.history.feed.name,
             offsets=end,
-            records=sum(file.records for file in written),
-            files=len(written),
-            write_ms=round(1000 * writing_s),
-            commit_ms=round(1000 * (time.perf_counter() - began - writing_s)),
+            commit_ms=round(1000 * (time.perf_counter() - began)),
         )

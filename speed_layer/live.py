@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial, reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,7 +17,7 @@ from bytemeter.offset_log import OffsetLog
 from speed_layer.blocks import NO_MESSAGES, Parts, in_blocks, parts_of
 from speed_layer.commits import Commits
 from speed_layer.live_query import FeedOffsets, LiveQuery
-from speed_layer.live_store import MicroBatch
+from speed_layer.live_store import LiveStore, MicroBatch
 
 
 def blocks_of_all(query: LiveQuery, messages: Mapping[str, DataFrame]) -> DataFrame:
@@ -47,6 +47,7 @@ class LiveBatches:
     """
 
     query: LiveQuery
+    store: LiveStore
     commits: Commits
     offset_log: OffsetLog
     position: FeedOffsets
@@ -61,8 +62,7 @@ class LiveBatches:
         Raises:
             Exception: what counting the one before raised.
         """
-        topics = self.commits.store.topics
-        end = {feed: self.offset_log.end(batch_id, topic.name) for feed, topic in topics.items()}
+        end = {feed: self.offset_log.end(batch_id, topic.name) for feed, topic in self.store.topics.items()}
         start = {
             feed: {p: self.position[feed][p] for p in offsets if p in self.position[feed]}
             for feed, offsets in end.items()
@@ -76,8 +76,19 @@ class LiveBatches:
             records=batch.records,
             read_ms=round(1000 * (time.perf_counter() - began)),
         )
-        self.commits.hand_over(batch)
+        self.commits.hand_over(partial(self._commit, batch))
         self.position = {feed: {**self.position[feed], **offsets} for feed, offsets in end.items()}
+
+    def _commit(self, batch: MicroBatch) -> None:
+        began = time.perf_counter()
+        self.store.commit(batch)
+        logger().info(
+            "counted",
+            query=self.query.name,
+            offsets=batch.end,
+            records=batch.records,
+            commit_ms=round(1000 * (time.perf_counter() - began)),
+        )
 
     def _by_feed(self, blocks: pa.Table) -> dict[str, Parts]:
         return {

@@ -42,18 +42,18 @@ class RunningQuery:
     """A streaming query that is to be watched.
 
     Attributes:
-        commits: of a live query, the transactions that count what was read.
+        commits: of what it has read.
         settling: of a live query, what is done between micro-batches.
     """
 
     query: StreamingQuery
     batches: Remembering
-    commits: Commits | None = None
+    commits: Commits
     settling: Settling | None = None
 
     def active(self) -> bool:
-        """Whether it still reads, or counts what was read."""
-        return bool(self.query.isActive) or (self.commits is not None and self.commits.busy())
+        """Whether it still reads, or commits what was read."""
+        return bool(self.query.isActive) or self.commits.busy()
 
     def settle(self) -> None:
         """Do what follows from how far its feeds have come, see ``Settling``."""
@@ -70,20 +70,16 @@ class RunningQuery:
 
         Raises:
             TransientError: a server was away.
-            BytemeterError: what the micro-batch raised, or a missing table.
-            Exception: any other error of the micro-batch or of Spark.
+            BytemeterError: what the micro-batch or its commit raised, or a missing table.
+            Exception: any other error of them or of Spark.
         """
-        if self.commits and (failed := self.commits.failure()):
-            raise failed
-        failure = self.query.exception()
+        failure = self.commits.failure() or self.query.exception()
         if failure is None:
             return
-        cause = self.batches.failure
-        if isinstance(cause, BytemeterError):
-            raise cause
-        if cause is not None and not isinstance(cause, Py4JJavaError | PySparkException):
-            raise cause
-        raise _explained(self.query.name, cause or failure) from failure
+        cause = self.commits.failure() or self.batches.failure or failure
+        if isinstance(cause, Py4JJavaError | PySparkException):
+            raise _explained(self.query.name, cause) from failure
+        raise cause
 
 
 def _explained(name: str, error: Exception) -> Exception:

@@ -6,10 +6,11 @@ import datetime as dt
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
 
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import Feed
@@ -79,10 +80,13 @@ class Starter:
         start = topic.start_after(
             history.end_offsets(), what="kept", remedy="start over with an empty BYTEMETER_HISTORY"
         )
-        batches = HistoryBatches(feed, history, OffsetLog(checkpoint), topic.name)
+        commits = self._commits()
+        batches = HistoryBatches(history, commits, OffsetLog(checkpoint), topic.name)
         files = self._messages(kafka, topic, start).transform(history_files(feed, history.path))
-        interval_s = self.settings.history_interval_s
-        return self._start(f"history-{feed.name}", files, batches, checkpoint, interval_s=interval_s)
+        started = self._start(
+            f"history-{feed.name}", files, batches, checkpoint, interval_s=self.settings.history_interval_s
+        )
+        return RunningQuery(*started, commits)
 
     def _start_live(self, query: LiveQuery) -> RunningQuery:
         kafka, checkpoint = Kafka(self.settings), self._scratch()
@@ -91,16 +95,15 @@ class Starter:
         idleness = Idleness(0.0 if self.once else self.settings.partition_idle_s)
         store = self.resources.enter_context(live_store(database(url), query, topics, idleness))
         start = store.start_offsets()
-        commits = Commits(store)
-        self.resources.callback(commits.close)
-        batches = LiveBatches(query, commits, OffsetLog(checkpoint), start)
+        commits = self._commits()
+        batches = LiveBatches(query, store, commits, OffsetLog(checkpoint), start)
         messages = {name: self._messages(kafka, topic, start[name]) for name, topic in topics.items()}
         blocks = blocks_of_all(query, messages)
         settling = Settling(kafka, store, every_s=min(self.settings.partition_idle_s / 4, _SETTLE_S))
-        running = self._start(
+        started = self._start(
             f"live-{query.name}", blocks, batches, checkpoint, interval_s=self.settings.live_interval_s
         )
-        return replace(running, commits=commits, settling=settling)
+        return RunningQuery(*started, commits, settling)
 
     def _messages(self, kafka: Kafka, topic: Topic, start: Offsets) -> DataFrame:
         return stream(self.session, kafka, topic.name, start, most_records=self.settings.max_records_per_batch)
@@ -113,7 +116,7 @@ class Starter:
         checkpoint: Path,
         *,
         interval_s: float,
-    ) -> RunningQuery:
+    ) -> tuple[StreamingQuery, Remembering]:
         # Queries share the cores fairly: a long write of the history does not hold up live micro-batches.
         self.session.sparkContext.setLocalProperty("spark.scheduler.pool", name)
         remembering = Remembering(batches)
@@ -121,7 +124,12 @@ class Starter:
         trigger = {"availableNow": True} if self.once else {"processingTime": f"{interval_s} seconds"}
         query = writer.foreachBatch(remembering).trigger(**trigger).start()
         self.resources.callback(query.stop)
-        return RunningQuery(query, remembering)
+        return query, remembering
+
+    def _commits(self) -> Commits:
+        commits = Commits()
+        self.resources.callback(commits.close)
+        return commits
 
     def _scratch(self) -> Path:
         folder = tempfile.TemporaryDirectory(prefix="bytemeter-", ignore_cleanup_errors=True)

@@ -1,7 +1,7 @@
 """The files of the history: parquet, written by executors from Arrow columns.
 
-For Spark's own parquet writer they would become its rows, be sorted by hour and be columns again in the file, which takes
-longer than all else that the history does.
+For Spark's own parquet writer they would become its rows, be sorted by hour and be columns again in the file, which
+takes longer than all else that the history does.
 """
 
 from __future__ import annotations

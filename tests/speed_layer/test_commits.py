@@ -1,0 +1,57 @@
+"""Commits beside the reading: in turn, none after one that failed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from speed_layer.commits import Commits
+
+WAIT_S = 10
+
+
+@pytest.fixture
+def commits() -> Iterator[Commits]:
+    commits = Commits()
+    yield commits
+    commits.close()
+
+
+def test_one_runs_while_the_next_one_is_made(commits: Commits) -> None:
+    go_on, done = threading.Event(), []
+    commits.hand_over(lambda: done.append(go_on.wait(WAIT_S)))
+    assert commits.busy()
+    with ThreadPoolExecutor(1) as reader:
+        second = reader.submit(commits.hand_over, lambda: done.append("second"))
+        assert not second.done()
+        assert done == []
+        go_on.set()
+        second.result(WAIT_S)
+    commits.close()
+    assert done == [True, "second"]
+    assert not commits.busy()
+
+
+def test_nothing_is_committed_after_a_failure(commits: Commits) -> None:
+    done: list[str] = []
+    commits.hand_over(lambda: 1 // 0)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            commits.hand_over(lambda: done.append("later"))
+    assert isinstance(commits.failure(), ZeroDivisionError)
+    assert done == []
+
+
+def test_closing_waits_for_the_one_that_runs(commits: Commits) -> None:
+    go_on, done = threading.Event(), []
+    commits.hand_over(lambda: done.append(go_on.wait(WAIT_S)))
+    with ThreadPoolExecutor(1) as closer:
+        closing = closer.submit(commits.close)
+        assert not closing.done()
+        go_on.set()
+        closing.result(WAIT_S)
+    assert done == [True]
+    assert commits.failure() is None
