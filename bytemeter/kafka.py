@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from bytemeter.errors import BytemeterError, TransientError
 from bytemeter.settings import Settings
 
 _TIMEOUT_MS = 10_000
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -99,15 +101,17 @@ class Kafka:
             TransientError: the cluster cannot be reached.
         """
         with self._admin() as admin:
-            found = [t for t in admin.describe_topics([topic]) if not t.get("error_code")]
-            if not found:
+            found = _described(admin, topic)
+            if found is None:
                 return None
-            partitions = [TopicPartition(topic, p["partition_index"]) for p in found[0]["partitions"]]
+            partitions = [TopicPartition(topic, p["partition_index"]) for p in found["partitions"]]
             earliest, latest = (_offsets(admin, partitions, spec) for spec in (OffsetSpec.EARLIEST, OffsetSpec.LATEST))
-            return Topic(topic, str(found[0]["topic_id"]), earliest, latest)
+            return Topic(topic, str(found["topic_id"]), earliest, latest)
 
     def create(self, topic: str) -> bool:
         """Create the topic unless it exists; True if it is new.
+
+        The controller answers before the brokers know the topic; this returns once one does, or after ten seconds.
 
         Raises:
             TransientError: the cluster cannot be reached.
@@ -117,6 +121,9 @@ class Kafka:
                 admin.create_topics([NewTopic(topic, self._settings.partitions, -1)])
             except TopicAlreadyExistsError:
                 return False
+            deadline = time.monotonic() + _TIMEOUT_MS / 1_000
+            while _described(admin, topic) is None and time.monotonic() < deadline:
+                time.sleep(_POLL_S)
             return True
 
     @property
@@ -158,6 +165,10 @@ class Kafka:
             raise TransientError(
                 f"Kafka at {self.servers} cannot be reached: {told}; is it up, and BYTEMETER_KAFKA right?"
             ) from error
+
+
+def _described(admin: Any, topic: str) -> dict[str, Any] | None:
+    return next((found for found in admin.describe_topics([topic]) if not found.get("error_code")), None)
 
 
 def _offsets(admin: Any, partitions: list[TopicPartition], spec: Any) -> dict[int, int]:
