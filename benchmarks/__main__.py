@@ -57,7 +57,7 @@ def main() -> None:
             Growth(session, topics).measure(given.growth, given.only or [""])
             return
         throughput = Throughput(session, topics, given.rounds, given.only or [""])
-        throughput.measure()
+        throughput.measure(peer=bool(given.peer))
         if given.peer:
             with flink_jobs(topics.place("plain."), topics.place("plans.")) as jobs:
                 throughput.measure_peer("Flink SQL", jobs)

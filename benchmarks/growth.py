@@ -16,6 +16,7 @@ import psutil
 import pyarrow as pa
 from matplotlib import pyplot
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 from sqlalchemy import text
 
 from benchmarks.throughput import clear, java_memory_gib, keep, stream
@@ -115,7 +116,11 @@ class Growth:
             settings = self._devices(f"files-{factor}.")
             history = History(self.session, settings.require_history(), DEVICES)
             history.create()
-            records = self.session.createDataFrame([_RECORD] * factor, history.read().schema).repartition(factor)
+            # A file for each partition of the range.
+            records = self.session.range(0, factor, 1, factor).select(
+                *(F.lit(value).cast(field.dataType).alias(field.name)
+                  for field, value in zip(history.read().schema, _RECORD, strict=True))
+            )  # fmt: skip
             for _ in range(least):
                 records.write.format("delta").mode("append").save(history.path)
             yield self._point("files of history", least * factor, lambda s=settings: keep(self.session, s, DEVICES))

@@ -110,7 +110,7 @@ def _keep(history: History, records: DataFrame, settings: Settings) -> None:
     columns = history.read().columns
     rows = rows.select(columns).repartition("event_date", "event_hour")
     rows.write.format("delta").mode("append").save(history.path)
-    history.append([], ends)
+    history.append([], ends, after={})
     ledger = text("insert into ledger (feed, partition, topic_id, next_offset) values (:feed, :partition, '', :offset)")
     with database(settings.require_database_url()).begin() as connection:
         connection.execute(text("truncate ledger, hours, duplicate_events, invalid_events"))

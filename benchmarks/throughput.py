@@ -27,6 +27,8 @@ from speed_layer.stream import Streams
 _WRITTEN = (
     "bytes, hours, seen_ids, seen_segments, duplicate_events, invalid_events, threshold_events, unmatched_records"
 )
+Jobs = dict[str, Callable[[], float | None]]
+
 _USE_NOTHING = """
 update data_plan_usage as u set
     total_recorded_bytes = 0, latest_recorded_at = null, latest_internal_record_id = null, status = 'open',
@@ -59,20 +61,30 @@ class Throughput:
             self.topics.place(prefix) for prefix in ("plain.", "ids.", "plans.")
         ]
 
-    def measure(self) -> None:
-        """Run our jobs."""
+    def measure(self, *, peer: bool) -> None:
+        """Run our jobs.
+
+        Args:
+            peer: whether another system's jobs are to follow; then bare reads run even if none of ours is asked for.
+        """
         session, plain, identified, plans = self.session, self._plain, self._identified, self._plans
-        self._run(
-            {
-                "live totals": lambda: stream(session, plain, [DEVICES]),
-                "live totals, ids checked": lambda: stream(session, identified, [DEVICES]),
-                "data plans": lambda: stream(session, plans, [AGREEMENTS, DATA_RECORDS]),
-                "history of devices": lambda: keep(session, plain, DEVICES),
-                "history of data-records": lambda: keep(session, plans, DATA_RECORDS),
-                "parquet sink, for devices' history": lambda: parquet_sink(session, plain, DEVICES),
-                "parquet sink, for data-records'": lambda: parquet_sink(session, plans, DATA_RECORDS),
-            }
-        )
+        bare: Jobs = {
+            "bare read of devices": lambda: bare_read(session, plain, DEVICES),
+            "bare read of data-records": lambda: bare_read(session, plans, DATA_RECORDS),
+        }
+        ours: Jobs = {
+            "live totals": lambda: stream(session, plain, [DEVICES]),
+            "live totals, ids checked": lambda: stream(session, identified, [DEVICES]),
+            "data plans": lambda: stream(session, plans, [AGREEMENTS, DATA_RECORDS]),
+            "history of devices": lambda: keep(session, plain, DEVICES),
+            "history of data-records": lambda: keep(session, plans, DATA_RECORDS),
+            "parquet sink, for devices' history": lambda: parquet_sink(session, plain, DEVICES),
+            "parquet sink, for data-records'": lambda: parquet_sink(session, plans, DATA_RECORDS),
+        }
+        chosen = self._asked_for(bare | ours)
+        if chosen or peer:
+            self._fill()
+            self._run(bare | chosen)
 
     def measure_peer(self, name: str, jobs: Mapping[str, Callable[[], float]]) -> None:
         """Run another system's jobs.
@@ -81,7 +93,7 @@ class Throughput:
             name: of the system.
             jobs: by the names of ours; each tells its own seconds.
         """
-        self._run({f"{name}, {ours}": job for ours, job in jobs.items()})
+        self._run(self._asked_for({f"{name}, {ours}": job for ours, job in jobs.items()}))
         self._peers += [(name, ours) for ours in jobs]
 
     def print(self) -> None:
@@ -100,16 +112,12 @@ class Throughput:
                 print(f"{ours}: {ratio:.2f} of {peer}'s rate, warm medians")
         print(f"driver's resident memory, at most {self._java_gib:.1f} GiB", flush=True)
 
-    def _run(self, jobs: Mapping[str, Callable[[], float | None]]) -> None:
-        bare = {} if self._rates else self._bare_reads()
-        chosen = {name: job for name, job in (bare | jobs).items() if any(part in name for part in self.only)}
-        if not chosen:
-            return
-        if bare:
-            self._fill()
-            chosen = bare | chosen
+    def _asked_for(self, jobs: Jobs) -> Jobs:
+        return {name: job for name, job in jobs.items() if any(part in name for part in self.only)}
+
+    def _run(self, jobs: Jobs) -> None:
         for _ in range(self.rounds):
-            for name, job in chosen.items():
+            for name, job in jobs.items():
                 clear(*self._places)
                 began = time.perf_counter()
                 took = job() or time.perf_counter() - began
@@ -123,13 +131,6 @@ class Throughput:
         self.topics.agreements(self._plans)
         self.topics.data_records(self._plans)
         stream(self.session, self._plans, [AGREEMENTS, DATA_RECORDS], most_records=self.topics.users)
-
-    def _bare_reads(self) -> dict[str, Callable[[], float | None]]:
-        """What Spark does at least."""
-        return {
-            "bare read of devices": lambda: bare_read(self.session, self._plain, DEVICES),
-            "bare read of data-records": lambda: bare_read(self.session, self._plans, DATA_RECORDS),
-        }
 
     def _median(self, name: str) -> float:
         """Of the warm rounds, if there are any."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,9 +39,15 @@ def _database_url(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
+# pyarrow reads %20 in a URI as a space and refuses a space, Hadoop takes both as they are.
+_PLAIN_URI = re.compile(r"[a-z]+://[A-Za-z0-9._/-]+")
+
+
 def _history_root(value: str | None) -> str | None:
     if value and "://" in value and not value.startswith(("gs://", "file://")):
         raise ValueError(f"{value!r} is not a folder or gs://bucket/prefix")
+    if value and "://" in value and not _PLAIN_URI.fullmatch(value):
+        raise ValueError(f"{value!r} has other characters than letters, digits and -._/, which a URI here has alone")
     if not value or "://" in value:
         return value.rstrip("/") if value else value
     return str(Path(value).absolute())

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from bytemeter.logs import logger
+
 
 @dataclass
 class Commits:
@@ -30,12 +32,17 @@ class Commits:
 
     def busy(self) -> bool:
         """Whether a commit runs."""
-        return self._running is not None and not self._running.done()
+        running = self._running
+        return running is not None and not running.done()
 
     def failure(self) -> BaseException | None:
         """What the last commit raised, if it has ended so."""
-        return self._running.exception() if self._running and self._running.done() else None
+        running = self._running
+        return running.exception() if running and running.done() else None
 
     def close(self) -> None:
-        """Wait for the commit that runs; it takes no other."""
+        """Wait for the commit that runs; it takes no other. If it fails, that is logged: what it held is read again."""
+        ran_on = self.busy()
         self._pool.shutdown()
+        if ran_on and (failed := self.failure()):
+            logger().warning("not committed", reason=str(failed))

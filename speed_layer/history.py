@@ -14,18 +14,22 @@ from bytemeter.offset_log import OffsetLog, Offsets
 from speed_layer.commits import Commits
 
 
-@dataclass(frozen=True)
+@dataclass
 class HistoryBatches:
     """What the streaming query calls for each micro-batch.
 
     Delivery: exactly once (see ``History``), also when the checkpoint is lost: it is scratch, a new start reads from
     the end offsets of the last commit.
+
+    Attributes:
+        position: the end offsets of what was handed over last, at a start those of the last commit.
     """
 
     history: History
     commits: Commits
     offset_log: OffsetLog
     topic: str
+    position: Offsets
 
     def __call__(self, files: DataFrame, batch_id: int) -> None:
         """Let executors write the files of a micro-batch (see ``bytemeter.history.history_files``), hand them over.
@@ -44,11 +48,12 @@ class HistoryBatches:
             records=sum(file.records for file in written),
             write_ms=round(1000 * (time.perf_counter() - began)),
         )
-        self.commits.hand_over(partial(self._commit, written, end))
+        self.commits.hand_over(partial(self._commit, written, end, self.position))
+        self.position = end
 
-    def _commit(self, files: list[Written], end: Offsets) -> None:
+    def _commit(self, files: list[Written], end: Offsets, after: Offsets) -> None:
         began = time.perf_counter()
-        self.history.append(files, end)
+        self.history.append(files, end, after=after)
         logger().info(
             "kept",
             feed=self.history.feed.name,

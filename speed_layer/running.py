@@ -18,7 +18,13 @@ BatchFunction = Callable[[DataFrame, int], None]
 
 _MISSING_TABLE = 'ERROR: relation "'
 # Servers that are away show as these; whatever else is wrong with them is told when the query is started again.
-_OUTAGES = ("org.apache.kafka", "org.postgresql.util.PSQLException", "java.net.", "KafkaException")
+_OUTAGES = (
+    "org.apache.kafka",
+    "org.postgresql.util.PSQLException",
+    "java.net.",
+    "KafkaException",
+    "google::cloud::Status(UNAVAILABLE",
+)
 
 
 class Remembering:

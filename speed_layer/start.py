@@ -71,17 +71,17 @@ class Starter:
         """Start the history query of a feed.
 
         Raises:
-            BytemeterError, TransientError: see ``start_live``.
+            BytemeterError: see ``start_live``; the history has other columns.
+            TransientError: see ``start_live``.
         """
         kafka, checkpoint = Kafka(self.settings), self._scratch()
         topic = _described(kafka, feed)
         history = History(self.session, self.settings.require_history(), feed)
         history.create()
-        start = topic.start_after(
-            history.end_offsets(), what="kept", remedy="start over with an empty BYTEMETER_HISTORY"
-        )
+        kept = history.end_offsets()
+        start = topic.start_after(kept, what="kept", remedy="start over with an empty BYTEMETER_HISTORY")
         commits = self._commits()
-        batches = HistoryBatches(history, commits, OffsetLog(checkpoint), topic.name)
+        batches = HistoryBatches(history, commits, OffsetLog(checkpoint), topic.name, kept)
         files = self._messages(kafka, topic, start).transform(history_files(feed, history.path))
         started = self._start(
             f"history-{feed.name}", files, batches, checkpoint, interval_s=self.settings.history_interval_s

@@ -11,7 +11,10 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
+
+from bytemeter.errors import BytemeterError
 
 Action = dict[str, Any]
 
@@ -22,28 +25,46 @@ def commit(
     actions: Iterable[Action],
     *,
     application: str,
+    after: int,
     version: int,
     partitioned_by: Sequence[str],
     note: str,
 ) -> None:
-    """Commit actions as one append, with the version of an application's transaction, unless the table has that.
+    """Commit actions as one append, with the version of an application's transaction.
 
-    Delivery: exactly once. A version that is not above the table's last one of this application changes nothing; of two
-    commits at the same time one fails.
+    Delivery: once, after the version that the application says: a table that stands elsewhere stays as it is, and of
+    two commits at the same time one fails.
 
     Args:
         table: folder or URI of a table that exists.
+        after: the version of the application's last transaction; -1 if there is none.
         note: the commit's user metadata.
+
+    Raises:
+        BytemeterError: another process has committed since.
     """
     jvm: Any = session._jvm
     delta = jvm.org.apache.spark.sql.delta
     transaction = delta.DeltaLog.forTable(session._jsparkSession, table).startTransaction()
-    if transaction.txnVersion(application) >= version:
-        return
+    found = transaction.txnVersion(application)
+    if found != after:
+        raise _committed_by_another(table, f"its version is {found}, expected {after}")
     done = {"txn": {"appId": application, "version": version, "lastUpdated": time.time_ns() // 1_000_000}}
     read = [delta.actions.Action.fromJson(json.dumps(action)) for action in (done, *actions)]
     some, none = jvm.scala.Option.apply, jvm.scala.Option.empty()
     append = getattr(delta, "DeltaOperations$Write")(
         jvm.org.apache.spark.sql.SaveMode.Append, some(jvm.PythonUtils.toSeq(partitioned_by)), none, some(note)
     )
-    transaction.commit(jvm.PythonUtils.toSeq(read), append)
+    try:
+        transaction.commit(jvm.PythonUtils.toSeq(read), append)
+    except Py4JJavaError as error:
+        reason = error.java_exception.getClass().getSimpleName()
+        if "Concurrent" not in reason:
+            raise
+        raise _committed_by_another(table, reason) from error
+
+
+def _committed_by_another(table: str, reason: str) -> BytemeterError:
+    return BytemeterError(
+        f"another process writes to {table} ({reason}); let one `bytemeter stream` write to it, and start that again"
+    )

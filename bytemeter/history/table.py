@@ -17,6 +17,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from bytemeter.errors import BytemeterError
 from bytemeter.feeds import Feed
 from bytemeter.history.delta import Action, commit
 from bytemeter.history.files import Written
@@ -47,7 +48,7 @@ class History:
     and event_hour: int (UTC).
 
     Delivery: a commit carries its end offsets and, as Delta's transaction version, their sum. A writer starts where
-    the last commit ended, and a commit whose version is not above the last one is skipped.
+    the last commit ended, and commits only after the version that it started from.
     """
 
     session: SparkSession
@@ -60,9 +61,20 @@ class History:
         return f"{self.root}/{self.feed.name}"
 
     def create(self) -> None:
-        """Create the table unless it exists."""
+        """Create the table unless it exists.
+
+        Raises:
+            BytemeterError: one exists that has other columns.
+        """
         empty = self.session.createDataFrame([], _schema(self.feed))
         empty.write.format("delta").partitionBy(*PARTITIONED_BY).mode("ignore").save(self.path)
+        found, expected = (dict(table.dtypes) for table in (self.read(), empty))
+        if found != expected:
+            differing = sorted(set(found.items()) ^ set(expected.items()))
+            raise BytemeterError(
+                f"the history in {self.path} has other columns than the feed {self.feed.name}: one of them alone has "
+                f"{differing}; alter the table, or start over with an empty BYTEMETER_HISTORY"
+            )
 
     def end_offsets(self) -> Offsets:
         """Per partition the offset up to which the history holds all valid records; empty if it holds none."""
@@ -75,13 +87,21 @@ class History:
             return {int(partition): offset for partition, offset in ends.items()}
         return {}
 
-    def append(self, files: Iterable[Written], end: Offsets) -> None:
-        """Commit the files of a micro-batch that ends at ``end``, once."""
+    def append(self, files: Iterable[Written], end: Offsets, *, after: Offsets) -> None:
+        """Commit the files of a micro-batch that ends at ``end``, once.
+
+        Args:
+            after: the end offsets of the last commit; empty if there is none.
+
+        Raises:
+            BytemeterError: another process has committed since.
+        """
         commit(
             self.session,
             self.path,
             [_addition(file) for file in files],
             application=f"bytemeter/{self.feed.name}",
+            after=sum(after.values()) if after else -1,
             version=sum(end.values()),
             partitioned_by=PARTITIONED_BY,
             note=json.dumps({"endOffsets": end}),

@@ -43,6 +43,17 @@ def test_all_that_is_malformed_is_told_at_once() -> None:
     assert "\n" not in told
 
 
+@pytest.mark.parametrize("history", ["gs://bucket/pre fix", "file:///data/a%20b", "gs://bucket/a?b"])
+def test_a_uri_that_programs_read_differently_is_refused(history: str) -> None:
+    with pytest.raises(BytemeterError, match="has other characters than letters, digits and"):
+        load_settings(history=history)
+
+
+def test_a_folder_has_any_name_and_a_bucket_a_plain_one(tmp_path: Path) -> None:
+    assert load_settings(history=f"{tmp_path}/a b%20c").history == f"{tmp_path}/a b%20c"
+    assert load_settings(history="gs://bucket/usage_1/").history == "gs://bucket/usage_1"
+
+
 @pytest.mark.parametrize("url", ["nonsense", "postgresql://", "postgresql://u:pw1@h:notaport/db"])
 def test_a_bad_database_url_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(BytemeterError, match="expected postgresql://user:password@host:port/database") as caught:

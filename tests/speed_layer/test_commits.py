@@ -22,16 +22,15 @@ def commits() -> Iterator[Commits]:
 
 def test_one_runs_while_the_next_one_is_made(commits: Commits) -> None:
     go_on, done = threading.Event(), []
-    commits.hand_over(lambda: done.append(go_on.wait(WAIT_S)))
+    commits.hand_over(lambda: go_on.wait(WAIT_S) and done.append("first"))
     assert commits.busy()
     with ThreadPoolExecutor(1) as reader:
-        second = reader.submit(commits.hand_over, lambda: done.append("second"))
-        assert not second.done()
+        second = reader.submit(lambda: (commits.hand_over(lambda: done.append("second")), "first" in done))
         assert done == []
         go_on.set()
-        second.result(WAIT_S)
+        assert second.result(WAIT_S)[1]
     commits.close()
-    assert done == [True, "second"]
+    assert done == ["first", "second"]
     assert not commits.busy()
 
 
@@ -49,9 +48,7 @@ def test_closing_waits_for_the_one_that_runs(commits: Commits) -> None:
     go_on, done = threading.Event(), []
     commits.hand_over(lambda: done.append(go_on.wait(WAIT_S)))
     with ThreadPoolExecutor(1) as closer:
-        closing = closer.submit(commits.close)
-        assert not closing.done()
+        closing = closer.submit(lambda: (commits.close(), list(done)))
         go_on.set()
-        closing.result(WAIT_S)
-    assert done == [True]
+        assert closing.result(WAIT_S)[1] == [True]
     assert commits.failure() is None

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
+from pyspark.sql.types import LongType, StructField, StructType
 
+from bytemeter.errors import BytemeterError
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, Feed
 from bytemeter.history import History, Written, history_files
+from bytemeter.offset_log import Offsets
 from tests.bytemeter.test_parsing import text
 from tests.bytemeter.test_plan_parsing import agreement, record
 
@@ -35,7 +39,7 @@ def written(history: History, *values: bytes) -> list[Written]:
 def test_spark_and_others_read_the_same(spark: SparkSession, tmp_path: Path, feed: Feed, message: bytes) -> None:
     history = History(spark, str(tmp_path), feed)
     history.create()
-    history.append(written(history, message), {0: 1})
+    history.append(written(history, message), {0: 1}, after={})
     (row,) = history.read().collect()
     (other,) = DeltaTable(history.path).to_pyarrow_table().to_pylist()
     assert row.asDict() == other | {"event_time": other["event_time"].replace(tzinfo=None)}
@@ -50,20 +54,42 @@ def test_files_that_are_not_committed_are_no_part_of_it(history: History) -> Non
 
 
 def test_a_commit_tells_how_far_it_goes_even_without_files(history: History) -> None:
-    history.append([], {0: 7, 1: 4})
+    history.append([], {0: 7, 1: 4}, after={})
     assert history.end_offsets() == {0: 7, 1: 4}
     assert history.read().count() == 0
 
 
 def test_a_commit_that_comes_twice_is_kept_once(history: History) -> None:
-    for _ in range(2):
-        history.append(written(history, text(), text()), {0: 2})
+    history.append(written(history, text(), text()), {0: 2}, after={})
+    with pytest.raises(BytemeterError, match="another process writes to .*/devices .its version is 2, expected -1"):
+        history.append(written(history, text(), text()), {0: 2}, after={})
     assert history.read().count() == 2
 
 
 def test_of_commits_at_the_same_time_one_is_kept(history: History) -> None:
     both = [written(history, text()), written(history, text())]
     with ThreadPoolExecutor(2) as threads:
-        ends = [threads.submit(history.append, files, {0: 1}) for files in both]
-    assert sum(end.exception() is None for end in ends) >= 1
+        ends = [threads.submit(history.append, files, {0: 1}, after={}) for files in both]
+    (failure,) = [failure for end in ends if (failure := end.exception())]
+    assert isinstance(failure, BytemeterError)
     assert history.read().count() == 1
+
+
+@pytest.mark.parametrize("theirs", [{0: 1, 1: 0}, {0: 2, 1: 1}], ids=["as far", "farther"])
+def test_another_process_that_wrote_meanwhile_stops_this_one(history: History, theirs: Offsets) -> None:
+    """Its records are other ones than ours, also where the sum of its offsets is the same or less."""
+    history.append([], {0: 0, 1: 0}, after={})
+    history.append(written(history, text()), theirs, after={0: 0, 1: 0})
+    for end in ({0: 0, 1: 1}, {0: 4, 1: 4}):
+        with pytest.raises(BytemeterError, match="let one `bytemeter stream` write to it"):
+            history.append(written(history, text()), end, after={0: 0, 1: 0})
+    assert history.end_offsets() == theirs
+    assert history.read().count() == 1
+
+
+def test_a_table_with_other_columns_is_refused(spark: SparkSession, history: History) -> None:
+    table = replace(
+        history, feed=replace(DEVICES, schema=StructType([*DEVICES.schema, StructField("roaming", LongType())]))
+    )
+    with pytest.raises(BytemeterError, match=r"other columns than the feed devices: .* \[\('roaming', 'bigint'\)\]"):
+        table.create()
