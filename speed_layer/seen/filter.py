@@ -70,20 +70,24 @@ class IdFilter:
 
     def candidates(self, keys: Keys) -> Candidates:
         """Which of the ids may be in which segments."""
-        found = [self._found(keys, number) for number in range(len(self._slices))]
+        first = [_places(keys, probe) for probe in range(_ASKED_FIRST)]
+        found = [self._found(keys, first, number) for number in range(len(self._slices))]
         if not found:
             return Candidates(np.empty(0, np.int64), np.empty(0, np.int64))
         return Candidates(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
-    def _found(self, keys: Keys, number: int) -> Candidates:
+    def _found(self, keys: Keys, first: list[Numbers], number: int) -> Candidates:
+        """In the segments of one slice, given the places of the first probes, which are asked for all ids."""
         slice_ = self._slices[number]
-        ids = np.arange(len(keys))
         words = np.full(len(keys), ~_SLICE(0))
-        for probe in range(_PROBES):
-            words &= slice_[_places(keys[ids] if probe >= _ASKED_FIRST else keys, probe)]
-            if probe >= _ASKED_FIRST - 1:
-                left = np.flatnonzero(words)
-                ids, words = ids[left], words[left]
+        for places in first:
+            words &= slice_[places]
+        ids = np.flatnonzero(words)
+        words = words[ids]
+        for probe in range(_ASKED_FIRST, _PROBES):
+            words &= slice_[_places(keys[ids], probe)]
+            left = np.flatnonzero(words)
+            ids, words = ids[left], words[left]
         segments = self._segments[number * _SEGMENTS_OF_SLICE : (number + 1) * _SEGMENTS_OF_SLICE]
         in_segment = [np.flatnonzero(words & (_SLICE(1) << _SLICE(bit))) for bit in range(len(segments))]
         return Candidates(
