@@ -44,13 +44,15 @@ _PLAIN_URI = re.compile(r"[a-z]+://[A-Za-z0-9._/-]+")
 
 
 def _history_root(value: str | None) -> str | None:
-    if value and "://" in value and not value.startswith(("gs://", "file://")):
+    if not value:
+        return value
+    if "://" not in value:
+        return str(Path(value).absolute())
+    if not value.startswith(("gs://", "file://")):
         raise ValueError(f"{value!r} is not a folder or gs://bucket/prefix")
-    if value and "://" in value and not _PLAIN_URI.fullmatch(value):
+    if not _PLAIN_URI.fullmatch(value):
         raise ValueError(f"{value!r} has other characters than letters, digits and -._/, which a URI here has alone")
-    if not value or "://" in value:
-        return value.rstrip("/") if value else value
-    return str(Path(value).absolute())
+    return value.rstrip("/")
 
 
 class Settings(BaseSettings):

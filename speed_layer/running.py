@@ -79,10 +79,11 @@ class RunningQuery:
             BytemeterError: what the micro-batch or its commit raised, or a missing table.
             Exception: any other error of them or of Spark.
         """
-        failure = self.commits.failure() or self.query.exception()
+        uncommitted = self.commits.failure()
+        failure = uncommitted or self.query.exception()
         if failure is None:
             return
-        cause = self.commits.failure() or self.batches.failure or failure
+        cause = uncommitted or self.batches.failure or failure
         if isinstance(cause, Py4JJavaError | PySparkException):
             raise _explained(self.query.name, cause) from failure
         raise cause

@@ -87,7 +87,7 @@ def test_another_process_that_wrote_meanwhile_stops_this_one(history: History, t
     assert history.read().count() == 1
 
 
-def test_a_table_with_other_columns_is_refused(spark: SparkSession, history: History) -> None:
+def test_a_table_with_other_columns_is_refused(history: History) -> None:
     table = replace(
         history, feed=replace(DEVICES, schema=StructType([*DEVICES.schema, StructField("roaming", LongType())]))
     )
