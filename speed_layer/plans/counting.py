@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from bytemeter.feeds import DATA_RECORDS
 from bytemeter.plans import agreements
 from bytemeter.plans.calendars import Calendar, Years, cover
 from bytemeter.plans.events import AMENDED, ThresholdEvent
 from bytemeter.plans.judging import amendment, reached, threshold_event
-from speed_layer.copying import copy
+from speed_layer.copying import copy, copy_fixed, instants
 from speed_layer.live_query import Account
 from speed_layer.plans import statements
+from speed_layer.plans.owners import NOBODY, Owners
 from speed_layer.plans.rows import as_records, by_number
 from speed_layer.received import repeated
 from speed_layer.seen.ids import Identified, SeenIds
@@ -41,7 +44,18 @@ class Counted:
     events: list[ThresholdEvent] = field(default_factory=list)
 
 
-def take_agreements(connection: Connection, rows: pa.Table) -> Agreed:
+@dataclass(frozen=True)
+class _Noted:
+    """Whether ``noted`` has periods that crossed a threshold, and such that were closed already."""
+
+    crossed: bool = False
+    closed: bool = False
+
+    def __or__(self, other: _Noted) -> _Noted:
+        return _Noted(self.crossed or other.crossed, self.closed or other.closed)
+
+
+def take_agreements(connection: Connection, owners: Owners, rows: pa.Table) -> Agreed:
     """Write the agreements (see ``speed_layer.plans.rows.agreement_parts``); judge changed limits at once."""
     told = rows.sort_by([("partition", "ascending"), ("record_offset", "ascending")])
     msisdns: set[str] = set()
@@ -50,14 +64,16 @@ def take_agreements(connection: Connection, rows: pa.Table) -> Agreed:
         some = told.slice(begin, _AGREEMENTS_AT_ONCE).to_pylist()
         changes = agreements.replace(connection, map(agreements.agreement, some))
         if changes.msisdns:
-            connection.execute(statements.FORGET_SEGMENTS, {"msisdns": list(changes.msisdns)})
+            owners.forget(connection, changes.msisdns)
         if changes.limits:
             events += reached(connection, changes.limits)
         msisdns |= changes.msisdns
     return Agreed(frozenset(msisdns), events)
 
 
-def count_records(connection: Connection, seen: SeenIds, rows: pa.Table, *, waiting_for: Iterable[str]) -> Counted:
+def count_records(
+    connection: Connection, seen: SeenIds, owners: Owners, rows: pa.Table, *, waiting_for: Iterable[str]
+) -> Counted:
     """Count the records that are no repeats, and those that have waited for an agreement of one of these numbers.
 
     Records of one number are added up before PostgreSQL has them; it looks at them one by one only where their owner or
@@ -74,29 +90,62 @@ def count_records(connection: Connection, seen: SeenIds, rows: pa.Table, *, wait
     repeats = pa.array(seen.set_apart(connection, Identified.of(rows)))
     counted.accounts += repeated(DATA_RECORDS.name, rows.filter(repeats))
     new = rows.filter(pc.invert(repeats))
-    if awaited:
-        released = connection.execute(statements.RELEASE, {"msisdns": awaited}).all()
-        counted.accounts += [_account(row.partition, unmatched=-row.n) for row in released]
-    # Those of a number without segments are looked at singly, together with those that have waited.
-    single, together = _parted(new, _add_up_by_number(connection, new))
+    found, others = _count_together(connection, owners, by_number(new))
+    single, together = _parted(new, others)
     copy(connection, "records", as_records(single))
-    counted.accounts += _find_owners(connection)
-    connection.execute(statements.ADD_UP)
-    counted.events += _add(connection, together)
+    released = connection.execute(statements.RELEASE, {"msisdns": awaited}).all() if awaited else []
+    counted.accounts += [_account(row.partition, unmatched=-row.n) for row in released]
+    if single.num_rows or released:
+        counted.accounts += _find_owners(connection)
+        found |= _count_singly(connection)
+    counted.events += _judge(connection, found, together)
     return counted
 
 
-def _add_up_by_number(connection: Connection, records: pa.Table) -> Sequence[str]:
-    """Add up the numbers of which one owner has all records. Returns the others."""
-    if not records.num_rows:
-        return []
-    copy(connection, "by_number", by_number(records))
-    return connection.scalars(statements.TAKE_NUMBERS).all()
+def _count_together(connection: Connection, owners: Owners, totals: pa.Table) -> tuple[_Noted, pa.ChunkedArray]:
+    """Count the numbers whose records are all of one period. Returns the others, too."""
+    usage_ids = owners.find(connection, totals)
+    order = np.argsort(usage_ids)[np.count_nonzero(usage_ids == NOBODY) :]
+    if not len(order):
+        return _Noted(), totals.column("msisdn")
+    owned = totals.take(order)
+    added = {
+        "usage_id": usage_ids[order].astype(">i8"),
+        "bytes": owned.column("bytes").to_numpy().astype(">i8"),
+        "latest_at": instants(owned.column("last_us").to_numpy()),
+        "together": np.ones(len(order), "?"),
+    }
+    copy_fixed(connection, "added", added, {"latest": owned.column("latest")})
+    found = _count(connection, together=True)
+    if found.rows < len(order):
+        # Dropped since, as those of periods that are none any more.
+        gone = np.isin(usage_ids, connection.scalars(statements.LACKING).all())
+        owners.forget(connection, totals.column("msisdn").filter(pa.array(gone)).to_pylist())
+        usage_ids[gone] = NOBODY
+    return _Noted(found.crossed, found.closed), totals.column("msisdn").filter(pa.array(usage_ids == NOBODY))
 
 
-def _parted(records: pa.Table, numbers: Sequence[str]) -> tuple[pa.Table, pa.Table]:
+def _count_singly(connection: Connection) -> _Noted:
+    """Count what is in ``records``."""
+    connection.execute(statements.ADD_UP)
+    connection.execute(statements.MAKE_PERIODS)
+    connection.execute(statements.NOTE_USAGE_IDS)
+    connection.execute(statements.ADD_OWED)
+    found = _count(connection, together=False)
+    return _Noted(found.crossed, found.closed)
+
+
+def _count(connection: Connection, *, together: bool) -> Row[Any]:
+    """Add what is in ``added``: how many rows there were, and what is noted."""
+    connection.exec_driver_sql(statements.JOIN_BY_INDEX.format("off"))
+    found = connection.execute(statements.COUNT, {"together": together}).one()
+    connection.exec_driver_sql(statements.JOIN_BY_INDEX.format("on"))
+    return found
+
+
+def _parted(records: pa.Table, msisdns: pa.ChunkedArray) -> tuple[pa.Table, pa.Table]:
     """The records of these numbers, and the others."""
-    chosen = pc.is_in(records.column("msisdn"), value_set=pa.array(numbers, pa.string()))
+    chosen = pc.is_in(records.column("msisdn"), value_set=msisdns)
     return records.filter(chosen), records.filter(pc.invert(chosen))
 
 
@@ -111,26 +160,20 @@ def _find_owners(connection: Connection) -> list[Account]:
     return [_account(row.partition, unmatched=row.n) for row in unmatched]
 
 
-def _add(connection: Connection, together: pa.Table) -> list[ThresholdEvent]:
-    """Add what is added up to its periods, and judge those that crossed a threshold or were closed.
+def _judge(connection: Connection, found: _Noted, together: pa.Table) -> list[ThresholdEvent]:
+    """The events of periods that crossed a threshold or were closed.
 
     Args:
-        together: records that were added up by their numbers, and are not in ``records``.
+        together: records that are counted, and are not in ``records``.
     """
-    found = connection.execute(statements.COUNT, {"made": False}).one()
-    crossed, closed = found.crossed, found.closed
-    if found.lacking:
-        connection.execute(statements.MAKE_PERIODS)
-        made = connection.execute(statements.COUNT, {"made": True}).one()
-        crossed |= made.crossed
     events: list[ThresholdEvent] = []
-    if crossed:
-        numbers = connection.scalars(statements.NUMBERS_THAT_CROSS).all()
-        of_crossing, _ = _parted(together, numbers)
+    if found.crossed:
+        msisdns = pa.chunked_array([connection.scalars(statements.NUMBERS_THAT_CROSS).all()], pa.string())
+        of_crossing, _ = _parted(together, msisdns)
         copy(connection, "records", as_records(of_crossing))
         events += [threshold_event(row) for row in connection.execute(statements.CROSSINGS)]
         connection.execute(statements.SET_NEXT_THRESHOLDS)
-    if closed:
+    if found.closed:
         events += [amendment(row, AMENDED) for row in connection.execute(statements.AMEND)]
     return events
 

@@ -18,6 +18,7 @@ from speed_layer.blocks import Parts, ToParts
 from speed_layer.live_query import Account, Position
 from speed_layer.plans import statements
 from speed_layer.plans.counting import count_records, take_agreements
+from speed_layer.plans.owners import Owners
 from speed_layer.plans.rows import agreement_parts, record_parts
 from speed_layer.received import accounts, list_invalid
 from speed_layer.seen.ids import SeenIds
@@ -43,6 +44,7 @@ class DataPlanQuery:
     name: str = "data-plans"
     feeds: tuple[Feed, ...] = (AGREEMENTS, DATA_RECORDS)
     _seen: SeenIds = field(default_factory=lambda: SeenIds(DATA_RECORDS.name), init=False, repr=False)
+    _owners: Owners = field(default_factory=Owners, init=False, repr=False)
     _written: list[ThresholdEvent] = field(default_factory=list, init=False, repr=False)
 
     def to_parts(self, feed: Feed) -> ToParts:
@@ -58,9 +60,9 @@ class DataPlanQuery:
         """Take the agreements, then count the records, those that had waited for one of the agreements among them."""
         for feed, parts in received.items():
             list_invalid(connection, feed, parts["invalid"])
-        agreed = take_agreements(connection, received[AGREEMENTS.name]["agreements"])
+        agreed = take_agreements(connection, self._owners, received[AGREEMENTS.name]["agreements"])
         records = received[DATA_RECORDS.name]["records"]
-        counted = count_records(connection, self._seen, records, waiting_for=agreed.msisdns)
+        counted = count_records(connection, self._seen, self._owners, records, waiting_for=agreed.msisdns)
         self._seen.finish(connection)
         self._write(connection, [*agreed.events, *counted.events])
         return [

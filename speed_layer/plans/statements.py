@@ -1,9 +1,10 @@
 """The statements that count a micro-batch of agreements and data records.
 
-Temporary tables: ``by_number`` (all records of a number together; first_us, last_us: their event times in microseconds
-since 1970), ``records`` (those that are looked at one by one; value: bytes), ``added`` (what both add, per agreement
-and period), ``noted`` (periods that crossed a threshold or were closed already), ``missing`` (numbers whose records
-found no segment).
+Temporary tables: ``by_number`` (numbers whose owners are asked for; first_us, last_us: of their records, in
+microseconds since 1970), ``records`` (those that are looked at one by one; value: bytes), ``missing`` (numbers whose
+records found no segment), ``owed`` (what records that were looked at one by one add, per agreement and period),
+``added`` (what is added to each row of data_plan_usage; together: by records that were added up before PostgreSQL had
+them), ``noted`` (rows that crossed a threshold or were closed already).
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from sqlalchemy import text
 # The order_key sorts records by (recordedAt, internalId): both in one text, compared byte by byte.
 TEMPORARY_TABLES = """
 create temporary table by_number (
+    number bigint not null,
     msisdn text collate "C" not null,
     first_us bigint not null,
-    last_us bigint not null,
-    bytes bigint not null,
-    latest_key text collate "C" not null
+    last_us bigint not null
 ) on commit delete rows;
 
 create temporary table records (
@@ -29,27 +29,33 @@ create temporary table records (
     order_key text collate "C" not null
 ) on commit delete rows;
 
-create temporary table added (
-    agreement_id text collate "C" not null,
-    period_start timestamptz not null,
-    bytes bigint not null,
-    latest_key text collate "C" not null,
-    made boolean not null default false
-) on commit delete rows;
-
-create temporary table noted (
-    agreement_id text collate "C" not null,
-    period_start timestamptz not null,
-    base bigint not null,
-    total bigint not null,
-    next_threshold bigint,
-    closed boolean not null
-) on commit delete rows;
-
 create temporary table missing (
     msisdn text collate "C" not null,
     first_us bigint not null,
     last_us bigint not null
+) on commit delete rows;
+
+create temporary table owed (
+    agreement_id text collate "C" not null,
+    period_start timestamptz not null,
+    bytes bigint not null,
+    latest_key text collate "C" not null
+) on commit delete rows;
+
+create temporary table added (
+    usage_id bigint not null,
+    bytes bigint not null,
+    latest_at timestamptz not null,
+    together boolean not null,
+    latest text collate "C" not null
+) on commit delete rows;
+
+create temporary table noted (
+    usage_id bigint not null,
+    base bigint not null,
+    total bigint not null,
+    next_threshold bigint,
+    closed boolean not null
 ) on commit delete rows;
 """
 
@@ -69,31 +75,14 @@ taken as (
 select partition, count(*) as n from released group by partition
 """)
 
-# Numbers whose records all lie in one segment; returns the others.
-TAKE_NUMBERS = text("""
-with found as (
-    select n.*, s.agreement_id, s.period_start
-    from by_number as n
-    left join plan_segments as s
-        on s.msisdn = n.msisdn and s.served_from_us <= n.first_us and n.last_us < s.served_until_us
-),
-
-taken as (
-    insert into added (agreement_id, period_start, bytes, latest_key)
-    select agreement_id, period_start, bytes, latest_key from found where agreement_id is not null
-)
-
-select msisdn from found where agreement_id is null
-""")
-
-ADD_UP = text("""
-insert into added (agreement_id, period_start, bytes, latest_key)
-select s.agreement_id, s.period_start, sum(r.value), max(r.order_key)
-from records as r
+# The segment that has all records of a number.
+OWNERS = """
+select n.number, s.served_from_us, s.served_until_us, s.usage_id
+from by_number as n
 inner join plan_segments as s
-    on s.msisdn = r.msisdn and s.served_from_us <= r.event_us and r.event_us < s.served_until_us
-group by s.agreement_id, s.period_start
-""")
+    on s.msisdn = n.msisdn and s.served_from_us <= n.first_us and n.last_us < s.served_until_us
+where s.usage_id is not null
+"""
 
 FIND_MISSING = text("""
 insert into missing (msisdn, first_us, last_us)
@@ -149,16 +138,53 @@ waiting as (
 select partition, count(*) as n from unowned group by partition
 """)
 
-COUNT = text("""
-with arrived as (
-    select
-        agreement_id, period_start, bytes,
-        from_us(cast(substr(latest_key, 1, 16) as bigint)) as latest_at, substr(latest_key, 17) as latest
-    from added
-    where made = :made
-),
+ADD_UP = text("""
+insert into owed (agreement_id, period_start, bytes, latest_key)
+select s.agreement_id, s.period_start, sum(r.value), max(r.order_key)
+from records as r
+inner join plan_segments as s
+    on s.msisdn = r.msisdn and s.served_from_us <= r.event_us and r.event_us < s.served_until_us
+group by s.agreement_id, s.period_start
+""")
 
-counted as (
+# Periods that have a record for the first time.
+MAKE_PERIODS = text("""
+insert into data_plan_usage (agreement_id, period_start, period_end, year, month, next_threshold_bytes)
+select
+    a.id, p.period_start, p.period_end, p.year, p.month,
+    next_threshold(a.thresholds, a.max_bytes_in_billing_period, null)
+from owed as o
+inner join agreements as a on a.id = o.agreement_id
+inner join billing_periods as p
+    on p.time_zone = a.billing_period_time_zone
+    and p.anchor_day = a.anchor_day
+    and p.period_start = o.period_start
+left join data_plan_usage as u on u.agreement_id = o.agreement_id and u.period_start = o.period_start
+where u.agreement_id is null
+""")
+
+NOTE_USAGE_IDS = text("""
+update plan_segments as s set usage_id = u.usage_id
+from data_plan_usage as u
+where
+    s.msisdn in (select msisdn from records)
+    and s.usage_id is null
+    and u.agreement_id = s.agreement_id and u.period_start = s.period_start
+""")
+
+ADD_OWED = text("""
+insert into added (usage_id, bytes, latest_at, together, latest)
+select
+    u.usage_id, o.bytes, from_us(cast(substr(o.latest_key, 1, 16) as bigint)), false, substr(o.latest_key, 17)
+from owed as o
+inner join data_plan_usage as u on u.agreement_id = o.agreement_id and u.period_start = o.period_start
+""")
+
+# Rows are looked up one by one, in their order. Joined otherwise, all that there are would be read.
+JOIN_BY_INDEX = "set local enable_hashjoin = {0}; set local enable_mergejoin = {0}"
+
+COUNT = text("""
+with counted as (
     update data_plan_usage as u set
         total_recorded_bytes = u.total_recorded_bytes + a.bytes,
         latest_recorded_at = greatest(u.latest_recorded_at, a.latest_at),
@@ -167,53 +193,37 @@ counted as (
                 then u.latest_internal_record_id
             else a.latest
         end
-    from arrived as a
-    where u.agreement_id = a.agreement_id and u.period_start = a.period_start
-    returning u.agreement_id, u.period_start, u.total_recorded_bytes, a.bytes, u.next_threshold_bytes, u.status
+    from added as a
+    where a.together = :together and u.usage_id = a.usage_id
+    returning u.usage_id, u.total_recorded_bytes, a.bytes, u.next_threshold_bytes, u.status
 ),
 
 noting as (
-    insert into noted (agreement_id, period_start, base, total, next_threshold, closed)
-    select
-        agreement_id, period_start, total_recorded_bytes - bytes, total_recorded_bytes, next_threshold_bytes,
-        status = 'closed'
+    insert into noted (usage_id, base, total, next_threshold, closed)
+    select usage_id, total_recorded_bytes - bytes, total_recorded_bytes, next_threshold_bytes, status = 'closed'
     from counted
     where total_recorded_bytes >= next_threshold_bytes or status = 'closed'
+    returning total >= next_threshold as crossed, closed
 )
 
 select
-    (select count(*) from arrived) - (select count(*) from counted) as lacking,
-    exists (select from counted where total_recorded_bytes >= next_threshold_bytes) as crossed,
-    exists (select from counted where status = 'closed') as closed
+    (select count(*) from counted) as rows,
+    exists (select from noting where crossed) as crossed,
+    exists (select from noting where closed) as closed
 """)
 
-# Periods that have a record for the first time.
-MAKE_PERIODS = text("""
-with made as (
-    insert into data_plan_usage (agreement_id, period_start, period_end, year, month, next_threshold_bytes)
-    select
-        a.id, p.period_start, p.period_end, p.year, p.month,
-        next_threshold(a.thresholds, a.max_bytes_in_billing_period, null)
-    from added as d
-    inner join agreements as a on a.id = d.agreement_id
-    inner join billing_periods as p
-        on p.time_zone = a.billing_period_time_zone
-        and p.anchor_day = a.anchor_day
-        and p.period_start = d.period_start
-    left join data_plan_usage as u on u.agreement_id = d.agreement_id and u.period_start = d.period_start
-    where u.agreement_id is null
-    returning agreement_id, period_start
-)
-
-update added as d set made = true
-from made
-where d.agreement_id = made.agreement_id and d.period_start = made.period_start
+LACKING = text("""
+select a.usage_id
+from added as a
+left join data_plan_usage as u on u.usage_id = a.usage_id
+where u.usage_id is null
 """)
 
 NUMBERS_THAT_CROSS = text("""
 select a.msisdn
 from noted as n
-inner join agreements as a on a.id = n.agreement_id
+inner join data_plan_usage as u on u.usage_id = n.usage_id
+inner join agreements as a on a.id = u.agreement_id
 where n.total >= n.next_threshold
 """)
 
@@ -222,33 +232,33 @@ where n.total >= n.next_threshold
 CROSSINGS = text("""
 with running as (
     select
-        n.agreement_id, n.period_start, n.next_threshold, a.thresholds, a.max_bytes_in_billing_period as max_bytes,
-        a.billing_period_time_zone, r.order_key, r.value,
+        u.agreement_id, u.period_start, u.year, u.month, n.next_threshold, a.thresholds,
+        a.max_bytes_in_billing_period as max_bytes, a.billing_period_time_zone, r.order_key, r.value,
         n.base + cast(sum(r.value) over one_by_one as bigint) as total,
         row_number() over one_by_one as number
     from noted as n
-    inner join agreements as a on a.id = n.agreement_id
+    inner join data_plan_usage as u on u.usage_id = n.usage_id
+    inner join agreements as a on a.id = u.agreement_id
     inner join plan_segments as s
-        on s.msisdn = a.msisdn and s.agreement_id = n.agreement_id and s.period_start = n.period_start
+        on s.msisdn = a.msisdn and s.agreement_id = u.agreement_id and s.period_start = u.period_start
     inner join records as r
         on r.msisdn = s.msisdn and s.served_from_us <= r.event_us and r.event_us < s.served_until_us
     where n.total >= n.next_threshold
     window one_by_one as (
-        partition by n.agreement_id, n.period_start
+        partition by n.usage_id
         order by r.order_key, r.partition, r.record_offset
         rows unbounded preceding
     )
 )
 
 select
-    r.agreement_id, r.period_start, p.year, p.month, r.billing_period_time_zone as zone, r.max_bytes as "limit",
+    r.agreement_id, r.period_start, r.year, r.month, r.billing_period_time_zone as zone, r.max_bytes as "limit",
     t.percent, b.bytes as threshold_bytes, r.total as total_bytes,
     from_us(cast(substr(r.order_key, 1, 16) as bigint)) as latest_recorded_at,
     substr(r.order_key, 17) as latest_record
 from running as r
 cross join lateral unnest(r.thresholds) as t (percent)
 cross join lateral (select threshold_bytes(t.percent, r.max_bytes) as bytes) as b
-inner join data_plan_usage as p on p.agreement_id = r.agreement_id and p.period_start = r.period_start
 where
     r.total >= r.next_threshold
     and b.bytes between r.next_threshold and r.total
@@ -259,16 +269,14 @@ order by r.agreement_id, r.period_start, b.bytes, t.percent
 SET_NEXT_THRESHOLDS = text("""
 update data_plan_usage as u set
     next_threshold_bytes = next_threshold(a.thresholds, a.max_bytes_in_billing_period, u.total_recorded_bytes)
-from noted as n
-inner join agreements as a on a.id = n.agreement_id
-where n.total >= n.next_threshold and u.agreement_id = n.agreement_id and u.period_start = n.period_start
+from noted as n, agreements as a
+where n.total >= n.next_threshold and u.usage_id = n.usage_id and a.id = u.agreement_id
 """)
 
 AMEND = text("""
 update data_plan_usage as u set amendments = u.amendments + 1
-from noted as n
-inner join agreements as a on a.id = n.agreement_id
-where n.closed and u.agreement_id = n.agreement_id and u.period_start = n.period_start
+from noted as n, agreements as a
+where n.closed and u.usage_id = n.usage_id and a.id = u.agreement_id
 returning
     u.agreement_id, u.period_start, u.year, u.month,
     a.billing_period_time_zone as zone, a.max_bytes_in_billing_period as "limit",

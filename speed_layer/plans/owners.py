@@ -1,0 +1,127 @@
+"""Whose the records of a number are: for which billing period of which agreement they count.
+
+``plan_segments`` knows, for each stretch of time. What was asked of it stays in memory, so that a micro-batch asks
+PostgreSQL only of numbers, and stretches of time, that it meets for the first time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from sqlalchemy import Connection
+
+from speed_layer.copying import copy_fixed, read_fixed
+from speed_layer.plans import statements
+from speed_layer.plans.rows import number
+
+Integers = npt.NDArray[np.int64]
+
+NOBODY = -1
+_MOST = 4_000_000
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Stretches of time in which a number's records count for one billing period, in the order of (number, from_us).
+
+    Attributes:
+        numbers: see ``speed_layer.plans.rows.number``.
+        from_us, until_us: [from, until) in microseconds since 1970; a segment that is forgotten ends before it begins.
+        usage_ids: of rows of ``data_plan_usage``.
+    """
+
+    numbers: Integers
+    from_us: Integers
+    until_us: Integers
+    usage_ids: Integers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @staticmethod
+    def merged(*several: Segments) -> Segments:
+        """All of them together, without the forgotten ones."""
+        numbers, from_us, until_us, usage_ids = (
+            np.concatenate([getattr(segments, name) for segments in several])
+            for name in ("numbers", "from_us", "until_us", "usage_ids")
+        )
+        order = np.lexsort((from_us, numbers))
+        order = order[from_us[order] < until_us[order]]
+        return Segments(numbers[order], from_us[order], until_us[order], usage_ids[order])
+
+    def find(self, numbers: Integers, first_us: Integers, last_us: Integers) -> Integers:
+        """The usage_id of the segment that has all of a number's time from first to last, or ``NOBODY``."""
+        found = np.full(len(numbers), NOBODY, np.int64)
+        at = np.searchsorted(self.numbers, numbers, side="right") - 1
+        asked = np.flatnonzero(at >= 0)
+        while len(asked := asked[(at[asked] >= 0) & (self.numbers[at[asked]] == numbers[asked])]):
+            here = at[asked]
+            within = (self.from_us[here] <= first_us[asked]) & (last_us[asked] < self.until_us[here])
+            found[asked[within]] = self.usage_ids[here[within]]
+            asked = asked[~within]
+            at[asked] -= 1
+        return found
+
+    def forget(self, numbers: Integers) -> None:
+        """Leave these numbers out from now on."""
+        firsts, ends = (np.searchsorted(self.numbers, numbers, side=side) for side in ("left", "right"))
+        there = firsts < ends
+        for first, end in zip(firsts[there].tolist(), ends[there].tolist(), strict=True):
+            self.until_us[first:end] = self.from_us[first:end] - 1
+
+
+@dataclass
+class Owners:
+    """Finds the owners of numbers.
+
+    It follows the transactions of one connection, the only one that changes ``plan_segments``; after one that was
+    rolled back it is of no use. Its memory is 32 bytes for each segment that was asked for, at most 128 MB.
+    """
+
+    # Each at least twice as long as the next one: few to ask, and seldom merged.
+    _known: list[Segments] = field(default_factory=list, repr=False)
+
+    def find(self, connection: Connection, totals: pa.Table) -> Integers:
+        """For each number the usage_id of the period that has all of its records, or ``NOBODY``.
+
+        ``NOBODY``, too, where the records are not all of one period, and where the period has no row yet.
+
+        Args:
+            totals: see ``speed_layer.plans.rows.by_number``.
+        """
+        found = self._recall(totals)
+        unknown = np.flatnonzero(found == NOBODY)
+        if len(unknown):
+            asked = totals.take(unknown)
+            numbers = {name: asked.column(name).to_numpy().astype(">i8") for name in ("number", "first_us", "last_us")}
+            copy_fixed(connection, "by_number", numbers, {"msisdn": asked.column("msisdn")})
+            self._remember(Segments.merged(Segments(*read_fixed(connection, statements.OWNERS, columns=4))))
+            found[unknown] = self._recall(asked)
+        return found
+
+    def forget(self, connection: Connection, msisdns: Collection[str]) -> None:
+        """Forget the segments of numbers whose agreements or periods have changed; they are made anew when needed."""
+        connection.execute(statements.FORGET_SEGMENTS, {"msisdns": list(msisdns)})
+        numbers = np.array([number(msisdn) for msisdn in msisdns], np.int64)
+        for segments in self._known:
+            segments.forget(numbers)
+
+    def _recall(self, totals: pa.Table) -> Integers:
+        numbers, first_us, last_us = (totals.column(name).to_numpy() for name in ("number", "first_us", "last_us"))
+        found = np.full(len(numbers), NOBODY, np.int64)
+        for segments in self._known:
+            asked = np.flatnonzero(found == NOBODY)
+            found[asked] = segments.find(numbers[asked], first_us[asked], last_us[asked])
+        return found
+
+    def _remember(self, segments: Segments) -> None:
+        if sum(map(len, self._known)) + len(segments) > _MOST:
+            self._known.clear()
+        while self._known and len(self._known[-1]) < 2 * len(segments):
+            segments = Segments.merged(self._known.pop(), segments)
+        if len(segments):
+            self._known.append(segments)
