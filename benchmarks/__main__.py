@@ -1,5 +1,5 @@
 """``make bench``: the streaming queries against a bare read of the same topic, alert latency, the recomputes against
-DuckDB, the charts' queries, the dashboards in a browser.
+DuckDB, the charts' queries, the dashboards in a browser, and the simulator against a producer of ready messages.
 
 Everything runs on this machine, the broker and PostgreSQL beside Spark, in a stack of its own that is removed at the
 end. The first round is cold (Spark has compiled nothing yet), the later ones are warm.
@@ -22,6 +22,7 @@ from benchmarks.flink.peer import flink_jobs
 from benchmarks.growth import Growth
 from benchmarks.latency import measure_latency
 from benchmarks.recompute import Recompute
+from benchmarks.simulated import measure_simulator
 from benchmarks.throughput import Throughput
 from benchmarks.topics import Topics
 from bytemeter import logs
@@ -62,6 +63,8 @@ def main() -> None:
             with flink_jobs(topics.place("plain."), topics.place("plans.")) as jobs:
                 throughput.measure_peer("Flink SQL", jobs)
         throughput.print()
+        if not given.only or "simulator" in given.only:
+            measure_simulator(topics, given.rounds)
         if given.latency_s:
             measure_latency(session, topics.place("latency."), given.users, given.latency_s)
         recompute = Recompute(session, given.hour_records, given.month_records, given.users, given.rounds)

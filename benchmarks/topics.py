@@ -41,7 +41,7 @@ class Topics:
 
     def devices(self, settings: Settings, *, event_ids: bool) -> None:
         """Records of devices, with event ids and repeats, or without either."""
-        traffic = self._traffic(late=0.01, invalid=0.001, duplicates=0.01 if event_ids else 0.0, event_ids=event_ids)
+        traffic = self.traffic(late=0.01, invalid=0.001, duplicates=0.01 if event_ids else 0.0, event_ids=event_ids)
         self._fill(settings, "devices", DeviceSimulation(traffic).pieces(), self.records)
 
     def agreements(self, settings: Settings) -> None:
@@ -50,10 +50,11 @@ class Topics:
 
     def data_records(self, settings: Settings) -> None:
         """Data records of all users, 1 % of them repeated."""
-        traffic = self._traffic(late=0.01, invalid=0.001, duplicates=0.01, skew=0.3)
+        traffic = self.traffic(late=0.01, invalid=0.001, duplicates=0.01, skew=0.3)
         self._fill(settings, "data-records", DataRecordSimulation(traffic).pieces(), self.records)
 
-    def _traffic(self, **changes: float) -> Traffic:
+    def traffic(self, **changes: float) -> Traffic:
+        """So many records of so many users and 500 antennas."""
         return Traffic(
             START, rate=1_000, records=self.records, subscribers=self.users, antennas=500, **changes  # type: ignore[arg-type]
         )  # fmt: skip

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,10 +138,8 @@ def _count_singly(connection: Connection) -> _Noted:
 
 def _count(connection: Connection, *, together: bool) -> Row[Any]:
     """Add what is in ``added``: how many rows there were, and what is noted."""
-    connection.exec_driver_sql(statements.JOIN_BY_INDEX.format("off"))
-    found = connection.execute(statements.COUNT, {"together": together}).one()
-    connection.exec_driver_sql(statements.JOIN_BY_INDEX.format("on"))
-    return found
+    with _joined(connection, statements.ONE_BY_ONE):
+        return connection.execute(statements.COUNT, {"together": together}).one()
 
 
 def _parted(records: pa.Table, msisdns: pa.ChunkedArray) -> tuple[pa.Table, pa.Table]:
@@ -168,14 +167,24 @@ def _judge(connection: Connection, found: _Noted, together: pa.Table) -> list[Th
     """
     events: list[ThresholdEvent] = []
     if found.crossed:
+        with _joined(connection, statements.ONE_BY_ONE):
+            connection.execute(statements.FIND_CROSSING)
         msisdns = pa.chunked_array([connection.scalars(statements.NUMBERS_THAT_CROSS).all()], pa.string())
         of_crossing, _ = _parted(together, msisdns)
         copy(connection, "records", as_records(of_crossing))
-        events += [threshold_event(row) for row in connection.execute(statements.CROSSINGS)]
+        with _joined(connection, statements.BY_HASH):
+            events += [threshold_event(row) for row in connection.execute(statements.CROSSINGS)]
         connection.execute(statements.SET_NEXT_THRESHOLDS)
     if found.closed:
         events += [amendment(row, AMENDED) for row in connection.execute(statements.AMEND)]
     return events
+
+
+@contextmanager
+def _joined(connection: Connection, how: str) -> Iterator[None]:
+    connection.exec_driver_sql(how)
+    yield
+    connection.exec_driver_sql(statements.AS_PLANNED)
 
 
 def _account(partition: int, *, duplicate: int = 0, unmatched: int = 0) -> Account:

@@ -4,7 +4,7 @@ Temporary tables: ``by_number`` (numbers whose owners are asked for; first_us, l
 microseconds since 1970), ``records`` (those that are looked at one by one; value: bytes), ``missing`` (numbers whose
 records found no segment), ``owed`` (what records that were looked at one by one add, per agreement and period),
 ``added`` (what is added to each row of data_plan_usage; together: by records that were added up before PostgreSQL had
-them), ``noted`` (rows that crossed a threshold or were closed already).
+them), ``noted`` (rows that crossed a threshold or were closed already), ``crossing`` (segments of the former).
 """
 
 from __future__ import annotations
@@ -56,6 +56,22 @@ create temporary table noted (
     total bigint not null,
     next_threshold bigint,
     closed boolean not null
+) on commit delete rows;
+
+create temporary table crossing (
+    usage_id bigint not null,
+    base bigint not null,
+    next_threshold bigint not null,
+    agreement_id text collate "C" not null,
+    period_start timestamptz not null,
+    year integer not null,
+    month integer not null,
+    zone text collate "C" not null,
+    max_bytes bigint not null,
+    thresholds integer[] not null,
+    msisdn text collate "C" not null,
+    served_from_us bigint not null,
+    served_until_us bigint not null
 ) on commit delete rows;
 """
 
@@ -167,7 +183,7 @@ NOTE_USAGE_IDS = text("""
 update plan_segments as s set usage_id = u.usage_id
 from data_plan_usage as u
 where
-    s.msisdn in (select msisdn from records)
+    s.msisdn = any(array(select distinct msisdn from records))
     and s.usage_id is null
     and u.agreement_id = s.agreement_id and u.period_start = s.period_start
 """)
@@ -180,8 +196,14 @@ from owed as o
 inner join data_plan_usage as u on u.agreement_id = o.agreement_id and u.period_start = o.period_start
 """)
 
-# Rows are looked up one by one, in their order. Joined otherwise, all that there are would be read.
-JOIN_BY_INDEX = "set local enable_hashjoin = {0}; set local enable_mergejoin = {0}"
+# How what follows is joined. Rows of large tables one by one, from those that are looked for: joined otherwise, all
+# that there is would be read. Temporary tables with each other by hash: they have no indexes.
+ONE_BY_ONE = "set local enable_hashjoin = off; set local enable_mergejoin = off; set local join_collapse_limit = 1"
+BY_HASH = "set local enable_nestloop = off"
+AS_PLANNED = """
+set local enable_hashjoin = on; set local enable_mergejoin = on; set local enable_nestloop = on;
+set local join_collapse_limit to default
+"""
 
 COUNT = text("""
 with counted as (
@@ -219,40 +241,41 @@ left join data_plan_usage as u on u.usage_id = a.usage_id
 where u.usage_id is null
 """)
 
-NUMBERS_THAT_CROSS = text("""
-select a.msisdn
+FIND_CROSSING = text("""
+insert into crossing
+select
+    u.usage_id, n.base, n.next_threshold, u.agreement_id, u.period_start, u.year, u.month, a.billing_period_time_zone,
+    a.max_bytes_in_billing_period, a.thresholds, s.msisdn, s.served_from_us, s.served_until_us
 from noted as n
 inner join data_plan_usage as u on u.usage_id = n.usage_id
 inner join agreements as a on a.id = u.agreement_id
+inner join plan_segments as s
+    on s.msisdn = a.msisdn and s.agreement_id = u.agreement_id and s.period_start = u.period_start
 where n.total >= n.next_threshold
 """)
+
+NUMBERS_THAT_CROSS = text("select msisdn from crossing")
 
 # As if the records had come one by one: a threshold is crossed by the record that brings the running total to it. The
 # first record also crosses those that the total had reached before it: a limit of 0.
 CROSSINGS = text("""
 with running as (
     select
-        u.agreement_id, u.period_start, u.year, u.month, n.next_threshold, a.thresholds,
-        a.max_bytes_in_billing_period as max_bytes, a.billing_period_time_zone, r.order_key, r.value,
-        n.base + cast(sum(r.value) over one_by_one as bigint) as total,
+        c.*, r.order_key, r.value,
+        c.base + cast(sum(r.value) over one_by_one as bigint) as total,
         row_number() over one_by_one as number
-    from noted as n
-    inner join data_plan_usage as u on u.usage_id = n.usage_id
-    inner join agreements as a on a.id = u.agreement_id
-    inner join plan_segments as s
-        on s.msisdn = a.msisdn and s.agreement_id = u.agreement_id and s.period_start = u.period_start
+    from crossing as c
     inner join records as r
-        on r.msisdn = s.msisdn and s.served_from_us <= r.event_us and r.event_us < s.served_until_us
-    where n.total >= n.next_threshold
+        on r.msisdn = c.msisdn and c.served_from_us <= r.event_us and r.event_us < c.served_until_us
     window one_by_one as (
-        partition by n.usage_id
+        partition by c.usage_id
         order by r.order_key, r.partition, r.record_offset
         rows unbounded preceding
     )
 )
 
 select
-    r.agreement_id, r.period_start, r.year, r.month, r.billing_period_time_zone as zone, r.max_bytes as "limit",
+    r.agreement_id, r.period_start, r.year, r.month, r.zone, r.max_bytes as "limit",
     t.percent, b.bytes as threshold_bytes, r.total as total_bytes,
     from_us(cast(substr(r.order_key, 1, 16) as bigint)) as latest_recorded_at,
     substr(r.order_key, 17) as latest_record

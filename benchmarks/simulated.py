@@ -1,0 +1,36 @@
+"""Records/s that the simulator builds and sends, beside confluent-kafka with the same records, built before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from statistics import median
+
+from benchmarks.topics import Topics
+from bytemeter.kafka import Kafka
+from simulator.devices import DeviceSimulation
+from simulator.producer import producer, send
+from simulator.traffic import Message
+
+
+def measure_simulator(topics: Topics, rounds: int) -> None:
+    """Send records of devices without ids, in turn built while they are sent and built before."""
+    settings = topics.place("simulator.")
+    kafka = Kafka(settings)
+    traffic = topics.traffic(late=0.01, invalid=0.001, event_ids=False)
+
+    def rate(pieces: Iterable[tuple[float, list[Message]]]) -> float:
+        began = time.perf_counter()
+        send(producer(kafka.librdkafka()), kafka.topic_name("devices"), pieces)
+        return topics.records / (time.perf_counter() - began)
+
+    built = list(DeviceSimulation(traffic).pieces())
+    rates: dict[str, list[float]] = {"simulator, built and sent": [], "confluent-kafka, built before": []}
+    for _ in range(rounds):
+        rates["simulator, built and sent"].append(rate(DeviceSimulation(traffic).pieces()))
+        rates["confluent-kafka, built before"].append(rate(built))
+    ours, peer = map(median, rates.values())
+    print(f"\n{topics.records:,} records of devices, {rounds} rounds")
+    for name, found in rates.items():
+        print(f"{name:<36}best {max(found):>10,.0f}/s   median {median(found):>10,.0f}/s")
+    print(f"the simulator ran at {ours / peer:.2f} of confluent-kafka's rate", flush=True)
