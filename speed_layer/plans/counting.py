@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +17,7 @@ from bytemeter.plans.calendars import Calendar, Years, cover
 from bytemeter.plans.events import AMENDED, ThresholdEvent
 from bytemeter.plans.judging import amendment, reached, threshold_event
 from speed_layer.copying import copy, copy_fixed, instants
+from speed_layer.joins import by_hash, one_by_one
 from speed_layer.live_query import Account
 from speed_layer.plans import statements
 from speed_layer.plans.owners import NOBODY, Owners
@@ -138,7 +138,7 @@ def _count_singly(connection: Connection) -> _Noted:
 
 def _count(connection: Connection, *, together: bool) -> Row[Any]:
     """Add what is in ``added``: how many rows there were, and what is noted."""
-    with _joined(connection, statements.ONE_BY_ONE):
+    with one_by_one(connection):
         return connection.execute(statements.COUNT, {"together": together}).one()
 
 
@@ -167,24 +167,17 @@ def _judge(connection: Connection, found: _Noted, together: pa.Table) -> list[Th
     """
     events: list[ThresholdEvent] = []
     if found.crossed:
-        with _joined(connection, statements.ONE_BY_ONE):
+        with one_by_one(connection):
             connection.execute(statements.FIND_CROSSING)
         msisdns = pa.chunked_array([connection.scalars(statements.NUMBERS_THAT_CROSS).all()], pa.string())
         of_crossing, _ = _parted(together, msisdns)
         copy(connection, "records", as_records(of_crossing))
-        with _joined(connection, statements.BY_HASH):
+        with by_hash(connection):
             events += [threshold_event(row) for row in connection.execute(statements.CROSSINGS)]
         connection.execute(statements.SET_NEXT_THRESHOLDS)
     if found.closed:
         events += [amendment(row, AMENDED) for row in connection.execute(statements.AMEND)]
     return events
-
-
-@contextmanager
-def _joined(connection: Connection, how: str) -> Iterator[None]:
-    connection.exec_driver_sql(how)
-    yield
-    connection.exec_driver_sql(statements.AS_PLANNED)
 
 
 def _account(partition: int, *, duplicate: int = 0, unmatched: int = 0) -> Account:

@@ -196,15 +196,6 @@ from owed as o
 inner join data_plan_usage as u on u.agreement_id = o.agreement_id and u.period_start = o.period_start
 """)
 
-# How what follows is joined. Rows of large tables one by one, from those that are looked for: joined otherwise, all
-# that there is would be read. Temporary tables with each other by hash: they have no indexes.
-ONE_BY_ONE = "set local enable_hashjoin = off; set local enable_mergejoin = off; set local join_collapse_limit = 1"
-BY_HASH = "set local enable_nestloop = off"
-AS_PLANNED = """
-set local enable_hashjoin = on; set local enable_mergejoin = on; set local enable_nestloop = on;
-set local join_collapse_limit to default
-"""
-
 COUNT = text("""
 with counted as (
     update data_plan_usage as u set

@@ -8,7 +8,6 @@ in which they may be.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -26,14 +25,6 @@ from speed_layer.seen.packs import ENTRY, Entries, Fences
 
 HOUR_US = 3_600_000_000
 _LARGE = CAPACITY // 4
-
-
-class Position(NamedTuple):
-    """Where the first record with an id stands, and its content."""
-
-    partition: int
-    offset: int
-    content: int
 
 
 @dataclass(frozen=True)
@@ -62,10 +53,6 @@ class Identified:
         entries["offset"] = rows.column("record_offset").to_numpy()
         entries["content"] = rows.column("content_hash").to_numpy()
         return Identified(entries, event_us)
-
-    def position(self, number: int) -> Position:
-        """Where a record stands."""
-        return _position(self.entries[number])
 
 
 class _Sealed(NamedTuple):
@@ -140,14 +127,15 @@ class SeenIds:
         """
         self.finish(connection)
         keys = packs.keys_of(records.entries)
-        firsts = self._seen(connection, records, keys)
-        for first, *others in _groups(records, keys):
-            known = firsts.get(first) or records.position(first)
-            firsts |= dict.fromkeys(others, known)
+        counted, before = self._seen(connection, records, keys)
+        again, firsts = _again(records.entries, keys)
+        # Of an id that was counted before all records are known to be repeats.
+        new = ~np.isin(again, counted)
+        repeats = np.concatenate([counted, again[new]])
         repeated = np.zeros(len(keys), bool)
-        repeated[list(firsts)] = True
+        repeated[repeats] = True
         self._remember(connection, records.entries[~repeated], keys[~repeated])
-        self._list(connection, records, firsts)
+        self._list(connection, records, repeats, np.concatenate([before, records.entries[firsts[new]]]))
         return repeated
 
     def finish(self, connection: Connection) -> None:
@@ -155,11 +143,11 @@ class SeenIds:
         while self._sealing:
             self._keep(connection, self._sealing.pop(0).result())
 
-    def _seen(self, connection: Connection, records: Identified, keys: Keys) -> dict[int, Position]:
-        """The records whose ids were counted before, by their numbers."""
+    def _seen(self, connection: Connection, records: Identified, keys: Keys) -> tuple[Numbers, Entries]:
+        """The records whose ids were counted before, by their numbers, and what was counted."""
         numbers, segments = self._filter.candidates(keys)
         if not len(numbers):
-            return {}
+            return numbers, np.empty(0, ENTRY)
         chosen = [
             (segment, packs.packs_with(self._fences[segment], keys[numbers[segments == segment]]))
             for segment in np.unique(segments).tolist()
@@ -170,10 +158,7 @@ class SeenIds:
             before = np.concatenate([before, self._open.with_keys(keys[numbers])])
         candidates = np.unique(numbers)
         found = packs.find(before, records.entries[candidates])
-        return {
-            number: _position(before[at])
-            for number, at in zip(candidates[found >= 0].tolist(), found[found >= 0].tolist(), strict=True)
-        }
+        return candidates[found >= 0], before[found[found >= 0]]
 
     def _remember(self, connection: Connection, entries: Entries, keys: Keys) -> None:
         for begin in range(0, len(entries), CAPACITY):
@@ -228,39 +213,33 @@ class SeenIds:
         stored = {"filter": sealed.filter, "fences": sealed.fences.tobytes()}
         connection.execute(_SEAL, {"segment": sealed.segment, **stored})
 
-    def _list(self, connection: Connection, records: Identified, firsts: dict[int, Position]) -> None:
-        if not firsts:
-            return
-        numbers = np.fromiter(firsts, np.int64)
-        partitions, offsets, contents = (np.array(part) for part in zip(*firsts.values(), strict=True))
+    def _list(self, connection: Connection, records: Identified, numbers: Numbers, firsts: Entries) -> None:
+        """List repeats, given by their numbers, with the first record of each one's id."""
         repeats = records.entries[numbers]
         listed = {
-            "feed": pa.array([self.feed] * len(numbers)),
+            "feed": pa.array([self.feed] * len(numbers), pa.string()),
             "partition": repeats["partition"].astype(np.int32),
             "record_offset": repeats["offset"].astype(np.int64),
             "event_time": pa.array(records.event_us[numbers] // 1_000_000, pa.timestamp("s", "UTC")),
-            "first_partition": partitions,
-            "first_offset": offsets,
-            "conflict": contents != repeats["content"],
+            "first_partition": firsts["partition"].astype(np.int32),
+            "first_offset": firsts["offset"].astype(np.int64),
+            "conflict": firsts["content"] != repeats["content"],
         }
         copy(connection, "duplicate_events", pa.table(listed))
 
 
-def _groups(records: Identified, keys: Keys) -> Iterator[list[int]]:
-    """Numbers of records with the same id and hour, of each group the lowest position first."""
+def _again(entries: Entries, keys: Keys) -> tuple[Numbers, Numbers]:
+    """Numbers of entries whose id and hour another one has, too, of a lower position; for each that of the lowest."""
     order = np.argsort(keys[:, 0], kind="stable")
-    alike = order[stand_several_times(keys[order, 0])]
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for number in alike.tolist():
-        entry = records.entries[number]
-        groups.setdefault((*entry["id_hash"].tolist(), int(entry["hour"])), []).append(number)
-    for group in groups.values():
-        if len(group) > 1:
-            yield sorted(group, key=records.position)
-
-
-def _position(entry: np.void) -> Position:
-    return Position(int(entry["partition"]), int(entry["offset"]), int(entry["content"]))
+    several = order[stand_several_times(keys[order, 0])]
+    some = entries[several]
+    low, high = some["id_hash"].T
+    in_order = np.lexsort((some["offset"], some["partition"], some["hour"], high, low))
+    several, some = several[in_order], some[in_order]
+    first = np.ones(len(some), bool)
+    first[1:] = ~packs.alike(some[1:], some[:-1])
+    first_of_each = several[np.maximum.accumulate(np.where(first, np.arange(len(some)), 0))]
+    return several[~first], first_of_each[~first]
 
 
 _REMOVE_UNCOUNTED = text("""

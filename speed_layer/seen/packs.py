@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sqlalchemy import Connection, text
 
 from speed_layer.copying import copy_fixed
+from speed_layer.joins import one_by_one
 from speed_layer.seen.filter import Keys, Numbers
 
 # Numbers are stored as PostgreSQL sends them.
@@ -74,10 +75,8 @@ def read_packs(connection: Connection, packs: Iterable[tuple[int, Numbers]]) -> 
     if not numbers:
         return np.empty(0, ENTRY)
     segments, of_segments = map(list, zip(*numbers, strict=True))
-    connection.execute(_BY_INDEX)
-    found = _joined(connection.scalars(_SOME, {"segments": segments, "packs": of_segments}))
-    connection.execute(_ANY_PLAN)
-    return found
+    with one_by_one(connection):
+        return _joined(connection.scalars(_SOME, {"segments": segments, "packs": of_segments}))
 
 
 def packs_with(fences: Fences, keys: Keys) -> Numbers:
@@ -100,14 +99,15 @@ def find(entries: Entries, wanted: Entries) -> Numbers:
     left = np.arange(len(wanted))
     while len(left := left[at[left] < len(keys)]):
         those = order[at[left]]
-        same = _same(entries[those], wanted[left])
+        same = alike(entries[those], wanted[left])
         found[left[same]] = those[same]
         left = left[~same & (keys[those] == wanted_keys[left])]
         at[left] += 1
     return found
 
 
-def _same(some: Entries, others: Entries) -> npt.NDArray[np.bool_]:
+def alike(some: Entries, others: Entries) -> npt.NDArray[np.bool_]:
+    """Which of them, pair by pair, have the same id and hour."""
     same: npt.NDArray[np.bool_] = (some["id_hash"] == others["id_hash"]).all(axis=1) & (some["hour"] == others["hour"])
     return same
 
@@ -118,9 +118,6 @@ def _joined(packs: Iterable[memoryview]) -> Entries:
 
 _CLEAR = text("delete from seen_ids where segment = :segment")
 _ALL = text("select ids from seen_ids where segment = :segment")
-# Each pack by its key: other ways to join read all that was ever seen.
-_BY_INDEX = text("set local enable_hashjoin = off; set local enable_mergejoin = off")
-_ANY_PLAN = text("set local enable_hashjoin = on; set local enable_mergejoin = on")
 _SOME = text("""
 select s.ids
 from unnest(cast(:segments as integer []), cast(:packs as integer [])) as wanted (segment, pack)
