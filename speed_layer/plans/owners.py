@@ -1,7 +1,7 @@
 """Whose the records of a number are: for which billing period of which agreement they count.
 
-``plan_segments`` knows, for each stretch of time. What was asked of it stays in memory, so that a micro-batch asks
-PostgreSQL only of numbers, and stretches of time, that it meets for the first time.
+``plan_segments`` knows, for each stretch of time. Those of the present are read at the start, and what was asked since
+stays in memory: so a micro-batch asks PostgreSQL only of numbers, and stretches of time, that are new to the process.
 """
 
 from __future__ import annotations
@@ -79,11 +79,16 @@ class Owners:
     """Finds the owners of numbers.
 
     It follows the transactions of one connection, the only one that changes ``plan_segments``; after one that was
-    rolled back it is of no use. Its memory is 32 bytes for each segment that was asked for, at most 128 MB.
+    rolled back it is of no use. Its memory is 32 bytes for each segment that it knows, at most 128 MB.
     """
 
     # Each at least twice as long as the next one: few to ask, and seldom merged.
     _known: list[Segments] = field(default_factory=list, repr=False)
+
+    def load(self, connection: Connection) -> None:
+        """Read the segments that reach to where the feed has come, all at once."""
+        connection.exec_driver_sql("set local enable_seqscan = on")
+        self._remember(_read(connection, statements.CURRENT_OWNERS.format(most=_MOST)))
 
     def find(self, connection: Connection, totals: pa.Table) -> Integers:
         """For each number the usage_id of the period that has all of its records, or ``NOBODY``.
@@ -99,7 +104,7 @@ class Owners:
             asked = totals.take(unknown)
             numbers = {name: asked.column(name).to_numpy().astype(">i8") for name in ("number", "first_us", "last_us")}
             copy_fixed(connection, "by_number", numbers, {"msisdn": asked.column("msisdn")})
-            self._remember(Segments.merged(Segments(*read_fixed(connection, statements.OWNERS, columns=4))))
+            self._remember(_read(connection, statements.OWNERS))
             found[unknown] = self._recall(asked)
         return found
 
@@ -125,3 +130,7 @@ class Owners:
             segments = Segments.merged(self._known.pop(), segments)
         if len(segments):
             self._known.append(segments)
+
+
+def _read(connection: Connection, query: str) -> Segments:
+    return Segments.merged(Segments(*read_fixed(connection, query, columns=4)))

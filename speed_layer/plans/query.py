@@ -52,9 +52,10 @@ class DataPlanQuery:
         return agreement_parts if feed is AGREEMENTS else record_parts
 
     def open(self, connection: Connection) -> None:
-        """Make the tables of records and of what they add, and load which ids were seen."""
+        """Make the tables of records and of what they add, and load which ids were seen and who owns which number."""
         connection.exec_driver_sql(statements.TEMPORARY_TABLES)
         self._seen.load(connection)
+        self._owners.load(connection)
 
     def count(self, connection: Connection, received: Mapping[str, Parts]) -> list[Account]:
         """Take the agreements, then count the records, those that had waited for one of the agreements among them."""

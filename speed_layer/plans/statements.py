@@ -91,6 +91,16 @@ taken as (
 select partition, count(*) as n from released group by partition
 """)
 
+# Segments that reach to where the feed has come.
+CURRENT_OWNERS = """
+select cast('1' || msisdn as bigint), served_from_us, served_until_us, usage_id
+from plan_segments
+where usage_id is not null and served_until_us > coalesce(
+    (select to_us(min(latest_event_time)) from ledger where feed = 'data-records'), 0
+)
+limit {most:d}
+"""
+
 # The segment that has all records of a number.
 OWNERS = """
 select n.number, s.served_from_us, s.served_until_us, s.usage_id

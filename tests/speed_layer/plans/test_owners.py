@@ -85,6 +85,19 @@ def test_what_was_asked_for_is_known(connection: Connection) -> None:
             connection.execute(text("update plan_segments set usage_id = 9 where msisdn = '48'"))
 
 
+@pytest.mark.parametrize(("come_to", "known"), [([], [1, 2, 3]), ([5, 3], [NOBODY, 2, 3])])
+def test_a_start_knows_those_of_the_present(connection: Connection, come_to: list[int], known: list[int]) -> None:
+    owners = Owners()
+    with connection.begin():
+        keep(connection, ("48", 0, 3_000_000, 1), ("48", 3_000_000, 9_000_000, 2), ("49", 0, 3_000_001, 3))
+        for partition, seconds in enumerate(come_to):
+            connection.execute(_COME_TO, {"partition": partition, "seconds": seconds})
+        owners.load(connection)
+        # What is known is not asked for.
+        connection.execute(text("delete from plan_segments"))
+    assert find(connection, owners, ("48", 0, 1), ("48", 3_000_000, 4_000_000), ("49", 0, 0)) == known
+
+
 def test_what_has_changed_is_asked_for_again(connection: Connection) -> None:
     owners = Owners()
     with connection.begin():
@@ -103,4 +116,8 @@ def test_what_has_changed_is_asked_for_again(connection: Connection) -> None:
 _KEEP = text("""
 insert into plan_segments (msisdn, served_from_us, served_until_us, agreement_id, period_start, usage_id)
 values (:msisdn, :first, :until, 'a', now(), :usage_id)
+""")
+_COME_TO = text("""
+insert into ledger (feed, partition, topic_id, next_offset, latest_event_time)
+values ('data-records', :partition, 't', 1, to_timestamp(:seconds))
 """)
