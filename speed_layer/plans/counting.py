@@ -92,14 +92,14 @@ def count_records(
     counted.accounts += repeated(DATA_RECORDS.name, rows.filter(repeats))
     new = rows.filter(pc.invert(repeats))
     found, others = _count_together(connection, owners, by_number(new))
-    single, together = _parted(new, others)
+    single = _of(others, new)
     copy(connection, "records", as_records(single))
     released = connection.execute(statements.RELEASE, {"msisdns": awaited}).all() if awaited else []
     counted.accounts += [_account(row.partition, unmatched=-row.n) for row in released]
     if single.num_rows or released:
         counted.accounts += _find_owners(connection)
         found |= _count_singly(connection)
-    counted.events += _judge(connection, found, together)
+    counted.events += _judge(connection, found, new, others)
     return counted
 
 
@@ -142,10 +142,9 @@ def _count(connection: Connection, *, together: bool) -> Row[Any]:
         return connection.execute(statements.COUNT, {"together": together}).one()
 
 
-def _parted(records: pa.Table, msisdns: pa.ChunkedArray) -> tuple[pa.Table, pa.Table]:
-    """The records of these numbers, and the others."""
-    chosen = pc.is_in(records.column("msisdn"), value_set=msisdns)
-    return records.filter(chosen), records.filter(pc.invert(chosen))
+def _of(msisdns: pa.ChunkedArray, records: pa.Table) -> pa.Table:
+    """The records of these numbers."""
+    return records.filter(pc.is_in(records.column("msisdn"), msisdns)) if len(msisdns) else records.slice(0, 0)
 
 
 def _find_owners(connection: Connection) -> list[Account]:
@@ -159,19 +158,19 @@ def _find_owners(connection: Connection) -> list[Account]:
     return [_account(row.partition, unmatched=row.n) for row in unmatched]
 
 
-def _judge(connection: Connection, found: _Noted, together: pa.Table) -> list[ThresholdEvent]:
+def _judge(connection: Connection, found: _Noted, records: pa.Table, others: pa.ChunkedArray) -> list[ThresholdEvent]:
     """The events of periods that crossed a threshold or were closed.
 
     Args:
-        together: records that are counted, and are not in ``records``.
+        others: numbers whose records are in the temporary table ``records`` already.
     """
     events: list[ThresholdEvent] = []
     if found.crossed:
         with one_by_one(connection):
             connection.execute(statements.FIND_CROSSING)
         msisdns = pa.chunked_array([connection.scalars(statements.NUMBERS_THAT_CROSS).all()], pa.string())
-        of_crossing, _ = _parted(together, msisdns)
-        copy(connection, "records", as_records(of_crossing))
+        copied = pc.is_in(msisdns, others)
+        copy(connection, "records", as_records(_of(msisdns.filter(pc.invert(copied)), records)))
         with by_hash(connection):
             events += [threshold_event(row) for row in connection.execute(statements.CROSSINGS)]
         connection.execute(statements.SET_NEXT_THRESHOLDS)
