@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from statistics import median
 
-from benchmarks.topics import Topics
-from bytemeter.kafka import Kafka
+from benchmarks.topics import Piece, Topics, seconds_to_send
 from simulator.devices import DeviceSimulation
-from simulator.producer import producer, send
-from simulator.traffic import Message
 
 
 def measure_simulator(topics: Topics, rounds: int) -> None:
     """Send records of devices without ids, in turn built while they are sent and built before."""
     settings = topics.place("simulator.")
-    kafka = Kafka(settings)
     traffic = topics.traffic(late=0.01, invalid=0.001, event_ids=False)
 
-    def rate(pieces: Iterable[tuple[float, list[Message]]]) -> float:
-        began = time.perf_counter()
-        send(producer(kafka.librdkafka()), kafka.topic_name("devices"), pieces)
-        return topics.records / (time.perf_counter() - began)
+    def rate(pieces: Iterable[Piece]) -> float:
+        return topics.records / seconds_to_send(settings, "devices", pieces)
 
     built = list(DeviceSimulation(traffic).pieces())
     rates: dict[str, list[float]] = {"simulator, built and sent": [], "confluent-kafka, built before": []}

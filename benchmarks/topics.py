@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from simulator.producer import producer, send
 from simulator.traffic import Message, Traffic
 from stack.embedded import EmbeddedStack
 from stack.setup import prepare
+
+# An event time, and the messages that are sent then.
+Piece = tuple[float, list[Message]]
 
 START = 1_763_700_000
 SERVICE_START = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
@@ -59,9 +62,14 @@ class Topics:
             START, rate=1_000, records=self.records, subscribers=self.users, antennas=500, **changes  # type: ignore[arg-type]
         )  # fmt: skip
 
-    def _fill(self, settings: Settings, topic: str, pieces: Iterator[tuple[float, list[Message]]], count: int) -> None:
-        kafka = Kafka(settings)
-        began = time.perf_counter()
-        send(producer(kafka.librdkafka()), kafka.topic_name(topic), pieces)
-        rate = count / (time.perf_counter() - began)
+    def _fill(self, settings: Settings, topic: str, pieces: Iterable[Piece], count: int) -> None:
+        rate = count / seconds_to_send(settings, topic, pieces)
         print(f"simulator, built and sent: {settings.topic_prefix + topic:<24}{rate:>12,.0f}/s", flush=True)
+
+
+def seconds_to_send(settings: Settings, topic: str, pieces: Iterable[Piece]) -> float:
+    """Send all pieces to a topic of the settings; how long that took, until the broker has acknowledged them."""
+    kafka = Kafka(settings)
+    began = time.perf_counter()
+    send(producer(kafka.librdkafka()), kafka.topic_name(topic), pieces)
+    return time.perf_counter() - began

@@ -1,9 +1,9 @@
 """Kafka messages into records: parsed and judged, nothing repaired, nothing dropped.
 
 Both streaming queries start here, on the executors, with many messages at a time as Arrow columns: some ten thousand of
-the live query, all of a task of the history's. Most
-messages are canonical (see ``bytemeter.parsing.canonical``) and are read all together; any other one is read by itself,
-to tell what is wrong with it or to find that it is good after all.
+the live query, all of a task of the history's. Most messages are canonical (see ``bytemeter.parsing.canonical``) and
+are read all together; any other one is read by itself, to tell what is wrong with it or to find that it is good after
+all.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from bytemeter.plans.calendars import Calendar, Years, cover
+from bytemeter.plans.calendars import Calendar, Years, cover, opening_periods
 
 DEFAULT_THRESHOLDS = (50, 80, 100)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -189,11 +189,7 @@ from followed as f
 where f.id = a.id and f.served_until <> a.served_until
 """)
 
-_OPEN_FIRST = text("""
-insert into data_plan_usage (agreement_id, period_start, period_end, year, month, next_threshold_bytes)
-select
-    a.id, p.period_start, p.period_end, p.year, p.month,
-    next_threshold(a.thresholds, a.max_bytes_in_billing_period, null)
+_OPEN_FIRST = opening_periods("""
 from agreements as a
 inner join billing_periods as p
     on p.time_zone = a.billing_period_time_zone

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from bytemeter.plans.periods import periods
 
@@ -45,6 +45,21 @@ def cover(connection: Connection, needed: Mapping[Calendar, Years]) -> None:
         if covered is None or (covered | wanted) != covered:
             _write(connection, calendar, covered | wanted if covered else wanted)
 
+
+def opening_periods(of: str) -> TextClause:
+    """The statement that opens periods p of agreements a, given its ``from`` clause and what follows.
+
+    Without a record no threshold is reached, not even one of 0 bytes.
+    """
+    return text(_OPEN + of)
+
+
+_OPEN = """
+insert into data_plan_usage (agreement_id, period_start, period_end, year, month, next_threshold_bytes)
+select
+    a.id, p.period_start, p.period_end, p.year, p.month,
+    next_threshold(a.thresholds, a.max_bytes_in_billing_period, null)
+"""
 
 _KNOWN = text("select time_zone, anchor_day, first_year, last_year from billing_calendars")
 

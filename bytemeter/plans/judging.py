@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from bytemeter.plans.calendars import Calendar, Years, cover
+from bytemeter.plans.calendars import Calendar, Years, cover, opening_periods
 from bytemeter.plans.events import CLOSED, ThresholdEvent, type_of_threshold
 
 
@@ -154,11 +154,7 @@ returning
     u.total_recorded_bytes as total_bytes, u.latest_recorded_at, u.latest_internal_record_id as latest_record
 """)
 
-_OPEN_NEXT = text("""
-insert into data_plan_usage (agreement_id, period_start, period_end, year, month, next_threshold_bytes)
-select
-    a.id, p.period_start, p.period_end, p.year, p.month,
-    next_threshold(a.thresholds, a.max_bytes_in_billing_period, null)
+_OPEN_NEXT = opening_periods("""
 from unnest(cast(:agreements as text []), cast(:ends as timestamptz [])) as closed (agreement_id, period_end)
 inner join agreements as a on a.id = closed.agreement_id
 cross join lateral (

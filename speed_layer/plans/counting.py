@@ -106,6 +106,7 @@ def count_records(
 def _count_together(connection: Connection, owners: Owners, totals: pa.Table) -> tuple[_Noted, pa.ChunkedArray]:
     """Count the numbers whose records are all of one period. Returns the others, too."""
     usage_ids = owners.find(connection, totals)
+    # NOBODY comes first.
     order = np.argsort(usage_ids)[np.count_nonzero(usage_ids == NOBODY) :]
     if not len(order):
         return _Noted(), totals.column("msisdn")

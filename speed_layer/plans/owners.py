@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from speed_layer.copying import copy_fixed, read_fixed
-from speed_layer.plans import statements
 from speed_layer.plans.rows import number
 
 Integers = npt.NDArray[np.int64]
@@ -88,7 +87,7 @@ class Owners:
     def load(self, connection: Connection) -> None:
         """Read the segments that reach to where the feed has come, all at once."""
         connection.exec_driver_sql("set local enable_seqscan = on")
-        self._remember(_read(connection, statements.CURRENT_OWNERS.format(most=_MOST)))
+        self._remember(_read(connection, _CURRENT.format(most=_MOST)))
 
     def find(self, connection: Connection, totals: pa.Table) -> Integers:
         """For each number the usage_id of the period that has all of its records, or ``NOBODY``.
@@ -104,13 +103,13 @@ class Owners:
             asked = totals.take(unknown)
             numbers = {name: asked.column(name).to_numpy().astype(">i8") for name in ("number", "first_us", "last_us")}
             copy_fixed(connection, "by_number", numbers, {"msisdn": asked.column("msisdn")})
-            self._remember(_read(connection, statements.OWNERS))
+            self._remember(_read(connection, _OF_NUMBERS))
             found[unknown] = self._recall(asked)
         return found
 
     def forget(self, connection: Connection, msisdns: Collection[str]) -> None:
         """Forget the segments of numbers whose agreements or periods have changed; they are made anew when needed."""
-        connection.execute(statements.FORGET_SEGMENTS, {"msisdns": list(msisdns)})
+        connection.execute(_FORGET, {"msisdns": list(msisdns)})
         numbers = np.array([number(msisdn) for msisdn in msisdns], np.int64)
         for segments in self._known:
             segments.forget(numbers)
@@ -134,3 +133,25 @@ class Owners:
 
 def _read(connection: Connection, query: str) -> Segments:
     return Segments.merged(Segments(*read_fixed(connection, query, columns=4)))
+
+
+# Segments that reach to where the feed has come.
+_CURRENT = """
+select cast('1' || msisdn as bigint), served_from_us, served_until_us, usage_id
+from plan_segments
+where usage_id is not null and served_until_us > coalesce(
+    (select to_us(min(latest_event_time)) from ledger where feed = 'data-records'), 0
+)
+limit {most:d}
+"""
+
+# The segment that has all records of a number.
+_OF_NUMBERS = """
+select n.number, s.served_from_us, s.served_until_us, s.usage_id
+from by_number as n
+inner join plan_segments as s
+    on s.msisdn = n.msisdn and s.served_from_us <= n.first_us and n.last_us < s.served_until_us
+where s.usage_id is not null
+"""
+
+_FORGET = text("delete from plan_segments where msisdn = any(cast(:msisdns as text []))")

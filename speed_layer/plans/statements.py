@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
+from bytemeter.plans.calendars import opening_periods
+
 # The order_key sorts records by (recordedAt, internalId): both in one text, compared byte by byte.
 TEMPORARY_TABLES = """
 create temporary table by_number (
@@ -91,25 +93,6 @@ taken as (
 select partition, count(*) as n from released group by partition
 """)
 
-# Segments that reach to where the feed has come.
-CURRENT_OWNERS = """
-select cast('1' || msisdn as bigint), served_from_us, served_until_us, usage_id
-from plan_segments
-where usage_id is not null and served_until_us > coalesce(
-    (select to_us(min(latest_event_time)) from ledger where feed = 'data-records'), 0
-)
-limit {most:d}
-"""
-
-# The segment that has all records of a number.
-OWNERS = """
-select n.number, s.served_from_us, s.served_until_us, s.usage_id
-from by_number as n
-inner join plan_segments as s
-    on s.msisdn = n.msisdn and s.served_from_us <= n.first_us and n.last_us < s.served_until_us
-where s.usage_id is not null
-"""
-
 FIND_MISSING = text("""
 insert into missing (msisdn, first_us, last_us)
 select r.msisdn, min(r.event_us), max(r.event_us)
@@ -142,8 +125,6 @@ where o.served_from <= from_us(m.last_us) and o.served_until > from_us(m.first_u
 on conflict do nothing
 """)
 
-FORGET_SEGMENTS = text("delete from plan_segments where msisdn = any(cast(:msisdns as text []))")
-
 SET_UNMATCHED_APART = text("""
 with unowned as (
     delete from records as r
@@ -174,11 +155,7 @@ group by s.agreement_id, s.period_start
 """)
 
 # Periods that have a record for the first time.
-MAKE_PERIODS = text("""
-insert into data_plan_usage (agreement_id, period_start, period_end, year, month, next_threshold_bytes)
-select
-    a.id, p.period_start, p.period_end, p.year, p.month,
-    next_threshold(a.thresholds, a.max_bytes_in_billing_period, null)
+MAKE_PERIODS = opening_periods("""
 from owed as o
 inner join agreements as a on a.id = o.agreement_id
 inner join billing_periods as p
