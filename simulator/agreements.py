@@ -11,22 +11,23 @@ from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pyarrow as pa
 
 from simulator import faults
 from simulator.subscribers import ANCHORS, LIMITS, THRESHOLDS, ZONES, Subscribers, msisdns, subscribers
-from simulator.texts import Texts, decimal, rows
+from simulator.texts import Texts, decimal, joined
 from simulator.traffic import Message, Sent, messages_of
 
 
-def _json(**fields: object) -> bytes:
+def _json(**fields: object) -> str:
     """The fields as they stand in an object."""
-    return json.dumps(fields, separators=(",", ":"))[1:-1].encode()
+    return json.dumps(fields, separators=(",", ":"))[1:-1]
 
 
 # What is told of each option; nothing of the default ones.
-_LIMITS = np.array([_json(maxBytesInBillingPeriod=limit) for limit in LIMITS])
-_THRESHOLDS = np.array([b"," + _json(thresholds=some) if some else b"" for some in THRESHOLDS])
-_ANCHORS = np.array([b"," + _json(anchorDay=day) if day > 1 else b"" for day in ANCHORS])
+_LIMITS = pa.array([_json(maxBytesInBillingPeriod=limit) for limit in LIMITS])
+_THRESHOLDS = pa.array(["," + _json(thresholds=some) if some else "" for some in THRESHOLDS])
+_ANCHORS = pa.array(["," + _json(anchorDay=day) if day > 1 else "" for day in ANCHORS])
 _SIGNED_BEFORE = dt.timedelta(days=12)
 
 
@@ -72,23 +73,21 @@ class AgreementSimulation:
             self.sent.invalid += 1
 
     def _messages(self, some: Subscribers) -> list[Message]:
-        ids = np.char.add(b"a9e00000-0000-4000-8000-", decimal(some.numbers, 12))
-        values = rows(
-            len(some),
-            (b'{"id":"', ids, b'","msisdn":"', msisdns(some.numbers), b'",', self._of_zones[some.zones]),
-            (b",", _LIMITS[some.limits]),
-            (_THRESHOLDS[some.thresholds],),
-            (_ANCHORS[some.anchors],),
-            (b"}",),
-        )
-        return messages_of(ids.tolist(), values)
+        ids = joined("a9e00000-0000-4000-8000-", decimal(some.numbers, 12))
+        values = joined(
+            '{"id":"', ids,
+            '","msisdn":"', msisdns(some.numbers),
+            '",', self._of_zones.take(some.zones),
+            ",", _LIMITS.take(some.limits), _THRESHOLDS.take(some.thresholds), _ANCHORS.take(some.anchors), "}",
+        )  # fmt: skip
+        return messages_of(ids, values)
 
     @cached_property
     def _of_zones(self) -> Texts:
         """The fields that subscribers of the same time zone share."""
-        return np.array([self._of_zone(zone) for zone in ZONES])
+        return pa.array([self._of_zone(zone) for zone in ZONES])
 
-    def _of_zone(self, zone: str) -> bytes:
+    def _of_zone(self, zone: str) -> str:
         def zoned(instant: dt.datetime) -> str:
             return f"{instant.astimezone(ZoneInfo(zone)).isoformat(timespec='seconds')}[{zone}]"
 

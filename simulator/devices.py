@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 
 from simulator import faults
 from simulator.simulation import Simulation
-from simulator.texts import Ints, Texts, decimal, hexadecimal, plain, rows
+from simulator.texts import Ints, Texts, decimal, hexadecimal, joined, plain
 from simulator.traffic import Message, Traffic, Zipf, messages_of
 
 APPS = (
@@ -18,7 +19,7 @@ _LEAST_BYTES, _MOST_BYTES = 500, 10_000
 
 def device_ids(numbers: Ints) -> Texts:
     """The ids of the n-th devices or antennas, in the form of the provisioned users."""
-    return np.char.add(b"00000000-0000-0000-0000-", decimal(numbers, 12))
+    return joined("00000000-0000-0000-0000-", decimal(numbers, 12))
 
 
 class DeviceSimulation(Simulation):
@@ -31,15 +32,15 @@ class DeviceSimulation(Simulation):
         super().__init__(traffic)
         self._ids = device_ids(np.arange(1, traffic.subscribers + 1))
         self._antennas = device_ids(np.arange(traffic.antennas))
-        self._apps = np.array(APPS, "S")
-        self._sizes = np.arange(_MOST_BYTES).astype("S")
+        self._apps = pa.array(APPS)
+        self._sizes = plain(np.arange(_MOST_BYTES))
         self._by_id = Zipf(traffic.subscribers, traffic.skew)
         self._by_antenna = Zipf(traffic.antennas, traffic.skew / 3)
         self._by_app = Zipf(len(APPS), traffic.skew)
 
     def draw(self, count: int) -> Ints:
         """See ``Simulation``."""
-        self._salt = f"{int(self.rng.integers(2**63)):016x}".encode()
+        self._salt = f"{int(self.rng.integers(2**63)):016x}"
         self._drawn_sizes: Ints = self.rng.integers(_LEAST_BYTES, _MOST_BYTES, count)
         self._drawn_apps = self._by_app.draw(self.rng, count)
         self._drawn_ids = self._by_id.draw(self.rng, count)
@@ -48,14 +49,14 @@ class DeviceSimulation(Simulation):
 
     def messages(self, seconds: Ints) -> list[Message]:
         """See ``Simulation``."""
-        ids = self._ids[self._drawn_ids]
+        ids = self._ids.take(self._drawn_ids)
         numbers = self.sent.records + np.arange(len(seconds))
-        event_ids = (b'","event_id":"', self._salt, hexadecimal(numbers)) if self.traffic.event_ids else ()
-        values = rows(
-            len(seconds),
-            (b'{"bytes":', self._sizes[self._drawn_sizes]),
-            (b',"timestamp":', plain(seconds)),
-            (b',"app":"', self._apps[self._drawn_apps]),
-            (b'","id":"', ids, b'","antenna_id":"', self._antennas[self._drawn_antennas], *event_ids, b'"}'),
-        )
-        return messages_of(ids.tolist(), values)
+        event_ids = ('","event_id":"', self._salt, hexadecimal(numbers)) if self.traffic.event_ids else ()
+        values = joined(
+            '{"bytes":', self._sizes.take(self._drawn_sizes),
+            ',"timestamp":', plain(seconds),
+            ',"app":"', self._apps.take(self._drawn_apps),
+            '","id":"', ids,
+            '","antenna_id":"', self._antennas.take(self._drawn_antennas), *event_ids, '"}',
+        )  # fmt: skip
+        return messages_of(ids, values)

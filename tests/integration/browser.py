@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from serving.dashboards import Superset
 
@@ -125,11 +126,15 @@ def browser(superset: Superset) -> Iterator[Browser]:
         page.on("response", lambda r: complaints.append(f"{r.status} {r.url}") if r.status >= 400 else None)
         # What the pages' security policy stops is no call.
         page.on("requestfinished", lambda r: complaints.append(f"calls {r.url}") if _foreign(r.url, superset) else None)
-        page.goto(f"{superset.url}/login/")
+        # Its scripts come one after another: what is filled in before the last one may be lost.
+        page.goto(f"{superset.url}/login/", wait_until="networkidle")
         page.locator('[data-test="username-input"], input#username').first.fill(superset.user)
         page.locator('[data-test="password-input"], input#password').first.fill(superset.password)
         page.locator('[data-test="login-button"], button[type="submit"], input[type="submit"]').first.click()
-        page.wait_for_url(lambda url: "/login" not in url, wait_until="commit", timeout=1_000 * _DRAWN_S)
+        try:
+            page.wait_for_url(lambda url: "/login" not in url, wait_until="commit", timeout=1_000 * _DRAWN_S)
+        except PlaywrightTimeout:
+            raise AssertionError(f"not logged in at {page.url}: {page.inner_text('body')!r}; {complaints}") from None
         yield Browser(page, superset, complaints)
         chromium.close()
 
