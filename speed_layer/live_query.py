@@ -72,6 +72,9 @@ class LiveQuery(Protocol):
     def open(self, connection: Connection) -> None:
         """Prepare the session."""
 
+    def load(self, connection: Connection) -> None:
+        """Read what counting has to know of what was counted before; once, before the first micro-batch is counted."""
+
     def count(self, connection: Connection, received: Mapping[str, Parts]) -> list[Account]:
         """Count a micro-batch, given by feed, and tell what became of its messages."""
 

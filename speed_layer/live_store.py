@@ -62,6 +62,7 @@ class LiveStore:
     idleness: Idleness
     # The micro-batches and what settles between them run in threads of their own, on one connection.
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _loaded: bool = field(default=False, init=False, repr=False)
 
     def start_offsets(self) -> dict[str, Offsets]:
         """Where to go on, per feed: the ledger's offsets, and the beginning of partitions that it does not know.
@@ -73,6 +74,18 @@ class LiveStore:
             rows = self.connection.execute(ledger.LOCK, {"feeds": list(self.topics)}).all()
         return {feed: _start(topic, [row for row in rows if row.feed == feed]) for feed, topic in self.topics.items()}
 
+    def load(self) -> None:
+        """Read what counting has to know of what was counted before, unless that was done.
+
+        Raises:
+            BytemeterError: a table is missing.
+            TransientError: PostgreSQL could not be reached.
+        """
+        if not self._loaded:
+            with self._one_at_a_time, self._transaction():
+                self.query.load(self.connection)
+            self._loaded = True
+
     def commit(self, batch: MicroBatch) -> None:
         """Count a micro-batch: all of it, or nothing.
 
@@ -80,6 +93,7 @@ class LiveStore:
             BytemeterError: the ledger does not stand where the micro-batch starts.
             TransientError: PostgreSQL could not be reached, or Kafka did not take what is to be published.
         """
+        self.load()
         with self._counting():
             self._require_ledger_at(batch.start)
             accounts = self.query.count(self.connection, batch.received)

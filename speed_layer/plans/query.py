@@ -52,8 +52,11 @@ class DataPlanQuery:
         return agreement_parts if feed is AGREEMENTS else record_parts
 
     def open(self, connection: Connection) -> None:
-        """Make the tables of records and of what they add, and load which ids were seen and who owns which number."""
+        """Make the tables of records and of what they add."""
         connection.exec_driver_sql(statements.TEMPORARY_TABLES)
+
+    def load(self, connection: Connection) -> None:
+        """Read which ids were seen and who owns which number."""
         self._seen.load(connection)
         self._owners.load(connection)
 

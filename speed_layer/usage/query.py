@@ -49,8 +49,11 @@ class UsageQuery:
         return partial(usage_parts, feed)
 
     def open(self, connection: Connection) -> None:
-        """Make the table of what is added, and load which ids were seen."""
+        """Make the table of what is added."""
         connection.exec_driver_sql(merge.TEMPORARY_TABLES)
+
+    def load(self, connection: Connection) -> None:
+        """Read which ids were seen."""
         self._seen.load(connection)
 
     def count(self, connection: Connection, received: Mapping[str, Parts]) -> list[Account]:

@@ -71,12 +71,14 @@ def test_totals_are_the_same_whether_their_window_was_followed_or_not(
         connection, query = engine.connect(), UsageQuery(DEVICES)
         with connection.begin():
             query.open(connection)
+            query.load(connection)
         for batch in batches * 2:
             if new_starts:
                 connection.close()
                 connection, query = engine.connect(), UsageQuery(DEVICES)
                 with connection.begin():
                     query.open(connection)
+                    query.load(connection)
             with connection.begin():
                 query.count(connection, {"devices": usage_parts(DEVICES, messages(*batch))})
         connection.close()
