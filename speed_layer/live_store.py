@@ -24,6 +24,17 @@ from speed_layer.live_query import Account, FeedOffsets, LiveQuery, Position
 _LOCK_WAIT_S = 10
 _POLL_S = 0.2
 
+# What transactions that count rely on.
+SESSION = """
+-- A server process whose client was killed ends soon, and with it the lock.
+set client_connection_check_interval = '500ms';
+-- A micro-batch is sorted, joined and kept in memory.
+set work_mem = '128MB';
+set temp_buffers = '256MB';
+-- Tables are reached by their indexes, whatever is known of them at the moment.
+set enable_seqscan = off;
+"""
+
 
 @dataclass(frozen=True)
 class MicroBatch:
@@ -199,13 +210,7 @@ def live_store(
         try:
             _lock(connection, query)
             with connection.begin():
-                # A server process whose client was killed ends soon, and with it the lock.
-                connection.execute(text("set client_connection_check_interval = '500ms'"))
-                # A micro-batch is sorted, joined and kept in memory.
-                connection.execute(text("set work_mem = '128MB'"))
-                connection.execute(text("set temp_buffers = '256MB'"))
-                # Tables are reached by their indexes, whatever is known of them at the moment.
-                connection.execute(text("set enable_seqscan = off"))
+                connection.exec_driver_sql(SESSION)
                 query.open(connection)
         except BaseException:
             connection.close()

@@ -186,7 +186,7 @@ with followed as (
 
 update agreements as a set served_until = f.served_until
 from followed as f
-where f.id = a.id and f.served_until <> a.served_until
+where a.id = any(array[f.id]) and f.served_until <> a.served_until
 """)
 
 _OPEN_FIRST = opening_periods("""

@@ -1,6 +1,7 @@
 """What is judged of usage that is counted: thresholds that a changed limit or total has reached, periods that are over.
 
-The statements run inside the caller's transaction, which holds the ledger's lock: one at a time judges.
+The statements run inside the caller's transaction, which holds the ledger's lock: one at a time judges. They join by
+``= any(array[...])``, which PostgreSQL can do only row by row, by an index: whatever it takes a table's size for.
 """
 
 from __future__ import annotations
@@ -79,8 +80,9 @@ select
     t.percent, threshold_bytes(t.percent, a.max_bytes_in_billing_period) as threshold_bytes,
     u.total_recorded_bytes as total_bytes, u.latest_recorded_at, u.latest_internal_record_id as latest_record
 from unnest(cast(:agreements as text []), cast(:starts as timestamptz [])) as chosen (agreement_id, period_start)
-inner join data_plan_usage as u on u.agreement_id = chosen.agreement_id and u.period_start = chosen.period_start
-inner join agreements as a on a.id = u.agreement_id
+inner join data_plan_usage as u
+    on u.agreement_id = any(array[chosen.agreement_id]) and u.period_start = chosen.period_start
+inner join agreements as a on a.id = any(array[u.agreement_id])
 cross join lateral unnest(a.thresholds) as t (percent)
 where
     u.latest_recorded_at is not null
@@ -96,8 +98,8 @@ update data_plan_usage as u set
         case when u.latest_recorded_at is not null then u.total_recorded_bytes end
     )
 from unnest(cast(:agreements as text []), cast(:starts as timestamptz [])) as chosen (agreement_id, period_start)
-inner join agreements as a on a.id = chosen.agreement_id
-where u.agreement_id = chosen.agreement_id and u.period_start = chosen.period_start
+inner join agreements as a on a.id = any(array[chosen.agreement_id])
+where u.agreement_id = any(array[chosen.agreement_id]) and u.period_start = chosen.period_start
 """)
 
 _ANY_DUE = text("""
@@ -109,7 +111,7 @@ delete from data_plan_usage as u
 using agreements as a
 where
     u.status = 'open' and u.period_end <= :until and u.latest_recorded_at is null
-    and a.id = u.agreement_id
+    and a.id = any(array[u.agreement_id])
     and (
         a.served_until <= u.period_start
         or a.service_start_at >= u.period_end
@@ -128,7 +130,7 @@ select
     cast(min(extract(year from u.period_end)) as integer) as first,
     cast(max(extract(year from u.period_end)) as integer) as last
 from data_plan_usage as u
-inner join agreements as a on a.id = u.agreement_id
+inner join agreements as a on a.id = any(array[u.agreement_id])
 where u.status = 'open' and u.period_end <= :until
 group by a.billing_period_time_zone, a.anchor_day
 """)
@@ -146,8 +148,8 @@ with due as (
 
 update data_plan_usage as u set status = 'closed'
 from due
-inner join agreements as a on a.id = due.agreement_id
-where u.agreement_id = due.agreement_id and u.period_start = due.period_start
+inner join agreements as a on a.id = any(array[due.agreement_id])
+where u.agreement_id = any(array[due.agreement_id]) and u.period_start = due.period_start
 returning
     u.agreement_id, u.period_start, u.period_end, u.year, u.month,
     a.billing_period_time_zone as zone, a.max_bytes_in_billing_period as "limit",
@@ -156,7 +158,7 @@ returning
 
 _OPEN_NEXT = opening_periods("""
 from unnest(cast(:agreements as text []), cast(:ends as timestamptz [])) as closed (agreement_id, period_end)
-inner join agreements as a on a.id = closed.agreement_id
+inner join agreements as a on a.id = any(array[closed.agreement_id])
 cross join lateral (
     select *
     from billing_periods as b

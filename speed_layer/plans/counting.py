@@ -17,7 +17,6 @@ from bytemeter.plans.calendars import Calendar, Years, cover
 from bytemeter.plans.events import AMENDED, ThresholdEvent
 from bytemeter.plans.judging import amendment, reached, threshold_event
 from speed_layer.copying import copy, copy_fixed, instants
-from speed_layer.joins import by_hash, one_by_one
 from speed_layer.live_query import Account
 from speed_layer.plans import statements
 from speed_layer.plans.owners import NOBODY, Owners
@@ -139,8 +138,7 @@ def _count_singly(connection: Connection) -> _Noted:
 
 def _count(connection: Connection, *, together: bool) -> Row[Any]:
     """Add what is in ``added``: how many rows there were, and what is noted."""
-    with one_by_one(connection):
-        return connection.execute(statements.COUNT, {"together": together}).one()
+    return connection.execute(statements.COUNT, {"together": together}).one()
 
 
 def _of(msisdns: pa.ChunkedArray, records: pa.Table) -> pa.Table:
@@ -167,13 +165,14 @@ def _judge(connection: Connection, found: _Noted, records: pa.Table, others: pa.
     """
     events: list[ThresholdEvent] = []
     if found.crossed:
-        with one_by_one(connection):
-            connection.execute(statements.FIND_CROSSING)
+        connection.execute(statements.FIND_CROSSING)
         msisdns = pa.chunked_array([connection.scalars(statements.NUMBERS_THAT_CROSS).all()], pa.string())
         copied = pc.is_in(msisdns, others)
         copy(connection, "records", as_records(_of(msisdns.filter(pc.invert(copied)), records)))
-        with by_hash(connection):
-            events += [threshold_event(row) for row in connection.execute(statements.CROSSINGS)]
+        # Temporary tables have no indexes: one by one would be all with all.
+        connection.exec_driver_sql("set local enable_nestloop = off")
+        events += [threshold_event(row) for row in connection.execute(statements.CROSSINGS)]
+        connection.exec_driver_sql("set local enable_nestloop = on")
         connection.execute(statements.SET_NEXT_THRESHOLDS)
     if found.closed:
         events += [amendment(row, AMENDED) for row in connection.execute(statements.AMEND)]

@@ -145,12 +145,12 @@ where usage_id is not null and served_until_us > coalesce(
 limit {most:d}
 """
 
-# The segment that has all records of a number.
+# The segment that has all records of a number. About "any" see ``speed_layer.plans.statements``.
 _OF_NUMBERS = """
 select n.number, s.served_from_us, s.served_until_us, s.usage_id
 from by_number as n
 inner join plan_segments as s
-    on s.msisdn = n.msisdn and s.served_from_us <= n.first_us and n.last_us < s.served_until_us
+    on s.msisdn = any(array[n.msisdn]) and s.served_from_us <= n.first_us and n.last_us < s.served_until_us
 where s.usage_id is not null
 """
 

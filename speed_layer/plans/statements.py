@@ -5,6 +5,10 @@ microseconds since 1970), ``records`` (those that are looked at one by one; valu
 records found no segment), ``owed`` (what records that were looked at one by one add, per agreement and period),
 ``added`` (what is added to each row of data_plan_usage; together: by records that were added up before PostgreSQL had
 them), ``noted`` (rows that crossed a threshold or were closed already), ``crossing`` (segments of the former).
+
+Tables that stay are joined by ``= any(array[...])``, which PostgreSQL can do in one way only: row by row, by an index.
+By ``=`` alone it may read the whole table for each row, where it takes it for empty; so it does with one that was
+filled beside a vacuum, which did not see the rows of a transaction that went on.
 """
 
 from __future__ import annotations
@@ -98,7 +102,7 @@ insert into missing (msisdn, first_us, last_us)
 select r.msisdn, min(r.event_us), max(r.event_us)
 from records as r
 left join plan_segments as s
-    on s.msisdn = r.msisdn and s.served_from_us <= r.event_us and r.event_us < s.served_until_us
+    on s.msisdn = any(array[r.msisdn]) and s.served_from_us <= r.event_us and r.event_us < s.served_until_us
 where s.msisdn is null
 group by r.msisdn
 """)
@@ -109,7 +113,7 @@ select
     cast(extract(year from from_us(min(m.first_us))) as integer) as first,
     cast(extract(year from from_us(max(m.last_us))) as integer) as last
 from missing as m
-inner join agreements as a on a.msisdn = m.msisdn
+inner join agreements as a on a.msisdn = any(array[m.msisdn])
 group by a.billing_period_time_zone, a.anchor_day
 """)
 
@@ -118,7 +122,7 @@ insert into plan_segments (msisdn, served_from_us, served_until_us, agreement_id
 select o.msisdn, to_us(o.served_from), to_us(o.served_until), o.agreement_id, o.period_start
 from missing as m
 inner join plan_ownership as o
-    on o.msisdn = m.msisdn
+    on o.msisdn = any(array[m.msisdn])
     and o.period_start <= from_us(m.last_us)
     and o.period_end > from_us(m.first_us)
 where o.served_from <= from_us(m.last_us) and o.served_until > from_us(m.first_us)
@@ -130,7 +134,7 @@ with unowned as (
     delete from records as r
     where not exists (
         select from plan_segments as s
-        where s.msisdn = r.msisdn and s.served_from_us <= r.event_us and r.event_us < s.served_until_us
+        where s.msisdn = any(array[r.msisdn]) and s.served_from_us <= r.event_us and r.event_us < s.served_until_us
     )
     returning *
 ),
@@ -150,19 +154,19 @@ insert into owed (agreement_id, period_start, bytes, latest_key)
 select s.agreement_id, s.period_start, sum(r.value), max(r.order_key)
 from records as r
 inner join plan_segments as s
-    on s.msisdn = r.msisdn and s.served_from_us <= r.event_us and r.event_us < s.served_until_us
+    on s.msisdn = any(array[r.msisdn]) and s.served_from_us <= r.event_us and r.event_us < s.served_until_us
 group by s.agreement_id, s.period_start
 """)
 
 # Periods that have a record for the first time.
 MAKE_PERIODS = opening_periods("""
 from owed as o
-inner join agreements as a on a.id = o.agreement_id
+inner join agreements as a on a.id = any(array[o.agreement_id])
 inner join billing_periods as p
     on p.time_zone = a.billing_period_time_zone
     and p.anchor_day = a.anchor_day
     and p.period_start = o.period_start
-left join data_plan_usage as u on u.agreement_id = o.agreement_id and u.period_start = o.period_start
+left join data_plan_usage as u on u.agreement_id = any(array[o.agreement_id]) and u.period_start = o.period_start
 where u.agreement_id is null
 """)
 
@@ -172,7 +176,7 @@ from data_plan_usage as u
 where
     s.msisdn = any(array(select distinct msisdn from records))
     and s.usage_id is null
-    and u.agreement_id = s.agreement_id and u.period_start = s.period_start
+    and u.agreement_id = any(array[s.agreement_id]) and u.period_start = s.period_start
 """)
 
 ADD_OWED = text("""
@@ -180,7 +184,7 @@ insert into added (usage_id, bytes, latest_at, together, latest)
 select
     u.usage_id, o.bytes, from_us(cast(substr(o.latest_key, 1, 16) as bigint)), false, substr(o.latest_key, 17)
 from owed as o
-inner join data_plan_usage as u on u.agreement_id = o.agreement_id and u.period_start = o.period_start
+inner join data_plan_usage as u on u.agreement_id = any(array[o.agreement_id]) and u.period_start = o.period_start
 """)
 
 COUNT = text("""
@@ -194,7 +198,7 @@ with counted as (
             else a.latest
         end
     from added as a
-    where a.together = :together and u.usage_id = a.usage_id
+    where a.together = :together and u.usage_id = any(array[a.usage_id])
     returning u.usage_id, u.total_recorded_bytes, a.bytes, u.next_threshold_bytes, u.status
 ),
 
@@ -215,7 +219,7 @@ select
 LACKING = text("""
 select a.usage_id
 from added as a
-left join data_plan_usage as u on u.usage_id = a.usage_id
+left join data_plan_usage as u on u.usage_id = any(array[a.usage_id])
 where u.usage_id is null
 """)
 
@@ -225,10 +229,12 @@ select
     u.usage_id, n.base, n.next_threshold, u.agreement_id, u.period_start, u.year, u.month, a.billing_period_time_zone,
     a.max_bytes_in_billing_period, a.thresholds, s.msisdn, s.served_from_us, s.served_until_us
 from noted as n
-inner join data_plan_usage as u on u.usage_id = n.usage_id
-inner join agreements as a on a.id = u.agreement_id
+inner join data_plan_usage as u on u.usage_id = any(array[n.usage_id])
+inner join agreements as a on a.id = any(array[u.agreement_id])
 inner join plan_segments as s
-    on s.msisdn = a.msisdn and s.agreement_id = u.agreement_id and s.period_start = u.period_start
+    on s.msisdn = any(array[a.msisdn])
+    and s.agreement_id = any(array[u.agreement_id])
+    and s.period_start = u.period_start
 where n.total >= n.next_threshold
 """)
 
@@ -271,13 +277,13 @@ SET_NEXT_THRESHOLDS = text("""
 update data_plan_usage as u set
     next_threshold_bytes = next_threshold(a.thresholds, a.max_bytes_in_billing_period, u.total_recorded_bytes)
 from noted as n, agreements as a
-where n.total >= n.next_threshold and u.usage_id = n.usage_id and a.id = u.agreement_id
+where n.total >= n.next_threshold and u.usage_id = any(array[n.usage_id]) and a.id = any(array[u.agreement_id])
 """)
 
 AMEND = text("""
 update data_plan_usage as u set amendments = u.amendments + 1
 from noted as n, agreements as a
-where n.closed and u.usage_id = n.usage_id and a.id = u.agreement_id
+where n.closed and u.usage_id = any(array[n.usage_id]) and a.id = any(array[u.agreement_id])
 returning
     u.agreement_id, u.period_start, u.year, u.month,
     a.billing_period_time_zone as zone, a.max_bytes_in_billing_period as "limit",

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from sqlalchemy import Connection, text
 
 from speed_layer.copying import copy_fixed
-from speed_layer.joins import one_by_one
 from speed_layer.seen.filter import Keys, Numbers
 
 # Numbers are stored as PostgreSQL sends them.
@@ -75,8 +74,7 @@ def read_packs(connection: Connection, packs: Iterable[tuple[int, Numbers]]) -> 
     if not numbers:
         return np.empty(0, ENTRY)
     segments, of_segments = map(list, zip(*numbers, strict=True))
-    with one_by_one(connection):
-        return _joined(connection.scalars(_SOME, {"segments": segments, "packs": of_segments}))
+    return _joined(connection.scalars(_SOME, {"segments": segments, "packs": of_segments}))
 
 
 def packs_with(fences: Fences, keys: Keys) -> Numbers:
@@ -118,8 +116,9 @@ def _joined(packs: Iterable[memoryview]) -> Entries:
 
 _CLEAR = text("delete from seen_ids where segment = :segment")
 _ALL = text("select ids from seen_ids where segment = :segment")
+# About "any" see ``speed_layer.plans.statements``.
 _SOME = text("""
 select s.ids
 from unnest(cast(:segments as integer []), cast(:packs as integer [])) as wanted (segment, pack)
-inner join seen_ids as s on s.segment = wanted.segment and s.pack = wanted.pack
+inner join seen_ids as s on s.segment = any(array[wanted.segment]) and s.pack = wanted.pack
 """)
