@@ -117,15 +117,22 @@ inner join agreements as a on a.msisdn = any(array[m.msisdn])
 group by a.billing_period_time_zone, a.anchor_day
 """)
 
+# With an offset, PostgreSQL asks the view for one number after the other.
 MAKE_SEGMENTS = text("""
 insert into plan_segments (msisdn, served_from_us, served_until_us, agreement_id, period_start)
 select o.msisdn, to_us(o.served_from), to_us(o.served_until), o.agreement_id, o.period_start
 from missing as m
-inner join plan_ownership as o
-    on o.msisdn = any(array[m.msisdn])
-    and o.period_start <= from_us(m.last_us)
-    and o.period_end > from_us(m.first_us)
-where o.served_from <= from_us(m.last_us) and o.served_until > from_us(m.first_us)
+cross join lateral (
+    select *
+    from plan_ownership as p
+    where
+        p.msisdn = m.msisdn
+        and p.period_start <= from_us(m.last_us)
+        and p.period_end > from_us(m.first_us)
+        and p.served_from <= from_us(m.last_us)
+        and p.served_until > from_us(m.first_us)
+    offset 0
+) as o
 on conflict do nothing
 """)
 
