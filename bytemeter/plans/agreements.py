@@ -171,7 +171,7 @@ on conflict (id) do update set
 """)
 
 # An agreement serves its number until the next one of that number starts. Of two that start at the same instant the one
-# signed later serves, the other never does.
+# signed later serves, the other never does. About "any(array)" see "Look-ups" in docs/architecture.md.
 _FOLLOW = text("""
 with followed as (
     select

@@ -1,7 +1,7 @@
 """What is judged of usage that is counted: thresholds that a changed limit or total has reached, periods that are over.
 
-The statements run inside the caller's transaction, which holds the ledger's lock: one at a time judges. They join by
-``= any(array[...])``, which PostgreSQL can do only row by row, by an index: whatever it takes a table's size for.
+The statements run inside the caller's transaction, which holds the ledger's lock: one at a time judges. About
+``= any(array[...])`` see "Look-ups" in docs/architecture.md.
 """
 
 from __future__ import annotations

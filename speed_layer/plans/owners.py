@@ -145,7 +145,7 @@ where usage_id is not null and served_until_us > coalesce(
 limit {most:d}
 """
 
-# The segment that has all records of a number. About "any" see ``speed_layer.plans.statements``.
+# The segment that has all records of a number. About "any" see "Look-ups" in docs/architecture.md.
 _OF_NUMBERS = """
 select n.number, s.served_from_us, s.served_until_us, s.usage_id
 from by_number as n

@@ -6,9 +6,8 @@ records found no segment), ``owed`` (what records that were looked at one by one
 ``added`` (what is added to each row of data_plan_usage; together: by records that were added up before PostgreSQL had
 them), ``noted`` (rows that crossed a threshold or were closed already), ``crossing`` (segments of the former).
 
-Tables that stay are joined by ``= any(array[...])``, which PostgreSQL can do in one way only: row by row, by an index.
-By ``=`` alone it may read the whole table for each row, where it takes it for empty; so it does with one that was
-filled beside a vacuum, which did not see the rows of a transaction that went on.
+Tables that stay are joined by ``= any(array[...])``, which PostgreSQL can do in one way only: row by row, by an index;
+see "Look-ups" in docs/architecture.md.
 """
 
 from __future__ import annotations
