@@ -24,7 +24,7 @@ from bytemeter.postgres import one_line_errors
 
 SOURCE = "batch"
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_CLOSED_AT_ONCE = 1_000_000
+_CLOSED_AT_ONCE = 100_000
 
 Threshold = tuple[str, dt.datetime, int]
 
@@ -143,12 +143,18 @@ class PlanStore:
             self.connection.execute(statements.CORRECT)
             events = [*self._crossed(crossings), *self._amended()]
             self.connection.execute(statements.SET_NEXT_THRESHOLDS)
-            period = (self.month.year, self.month.month)
-            events += close(self.connection, now - grace, most=_CLOSED_AT_ONCE, of_month=period)
+            events += self._closed(now - grace)
             written = outbox.write(self.connection, events, source=SOURCE)
             if dry_run:
                 transaction.rollback()
         return Corrected(changed, shown, written)
+
+    def _closed(self, until: dt.datetime) -> Iterator[ThresholdEvent]:
+        more = True
+        while more:
+            closed = close(self.connection, until, most=_CLOSED_AT_ONCE, of_month=(self.month.year, self.month.month))
+            yield from closed.events
+            more = closed.more
 
     def _crossed(self, crossings: Mapping[Threshold, Crossing]) -> list[ThresholdEvent]:
         periods = [tuple(row) for row in self.connection.execute(statements.CROSSED, self._of_month)]

@@ -7,7 +7,8 @@ The statements run inside the caller's transaction, which holds the ledger's loc
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
@@ -28,10 +29,21 @@ def reached(connection: Connection, periods: Sequence[tuple[str, dt.datetime]]) 
     return events
 
 
-def close(
-    connection: Connection, until: dt.datetime, *, most: int, of_month: tuple[int, int] | None = None
-) -> list[ThresholdEvent]:
-    """Close open periods that end at or before ``until``, the earliest first, at most so many; their events.
+@dataclass(frozen=True)
+class Closed:
+    """What one call of ``close`` has closed.
+
+    Attributes:
+        events: in the order of the periods' ends and of the agreements.
+        more: whether there may be more periods to close.
+    """
+
+    events: list[ThresholdEvent]
+    more: bool
+
+
+def close(connection: Connection, until: dt.datetime, *, most: int, of_month: tuple[int, int] | None = None) -> Closed:
+    """Close open periods that end at or before ``until``, the earliest first, at most so many.
 
     Args:
         of_month: close only periods of this (year, month).
@@ -39,18 +51,30 @@ def close(
     The period after is opened, with 0 bytes, if the agreement still serves then and had arrived before its end: so
     that it closes, too, if no record ever comes. A period of 0 bytes in which the agreement does not serve any more
     is dropped, and so is one that is no period of the agreement any more.
+
+    A call costs what it closes, however many more periods are over.
     """
     year, month = of_month or (None, None)
-    due = {"until": until, "most": most, "year": year, "month": month}
-    if not connection.scalars(_ANY_DUE, due).one():
-        return []
-    needed = connection.execute(_CALENDARS_OF_DUE, due)
-    cover(connection, {Calendar(row.time_zone, row.anchor_day): Years(row.first, row.last) for row in needed})
-    connection.execute(_DROP, due)
-    closed = connection.execute(_CLOSE, due).all()
+    due = connection.execute(_DUE, {"until": until, "most": most, "year": year, "month": month}).all()
+    if not due:
+        return Closed([], more=False)
+    _cover(connection, due)
+    ids = {"ids": sorted(row.usage_id for row in due)}
+    connection.execute(_DROP, ids)
+    closed = sorted(connection.execute(_CLOSE, ids), key=lambda row: (row.period_end, row.agreement_id))
     ends = {"agreements": [row.agreement_id for row in closed], "ends": [row.period_end for row in closed]}
     connection.execute(_OPEN_NEXT, ends)
-    return [ThresholdEvent(**_told(row), type=CLOSED, percent=None, threshold_bytes=None) for row in closed]
+    events = [ThresholdEvent(**_told(row), type=CLOSED, percent=None, threshold_bytes=None) for row in closed]
+    return Closed(events, more=len(due) == most)
+
+
+def _cover(connection: Connection, due: Iterable[Row[Any]]) -> None:
+    """Have the billing periods in which these periods end."""
+    needed: dict[Calendar, Years] = {}
+    for zone, anchor, year in {(row.time_zone, row.anchor_day, row.period_end.year) for row in due}:
+        calendar, years = Calendar(zone, anchor), Years(year, year)
+        needed[calendar] = needed.get(calendar, years) | years
+    cover(connection, needed)
 
 
 def threshold_event(row: Row[Any]) -> ThresholdEvent:
@@ -102,15 +126,28 @@ inner join agreements as a on a.id = any(array[chosen.agreement_id])
 where u.agreement_id = any(array[chosen.agreement_id]) and u.period_start = chosen.period_start
 """)
 
-_ANY_DUE = text("""
-select exists (select from data_plan_usage as u where u.status = 'open' and u.period_end <= :until)
+# Not in the order of agreements, too: all that end at the same instant would be sorted each time.
+_DUE = text("""
+with due as (
+    select usage_id, agreement_id, period_end
+    from data_plan_usage
+    where
+        status = 'open' and period_end <= :until
+        and (cast(:year as integer) is null or (year, month) = (:year, :month))
+    order by period_end
+    limit :most
+)
+
+select due.usage_id, due.period_end, a.billing_period_time_zone as time_zone, a.anchor_day
+from due
+inner join agreements as a on a.id = any(array[due.agreement_id])
 """)
 
 _DROP = text("""
 delete from data_plan_usage as u
-using agreements as a
+using unnest(cast(:ids as bigint [])) as due (usage_id), agreements as a
 where
-    u.status = 'open' and u.period_end <= :until and u.latest_recorded_at is null
+    u.usage_id = any(array[due.usage_id]) and u.latest_recorded_at is null
     and a.id = any(array[u.agreement_id])
     and (
         a.served_until <= u.period_start
@@ -124,32 +161,10 @@ where
     )
 """)
 
-_CALENDARS_OF_DUE = text("""
-select
-    a.billing_period_time_zone as time_zone, a.anchor_day,
-    cast(min(extract(year from u.period_end)) as integer) as first,
-    cast(max(extract(year from u.period_end)) as integer) as last
-from data_plan_usage as u
-inner join agreements as a on a.id = any(array[u.agreement_id])
-where u.status = 'open' and u.period_end <= :until
-group by a.billing_period_time_zone, a.anchor_day
-""")
-
 _CLOSE = text("""
-with due as (
-    select agreement_id, period_start
-    from data_plan_usage
-    where
-        status = 'open' and period_end <= :until
-        and (cast(:year as integer) is null or (year, month) = (:year, :month))
-    order by period_end, agreement_id
-    limit :most
-)
-
 update data_plan_usage as u set status = 'closed'
-from due
-inner join agreements as a on a.id = any(array[due.agreement_id])
-where u.agreement_id = any(array[due.agreement_id]) and u.period_start = due.period_start
+from unnest(cast(:ids as bigint [])) as due (usage_id), agreements as a
+where u.usage_id = any(array[due.usage_id]) and a.id = any(array[u.agreement_id])
 returning
     u.agreement_id, u.period_start, u.period_end, u.year, u.month,
     a.billing_period_time_zone as zone, a.max_bytes_in_billing_period as "limit",

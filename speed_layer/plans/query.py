@@ -24,7 +24,8 @@ from speed_layer.received import accounts, list_invalid
 from speed_layer.seen.ids import SeenIds
 
 SOURCE = "live"
-_CLOSED_AT_ONCE = 10_000
+# A few tenths of a second, for which the next micro-batch waits.
+_CLOSED_AT_ONCE = 2_000
 
 
 @dataclass
@@ -83,8 +84,8 @@ class DataPlanQuery:
         if reached is None:
             return False
         closed = close(connection, reached - self.grace, most=_CLOSED_AT_ONCE)
-        self._write(connection, closed)
-        return len(closed) == _CLOSED_AT_ONCE
+        self._write(connection, closed.events)
+        return closed.more
 
     def rolled_back(self) -> None:
         """Forget the events of the transaction."""

@@ -136,4 +136,4 @@ def test_what_is_told_of_sizes_makes_no_difference(engine: Engine, rows: Rows, t
         with connection.begin():
             closed = close(connection, dt.datetime(2020, 2, 15, tzinfo=dt.UTC), most=many)
     assert [len(some) for some in events] == [0, many, 2 * many]
-    assert len(closed) == many
+    assert len(closed.events) == many
