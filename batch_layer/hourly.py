@@ -12,10 +12,12 @@ from itertools import groupby
 from pyspark.sql import SparkSession
 
 from batch_layer.hourly_store import STAGING, HourlyStore, Recomputed, Snapshot, hourly_store
-from batch_layer.records import Span, refused_events, settled_records
+from batch_layer.records import settled_records
 from batch_layer.snapshot import WAIT_S, wait_until_covered
+from batch_layer.spans import Span
 from batch_layer.staging import stage
-from bytemeter.aggregations import totals, window_start
+from batch_layer.usage import usage_totals
+from bytemeter.aggregations import windows
 from bytemeter.feeds import Feed
 from bytemeter.feeds.feed import HOUR_S
 from bytemeter.history import History
@@ -74,11 +76,9 @@ class HourlyJob:
     def _recompute(self, store: HourlyStore, hours: list[dt.datetime], snapshot: Snapshot) -> Recomputed:
         began = time.perf_counter()
         span = Span.of_hours(hours)
-        refused = refused_events(self.session, self._jdbc(), self.feed, span)
-        records = self.history.read().transform(
-            settled_records(self.feed, span=span, below=snapshot.offsets, refused=refused)
-        )
-        staged = stage(records.transform(totals(self.feed, window_start(HOUR_S))), STAGING, self._jdbc())
+        records = settled_records(self.history, span, store.counted(span, snapshot))
+        jdbc = jdbc_options(self.settings.require_database_url())
+        staged = stage(usage_totals(records, windows(HOUR_S)), STAGING, jdbc)
         done_staging = time.perf_counter()
         result = store.replace(hours, staged, snapshot, dry_run=self.dry_run)
         logger().info(
@@ -93,6 +93,3 @@ class HourlyJob:
             commit_ms=round(1000 * (time.perf_counter() - done_staging)),
         )
         return result
-
-    def _jdbc(self) -> dict[str, str]:
-        return jdbc_options(self.settings.require_database_url())

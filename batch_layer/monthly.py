@@ -21,12 +21,14 @@ from batch_layer.plan_store import (
     Threshold,
     plan_store,
 )
-from batch_layer.plan_usage import crossings, owned_records, usage_by_period
-from batch_layer.records import Span, joined_with_all, refused_events, settled_records
+from batch_layer.plan_usage import crossings, data_records, joined_with_all, owned_records, usage_by_period
+from batch_layer.records import Settled, settled_records
 from batch_layer.snapshot import WAIT_S, wait_until_covered
+from batch_layer.spans import Span
 from batch_layer.staging import Staged, require_all, stage
 from batch_layer.totals import Compared, Difference, compare, write
-from bytemeter.aggregations import month_start, totals
+from batch_layer.usage import usage_totals
+from bytemeter.aggregations import month_starts
 from bytemeter.feeds import DATA_RECORDS, DEVICES, Feed
 from bytemeter.history import History
 from bytemeter.kafka import Kafka
@@ -119,8 +121,8 @@ class MonthlyJob:
     def _totals(self, store: PlanStore, snapshot: MonthSnapshot) -> Compared:
         if DEVICES.name not in snapshot.offsets:
             return Compared(0, ())
-        records = self._records(DEVICES, Span(self.month.start, self.month.end), snapshot)
-        staged = stage(records.transform(totals(DEVICES, month_start())), _STAGED_TOTALS, self._jdbc())
+        records = self._records(DEVICES, Span(self.month.start, self.month.end), store, snapshot)
+        staged = stage(usage_totals(records, month_starts), _STAGED_TOTALS, self._jdbc())
         connection = store.connection
         with one_line_errors(connection.engine.url), connection.begin() as transaction:
             require_all(connection, staged)
@@ -134,17 +136,17 @@ class MonthlyJob:
     def _plans(self, store: PlanStore, snapshot: MonthSnapshot) -> Corrected:
         grace = dt.timedelta(seconds=self.settings.period_grace_s)
         if DATA_RECORDS.name in snapshot.offsets and snapshot.since < snapshot.until:
-            owned = self._owned(snapshot)
+            owned = self._owned(store, snapshot)
             staged = stage(usage_by_period(owned, most=snapshot.stretches), _STAGED_USAGE, self._jdbc())
             found = self._crossings(owned, store.missed(staged))
         else:
             staged, found = Staged(_STAGED_USAGE, 0, 0), {}
         return store.correct(staged, found, now=self.now, grace=grace, dry_run=self.dry_run)
 
-    def _owned(self, snapshot: MonthSnapshot) -> DataFrame:
+    def _owned(self, store: PlanStore, snapshot: MonthSnapshot) -> DataFrame:
         ownership = self.session.read.format("jdbc").options(**self._jdbc(), dbtable=_OWNERSHIP).load()
-        records = self._records(DATA_RECORDS, Span(snapshot.since, snapshot.until), snapshot)
-        return records.transform(owned_records(joined_with_all(ownership, snapshot.stretches)))
+        records = self._records(DATA_RECORDS, Span(snapshot.since, snapshot.until), store, snapshot)
+        return data_records(records).transform(owned_records(joined_with_all(ownership, snapshot.stretches)))
 
     def _crossings(self, owned: DataFrame, missed: list[Threshold]) -> dict[Threshold, Crossing]:
         if not missed:
@@ -159,12 +161,10 @@ class MonthlyJob:
             for row in owned.transform(crossings(thresholds)).collect()
         }
 
-    def _records(self, feed: Feed, span: Span, snapshot: MonthSnapshot) -> DataFrame:
+    def _records(self, feed: Feed, span: Span, store: PlanStore, snapshot: MonthSnapshot) -> Settled:
         history = History(self.session, self.settings.require_history(), feed)
-        below = snapshot.offsets[feed.name]
-        wait_until_covered(history, below, wait_s=self.wait_s, cancel=self.cancel)
-        refused = refused_events(self.session, self._jdbc(), feed, span)
-        return history.read().transform(settled_records(feed, span=span, below=below, refused=refused))
+        wait_until_covered(history, snapshot.offsets[feed.name], wait_s=self.wait_s, cancel=self.cancel)
+        return settled_records(history, span, store.counted(feed, span, snapshot))
 
     def _jdbc(self) -> dict[str, str]:
         return jdbc_options(self.settings.require_database_url())

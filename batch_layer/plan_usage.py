@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from batch_layer.records import joined_with_all
-from bytemeter.aggregations import Transformation
+from batch_layer.records import Settled
+from bytemeter.executors import Transformation
+
+_MOST_BROADCAST = 1_000_000
+
+
+def data_records(records: Settled) -> DataFrame:
+    """What is to be known of data records.
+
+    Returns:
+        Rows of msisdn: string, us: long (microseconds since 1970), internal_id: string, bytes: long.
+    """
+    columns = ["id", "internalId", "msisdn", "recordedBytes"]
+    return records.mapped(_judged, columns, "msisdn string, us long, internal_id string, bytes long")
+
+
+def joined_with_all(rows: DataFrame, count: int) -> DataFrame:
+    """Rows that are to be joined with all records: broadcast if they are few.
+
+    Of a table of PostgreSQL Spark does not know how large it is; it would shuffle and sort all records.
+    """
+    return F.broadcast(rows) if count <= _MOST_BROADCAST else rows
 
 
 def owned_records(ownership: DataFrame) -> Transformation:
@@ -17,20 +41,13 @@ def owned_records(ownership: DataFrame) -> Transformation:
             period_start: timestamp; the stretches of a number do not overlap.
 
     Returns:
-        A transformation of data records (see ``batch_layer.records.settled_records``) into rows of
-        agreement_id: string, period_start: timestamp, us: long (microseconds since 1970), internal_id: string,
-        bytes: long; without those that nobody owns.
+        A transformation of rows of ``data_records`` into rows of agreement_id: string, period_start: timestamp,
+        us: long, internal_id: string, bytes: long; without those that nobody owns.
     """
 
     def transformation(records: DataFrame) -> DataFrame:
-        judged = records.select(
-            "msisdn",
-            F.col("event_us").alias("us"),
-            F.coalesce("internalId", "id").alias("internal_id"),
-            F.col("recordedBytes").alias("bytes"),
-        )
         serving = (F.col("served_from_us") <= F.col("us")) & (F.col("us") < F.col("served_until_us"))
-        return judged.join(ownership, (judged.msisdn == ownership.msisdn) & serving).select(
+        return records.join(ownership, (records.msisdn == ownership.msisdn) & serving).select(
             "agreement_id", "period_start", "us", "internal_id", "bytes"
         )
 
@@ -91,3 +108,15 @@ def crossings(thresholds: DataFrame) -> Transformation:
         )
 
     return transformation
+
+
+def _judged(records: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    for some in records:
+        yield pa.table(
+            {
+                "msisdn": some.column("msisdn"),
+                "us": some.column("event_us"),
+                "internal_id": pc.coalesce(some.column("internalId"), some.column("id")),
+                "bytes": some.column("recordedBytes"),
+            }
+        )

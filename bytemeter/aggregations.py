@@ -1,49 +1,62 @@
-"""Records into totals, by Spark, for the batch layer; a live micro-batch is added up in memory by the same rule."""
+"""Records into totals, as columns: windows of the live query, hours and months of the recomputes, by one rule."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from bytemeter.feeds.feed import Feed
 
-Transformation = Callable[[DataFrame], DataFrame]
+# From instants in microseconds since 1970 the starts of their windows in seconds since 1970. It may run on executors:
+# it must pickle.
+Starts = Callable[[pa.ChunkedArray], pa.ChunkedArray]
+
+TOTALS = "type string, id string, window_s long, value long"
+_KEY = ["type", "id", "window_s"]
+_US = 1_000_000
 
 
-def window_start(window_s: int) -> Column:
-    """Start, in epoch seconds (UTC), of the window of ``window_s`` seconds that holds ``epoch_s``."""
-    # pmod, so that windows before 1970 start at or before their records, too.
-    return F.col("epoch_s") - F.pmod(F.col("epoch_s"), F.lit(window_s))
+def windows(window_s: int) -> Starts:
+    """Windows of so many seconds, counted from 1970."""
+    # Valid records are after 1970: cut off is rounded down.
+    return lambda us: pc.multiply(pc.divide(us, window_s * _US), window_s)
 
 
-def month_start() -> Column:
-    """Start, in epoch seconds, of the calendar month (UTC) that holds ``epoch_s``."""
-    return F.unix_seconds(F.date_trunc("month", F.timestamp_seconds("epoch_s")))
+def month_starts(us: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Calendar months (UTC), see ``Starts``."""
+    months = pc.floor_temporal(us.cast(pa.timestamp("us")), unit="month")
+    return pc.divide(months.cast(pa.int64()), _US)
 
 
-def totals(feed: Feed, window: Column) -> Transformation:
+def totals(feed: Feed, records: pa.Table, starts: Starts) -> pa.Table:
     """Totals of the measure per dimension and window: a record counts once by each dimension.
 
     Args:
-        window: start of the record's window in epoch seconds.
+        records: valid ones: event_us: long, the measure and the dimensions.
 
     Returns:
-        A transformation of valid records (the feed's fields and epoch_s: long) into rows of type: string, id: string,
-        window_s: long (epoch seconds of the window's start), value: long (sum of the measure), records: long.
+        Rows of type: string, id: string, window_s: long (epoch seconds of the window's start), value: long (sum of the
+        measure), each key once.
     """
+    timed = records.append_column("window_s", starts(records.column("event_us")))
+    return pa.concat_tables(_totals(timed, feed.usage.measure, d.type, d.column) for d in feed.usage.dimensions)
 
-    start = window.alias("window_s")
-    facts = [F.struct(F.lit(d.type).alias("type"), F.col(d.column).alias("id"), start) for d in feed.usage.dimensions]
 
-    def transformation(records: DataFrame) -> DataFrame:
-        exploded = records.select(
-            F.explode(F.array(*facts)).alias("fact"),
-            F.col(feed.usage.measure).alias("measure"),
-        )
-        return exploded.groupBy("fact.type", "fact.id", "fact.window_s").agg(
-            F.sum("measure").alias("value"), F.count(F.lit(1)).alias("records")
-        )
+def summed(totals: pa.Table) -> pa.Table:
+    """One row for each type, id and window of many totals."""
+    added = totals.group_by(_KEY).aggregate([("value", "sum")])
+    return added.select([*_KEY, "value_sum"]).rename_columns([*_KEY, "value"])
 
-    return transformation
+
+def _totals(records: pa.Table, measure: str, type_: str, column: str) -> pa.Table:
+    added = records.group_by([column, "window_s"]).aggregate([(measure, "sum")])
+    return pa.table(
+        {
+            "type": pa.array([type_] * added.num_rows, pa.string()),
+            "id": added.column(column),
+            "window_s": added.column("window_s"),
+            "value": added.column(f"{measure}_sum"),
+        }
+    )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
+from typing import TypeVar
 from zipimport import zipimporter
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from bytemeter.memory import keep_freed_memory
+
+Transformation = Callable[[DataFrame], DataFrame]
+Share = TypeVar("Share")
 
 
 def mapped(
@@ -34,6 +38,30 @@ def mapped(
         keep_quick()
 
     return rows.mapInArrow(make, schema)
+
+
+def spread(
+    session: SparkSession,
+    shares: Sequence[Share],
+    function: Callable[[Share], Iterable[pa.Table]],
+    schema: StructType | str,
+) -> DataFrame:
+    """Apply a function to shares of some work, in a task each; what it returns as rows.
+
+    Args:
+        shares, function: they are pickled, all of them for each task.
+        schema: of what the function returns.
+    """
+
+    def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        keep_freed_memory()
+        for batch in batches:
+            for number in batch.column(0).to_pylist():
+                for rows in function(shares[number]):
+                    yield from rows.to_batches()
+        keep_quick()
+
+    return session.range(0, len(shares), 1, max(1, len(shares))).mapInArrow(make, schema)
 
 
 def keep_quick() -> None:

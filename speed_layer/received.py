@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from bytemeter.feeds import Feed
+from bytemeter.hashing import hashes
 from bytemeter.parsing import REFUSED_BY_CLOCK
 from speed_layer.copying import copy
-from speed_layer.hashing import hashes
 from speed_layer.live_query import Account
 
 # Two hashes with different keys are the 16 bytes that stand for an id. They are stored: the keys never change.

@@ -1,7 +1,8 @@
-"""A commit of files that are there to a Delta table.
+"""The files of a Delta table, and commits of files that are there.
 
-Spark's API commits only what Spark has written itself, so this speaks to the classes of delta-spark that it speaks to,
-too; actions are those of Delta's protocol (https://github.com/delta-io/delta/blob/master/PROTOCOL.md), as in its log.
+Spark's API tells no files, and commits only what Spark has written itself. So this speaks to the classes of delta-spark
+that it speaks to, too; actions are those of Delta's protocol
+(https://github.com/delta-io/delta/blob/master/PROTOCOL.md), as in its log.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from bytemeter.errors import BytemeterError
 
@@ -62,6 +63,18 @@ def commit(
         if "Concurrent" not in reason:
             raise
         raise _committed_by_another(table, reason) from error
+
+
+def files(session: SparkSession, table: str) -> DataFrame:
+    """The files that a table consists of; none if there is no table.
+
+    Returns:
+        Rows of path: string (below the table's folder, as a URI writes it), partitionValues: map<string, string>,
+        size: long (bytes), deletionVector: struct (null where no row was deleted), and more of Delta's protocol.
+    """
+    jvm: Any = session._jvm
+    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(session._jsparkSession, table)
+    return DataFrame(log.startTransaction().snapshot().allFiles().toDF(), session)
 
 
 def _committed_by_another(table: str, reason: str) -> BytemeterError:

@@ -18,8 +18,7 @@ import pyarrow as pa
 from pyarrow import parquet
 from pyarrow.fs import FileSystem, LocalFileSystem
 
-from bytemeter.aggregations import Transformation
-from bytemeter.executors import mapped
+from bytemeter.executors import Transformation, mapped
 from bytemeter.feeds import Feed
 from bytemeter.parsing import parse, valid
 

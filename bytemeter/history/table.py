@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.types import (
     DateType,
     IntegerType,
@@ -19,8 +22,9 @@ from pyspark.sql.types import (
 
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import Feed
-from bytemeter.history.delta import Action, commit
+from bytemeter.history import delta
 from bytemeter.history.files import Written
+from bytemeter.history.reading import File
 from bytemeter.offset_log import Offsets
 
 PARTITIONED_BY = ("event_date", "event_hour")
@@ -96,7 +100,7 @@ class History:
         Raises:
             BytemeterError: another process has committed since.
         """
-        commit(
+        delta.commit(
             self.session,
             self.path,
             [_addition(file) for file in files],
@@ -107,12 +111,34 @@ class History:
             note=json.dumps({"endOffsets": end}),
         )
 
+    def files(self, since: dt.datetime, until: dt.datetime) -> list[File]:
+        """The files of the hours in [since, until), as of the latest commit.
+
+        Raises:
+            BytemeterError: rows were deleted that are still in their files.
+        """
+        of_days = F.col("partitionValues.event_date").between(str(since.date()), str(until.date()))
+        found = delta.files(self.session, self.path).where(of_days)
+        chosen = found.select("path", "size", "partitionValues", F.col("deletionVector").isNotNull().alias("deleted"))
+        files = [(row, _hour(row.partitionValues)) for row in chosen.collect()]
+        within = [(row, hour) for row, hour in files if since <= hour < until]
+        if any(row.deleted for row, _ in within):
+            raise BytemeterError(
+                f"rows of the history in {self.path} are deleted by deletion vectors; write their files anew by "
+                f"`REORG TABLE delta.`{self.path}` APPLY (PURGE)`"
+            )
+        return [File(self.path, unquote(row.path), hour, row.size) for row, hour in within]
+
     def read(self) -> DataFrame:
         """All rows, as of the latest commit."""
         return self.session.read.format("delta").load(self.path)
 
 
-def _addition(file: Written) -> Action:
+def _hour(partition: Mapping[str, str]) -> dt.datetime:
+    return dt.datetime.fromisoformat(f"{partition['event_date']}T{int(partition['event_hour']):02}:00:00+00:00")
+
+
+def _addition(file: Written) -> delta.Action:
     """The action of Delta's protocol that makes a file part of a table."""
     return {
         "add": {

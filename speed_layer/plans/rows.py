@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from bytemeter import instants
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
+from bytemeter.hashing import stand_several_times
 from bytemeter.parsing import parse, valid
 from speed_layer.blocks import Parts
-from speed_layer.hashing import stand_several_times
 from speed_layer.received import account_parts, identity
 
 

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from sqlalchemy import Connection, Engine, text
 
+from bytemeter.hashing import Hashes, are_among, stand_several_times
 from speed_layer.copying import copy, read_bytes
-from speed_layer.hashing import Hashes, are_among, stand_several_times
 from speed_layer.seen import packs
 from speed_layer.seen.filter import CAPACITY, IdFilter, Keys, Numbers
 from speed_layer.seen.packs import ENTRY, Entries, Fences

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection
 
+from bytemeter.aggregations import summed, totals
 from bytemeter.feeds import Feed
 from bytemeter.feeds.feed import HOUR_S
 from speed_layer.blocks import Parts, ToParts
@@ -18,7 +19,7 @@ from speed_layer.live_query import Account, Position
 from speed_layer.received import accounts, list_invalid, repeated
 from speed_layer.seen.ids import Identified, SeenIds
 from speed_layer.usage import merge
-from speed_layer.usage.rows import as_windows, summed, totals, usage_parts
+from speed_layer.usage.rows import LIVE_WINDOWS, as_windows, usage_parts
 from speed_layer.usage.windows import YoungWindows
 
 
@@ -64,7 +65,7 @@ class UsageQuery:
         repeats: list[Account] = []
         if "identified" in parts and parts["identified"].num_rows:
             new, repeats = self._set_repeats_apart(connection, parts["identified"])
-            added.append(totals(self.feed, new))
+            added.append(totals(self.feed, new, LIVE_WINDOWS))
         self._add(connection, summed(pa.concat_tables(added)))
         list_invalid(connection, name, parts["invalid"])
         self._seen.finish(connection)

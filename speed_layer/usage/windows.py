@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, text
 
-from speed_layer.hashing import Hashes, are_among, hashes
+from bytemeter.hashing import Hashes, are_among, hashes
 
 _MOST_WINDOWS, _MOST_REMEMBERED = 1_000, 4_000_000
 _KEY = "bytemeter totals"

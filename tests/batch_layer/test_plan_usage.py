@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 
 from batch_layer.plan_usage import crossings, owned_records, usage_by_period
 
-RECORDS = "id string, internalId string, msisdn string, event_us long, recordedBytes long"
+RECORDS = "msisdn string, us long, internal_id string, bytes long"
 OWNERSHIP = "msisdn string, served_from_us long, served_until_us long, agreement_id string, period_start timestamp"
 OWNED = "agreement_id string, period_start timestamp, us long, internal_id string, bytes long"
 THRESHOLDS = "agreement_id string, period_start timestamp, threshold_bytes long"
@@ -22,8 +22,8 @@ LATER = dt.datetime(1970, 1, 2, tzinfo=dt.UTC)
 Run = Callable[..., list[Row]]
 
 
-def record(second: int, size: int, msisdn: str = "48", internal: str | None = None) -> tuple[Any, ...]:
-    return (f"id-{second}", internal, msisdn, second * 1_000_000, size)
+def record(second: int, size: int, msisdn: str = "48") -> tuple[Any, ...]:
+    return (msisdn, second * 1_000_000, f"i-{second}", size)
 
 
 def test_each_record_belongs_to_the_stretch_that_holds_its_instant(batch: Run, spark: SparkSession) -> None:
@@ -33,16 +33,16 @@ def test_each_record_belongs_to_the_stretch_that_holds_its_instant(batch: Run, s
     data = [
         record(9, 1),
         record(10, 2),
-        record(19, 4, internal="i"),
+        record(19, 4),
         record(20, 8),
         record(30, 16),
         record(15, 32, "49"),
     ]
     found = batch(owned_records(ownership), data, RECORDS)
     assert sorted((row.agreement_id, row.us, row.internal_id, row.bytes) for row in found) == [
-        ("a", 10_000_000, "id-10", 2),
-        ("a", 19_000_000, "i", 4),
-        ("b", 20_000_000, "id-20", 8),
+        ("a", 10_000_000, "i-10", 2),
+        ("a", 19_000_000, "i-19", 4),
+        ("b", 20_000_000, "i-20", 8),
     ]
 
 

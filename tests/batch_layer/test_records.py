@@ -1,74 +1,151 @@
-"""History rows into the records that count."""
+"""The records of the history that count."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
-from typing import Any
+import random
+from collections.abc import Iterable
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
 
-from pyspark.sql import Row, SparkSession
-from pyspark.sql import functions as F
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
 
-from batch_layer.records import Span, distinct_records, settled_records
+from batch_layer.counted import Counted
+from batch_layer.records import settled_records
+from batch_layer.spans import Span
+from batch_layer.usage import usage_totals
+from bytemeter.aggregations import windows
 from bytemeter.feeds import DEVICES
+from bytemeter.history import History, Written, history_files
+from tests.bytemeter.test_parsing import text
 
-FIELDS = "bytes long, timestamp long, app string, id string, antenna_id string, event_id string"
-RECORDS = f"partition int, offset long, {FIELDS}, epoch_s long"
-HISTORY = f"partition int, offset long, {FIELDS}, event_time timestamp, event_date date, event_hour int"
 TEN = dt.datetime(2026, 11, 21, 10, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
+OF_TEN = Span.of_hours([TEN])
+ALL = Counted({0: 1_000, 1: 1_000, 2: 1_000}, {})
 
 
-def record(partition: int, offset: int, event_id: str | None, epoch_s: int = 0) -> tuple[Any, ...]:
-    return (partition, offset, 100 * partition + offset, epoch_s, "MAPS", "u1", "a1", event_id, epoch_s)
+class Record(NamedTuple):
+    """A record of devices; its bytes tell it from others."""
+
+    partition: int
+    offset: int
+    event_id: str | None = None
+    at: dt.datetime = TEN
+    bytes: int = 1
+
+    @property
+    def message(self) -> tuple[int, int, bytes]:
+        """As Kafka's source has it."""
+        fields = {"timestamp": int(self.at.timestamp()), "bytes": self.bytes, "event_id": self.event_id}
+        return (self.partition, self.offset, text(**fields))
 
 
-def history_row(partition: int, offset: int, at: dt.datetime) -> tuple[Any, ...]:
-    return (partition, offset, 1, int(at.timestamp()), "MAPS", "u1", "a1", None, at, at.date(), at.hour)
+class Kept:
+    """A history of devices, to which files are committed."""
+
+    def __init__(self, session: SparkSession, root: Path) -> None:
+        self.history = History(session, str(root), DEVICES)
+        self.history.create()
+        self._commits = count()
+
+    def keep(self, *records: Record) -> None:
+        """Commit these records, those of an hour in a file."""
+        messages = self.history.session.createDataFrame(
+            [record.message for record in records], "partition int, offset long, value binary"
+        )
+        files = messages.coalesce(1).transform(history_files(DEVICES, self.history.path)).collect()
+        done = next(self._commits)
+        written = [Written(**file.asDict()) for file in files]
+        self.history.append(written, {0: done}, after={0: done - 1} if done else {})
+
+    def settled(self, span: Span = OF_TEN, counted: Counted = ALL) -> list[tuple[int, int, int]]:
+        """Partition, offset and bytes of the records that count."""
+
+        def positions(records: Iterable[pa.Table]) -> Iterable[pa.Table]:
+            return (some.select(["partition", "offset", "bytes"]) for some in records)
+
+        found = settled_records(self.history, span, counted)
+        rows = found.mapped(positions, ["bytes"], "partition int, offset long, bytes long")
+        return sorted(tuple(row) for row in rows.collect())
 
 
-def positions(rows: list[Row]) -> list[tuple[int, int]]:
-    return sorted((row.partition, row.offset) for row in rows)
+@pytest.fixture
+def kept(spark: SparkSession, tmp_path: Path) -> Kept:
+    return Kept(spark, tmp_path)
 
 
-def test_of_equal_ids_the_lowest_position_stays(batch: Callable[..., list[Row]]) -> None:
-    data = [record(1, 2, "e"), record(0, 9, "e"), record(0, 8, "e"), record(0, 1, "f")]
-    found = batch(distinct_records(DEVICES), data, RECORDS)
-    assert positions(found) == [(0, 1), (0, 8)]
-    assert {row.offset: row.bytes for row in found} == {1: 1, 8: 8}
+def test_of_equal_ids_the_lowest_position_stays(kept: Kept) -> None:
+    kept.keep(Record(1, 2, "e", bytes=12), Record(0, 9, "e", bytes=9), Record(0, 1, "f", bytes=1))
+    kept.keep(Record(0, 8, "e", bytes=8))
+    assert kept.settled() == [(0, 1, 1), (0, 8, 8)]
 
 
-def test_a_repeated_position_counts_once_with_and_without_id(batch: Callable[..., list[Row]]) -> None:
-    data = [record(0, 1, None), record(0, 1, None), record(0, 2, None), record(0, 3, "e"), record(0, 3, "e")]
-    found = batch(distinct_records(DEVICES), data, RECORDS)
-    assert positions(found) == [(0, 1), (0, 2), (0, 3)]
+def test_a_repeated_position_counts_once_with_and_without_id(kept: Kept) -> None:
+    kept.keep(Record(0, 1), Record(0, 1), Record(0, 2), Record(0, 3, "e"))
+    kept.keep(Record(0, 2), Record(0, 3, "e"), Record(1, 2))
+    assert kept.settled() == [(0, 1, 1), (0, 2, 1), (0, 3, 1), (1, 2, 1)]
 
 
-def test_an_id_of_another_hour_is_another_record(batch: Callable[..., list[Row]]) -> None:
-    data = [record(0, 1, "e", epoch_s=3_599), record(0, 2, "e", epoch_s=3_600)]
-    assert positions(batch(distinct_records(DEVICES), data, RECORDS)) == [(0, 1), (0, 2)]
+def test_an_id_of_another_hour_is_another_record(kept: Kept) -> None:
+    kept.keep(Record(0, 1, "e"), Record(0, 2, "e", TEN + HOUR), Record(0, 3, "e", TEN + HOUR))
+    assert kept.settled(Span(TEN, TEN + 2 * HOUR)) == [(0, 1, 1), (0, 2, 1)]
 
 
-def test_only_settled_records_of_the_hours_are_chosen(batch: Callable[..., list[Row]], spark: SparkSession) -> None:
-    history = [
-        history_row(0, 1, TEN),
-        history_row(0, 2, TEN + HOUR - dt.timedelta(seconds=1)),
-        history_row(0, 3, TEN + HOUR),
-        history_row(0, 4, TEN - dt.timedelta(days=1)),
-        history_row(0, 5, TEN),
-        history_row(0, 6, TEN),
-        history_row(1, 1, TEN),
-        history_row(2, 1, TEN),
-    ]
-    refused = spark.createDataFrame(
-        [(0, 5, TEN), (1, 1, TEN - HOUR)], "partition int, record_offset long, event_time timestamp"
+def test_only_counted_records_of_the_hours_are_chosen(kept: Kept) -> None:
+    kept.keep(
+        Record(0, 1),
+        Record(0, 2, at=TEN + HOUR - dt.timedelta(seconds=1)),
+        Record(0, 3, at=TEN + HOUR),
+        Record(0, 4, at=TEN - dt.timedelta(days=1)),
+        Record(0, 5),
+        Record(0, 6),
+        Record(1, 1),
+        Record(2, 1),
     )
-    chosen = settled_records(DEVICES, span=Span.of_hours([TEN]), below={0: 6, 1: 2}, refused=refused)
-    assert positions(batch(chosen, history, HISTORY)) == [(0, 1), (0, 2), (1, 1)]
+    counted = Counted({0: 6, 1: 2}, {0: np.array([5]), 2: np.array([1])})
+    assert [position[:2] for position in kept.settled(counted=counted)] == [(0, 1), (0, 2), (1, 1)]
+    apart = Span.of_hours([TEN - dt.timedelta(hours=24), TEN + HOUR])
+    assert [position[:2] for position in kept.settled(apart)] == [(0, 3), (0, 4)]
 
 
-def test_no_offsets_no_records(spark: SparkSession) -> None:
-    history = spark.createDataFrame([history_row(0, 1, TEN)], HISTORY)
-    refused = spark.createDataFrame([], "partition int, record_offset long, event_time timestamp")
-    chosen = settled_records(DEVICES, span=Span.of_hours([TEN]), below={}, refused=refused)
-    assert history.transform(chosen).select(F.count("*")).collect()[0][0] == 0
+def test_a_repeat_whose_first_was_refused_counts(kept: Kept) -> None:
+    kept.keep(Record(0, 1, "e"), Record(0, 2, "e"))
+    assert kept.settled(counted=Counted({0: 3}, {0: np.array([1])})) == [(0, 2, 1)]
+
+
+def test_no_offsets_or_no_history_no_records(kept: Kept, spark: SparkSession, tmp_path: Path) -> None:
+    kept.keep(Record(0, 1))
+    assert kept.settled(counted=Counted({}, {})) == []
+    nowhere = History(spark, str(tmp_path / "nowhere"), DEVICES)
+    assert settled_records(nowhere, OF_TEN, ALL).mapped(iter, ["bytes"], "bytes long").collect() == []
+
+
+def test_many_records_in_many_files_are_added_up_once_each(kept: Kept) -> None:
+    """Beside the rule as a dictionary."""
+    drawn = random.Random(11)
+    first: dict[object, Record] = {}
+    for commit in range(4):
+        positions = [(drawn.randrange(3), 250 * commit + n) for n in range(250)]
+        records = [
+            Record(p, o, drawn.choice([None, f"e-{drawn.randrange(400)}"]), TEN + drawn.randrange(2) * HOUR, 2**n)
+            for n, (p, o) in enumerate(positions, start=1)
+            if n <= 40
+        ]
+        kept.keep(*records)
+        for record in records:
+            key = (record.at, record.event_id or record[:2])
+            first[key] = min(first.get(key, record), record)
+    settled = settled_records(kept.history, Span(TEN, TEN + 2 * HOUR), ALL)
+    found = {
+        (row.type, dt.datetime.fromtimestamp(row.window_s, dt.UTC)): row.value
+        for row in usage_totals(settled, windows(3_600)).collect()
+    }
+    assert 100 < len(first) < 160
+    for hour in (TEN, TEN + HOUR):
+        expected = sum(record.bytes for record in first.values() if record.at == hour)
+        assert {value for (_, at), value in found.items() if at == hour} == {expected}

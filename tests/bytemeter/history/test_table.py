@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,12 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, Feed
-from bytemeter.history import History, Written, history_files
+from bytemeter.history import History, Piece, Written, columns_of, history_files, read
 from bytemeter.offset_log import Offsets
 from tests.bytemeter.test_parsing import text
 from tests.bytemeter.test_plan_parsing import agreement, record
+
+HOUR_S = int(dt.datetime(2026, 11, 21, 10, tzinfo=dt.UTC).timestamp())
 
 
 @pytest.fixture
@@ -93,3 +96,26 @@ def test_a_table_with_other_columns_is_refused(history: History) -> None:
     )
     with pytest.raises(BytemeterError, match=r"other columns than the feed devices: .* \[\('roaming', 'bigint'\)\]"):
         table.create()
+
+
+def test_its_files_are_those_of_the_hours_asked_for(history: History) -> None:
+    times = [HOUR_S - 1, HOUR_S, HOUR_S + 3_599, HOUR_S + 3_600, HOUR_S + 7_200]
+    history.append(written(history, *(text(timestamp=at) for at in times)), {0: 5}, after={})
+    start = dt.datetime.fromtimestamp(HOUR_S, dt.UTC)
+    found = history.files(start, start + dt.timedelta(hours=2))
+    assert [file.hour for file in sorted(found, key=lambda file: file.hour)] == [start, start + dt.timedelta(hours=1)]
+    assert all((Path(file.table) / file.path).stat().st_size == file.size for file in found)
+
+
+def test_deletion_vectors_are_refused_and_a_purge_helps(history: History) -> None:
+    history.append(written(history, text(bytes=1), text(bytes=2)), {0: 2}, after={})
+    run = history.session.sql
+    run(f"alter table delta.`{history.path}` set tblproperties ('delta.enableDeletionVectors' = 'true')")
+    run(f"delete from delta.`{history.path}` where bytes = 1")
+    always = (dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1, 1, tzinfo=dt.UTC))
+    with pytest.raises(BytemeterError, match=r"REORG TABLE delta.`.*/devices` APPLY \(PURGE\)"):
+        history.files(*always)
+    run(f"reorg table delta.`{history.path}` apply (purge)")
+    (file,) = history.files(*always)
+    ((_, rows),) = read(Piece(file), columns_of(DEVICES, "bytes"))
+    assert rows.column("bytes").to_pylist() == [2]

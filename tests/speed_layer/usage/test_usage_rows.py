@@ -1,4 +1,4 @@
-"""Messages of a feed with totals as rows, and rows added up."""
+"""Messages of a feed with totals as rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from bytemeter.feeds import DEVICES
 from bytemeter.parsing import REFUSED_BY_CLOCK
-from speed_layer.usage.rows import summed, totals, usage_parts
+from speed_layer.usage.rows import usage_parts
 from tests.bytemeter.test_parsing import NOW_S, text
 
 
@@ -67,27 +67,3 @@ def test_an_id_is_told_with_its_time_and_content() -> None:
 def test_no_messages_have_the_columns_of_many() -> None:
     many, none = (usage_parts(DEVICES, them) for them in (messages(text(), text(event_id="e"), b"{"), messages()))
     assert {name: rows.schema for name, rows in many.items()} == {name: rows.schema for name, rows in none.items()}
-
-
-def test_records_are_added_up_by_dimension_and_window() -> None:
-    records = {
-        "event_us": [600_000_000, 899_999_999, 900_000_000, 650_000_000],
-        "bytes": [100, 20, 3, 4],
-        "app": ["MAPS", "MAPS", "MAPS", "GMAIL"],
-        "id": ["u1", "u1", "u1", "u2"],
-        "antenna_id": ["a1", "a1", "a1", "a1"],
-    }
-    once = totals(DEVICES, pa.table(records))
-    expected = [
-        ("antenna_bytes_total", "a1", 600, 124),
-        ("antenna_bytes_total", "a1", 900, 3),
-        ("app_bytes_total", "GMAIL", 600, 4),
-        ("app_bytes_total", "MAPS", 600, 120),
-        ("app_bytes_total", "MAPS", 900, 3),
-        ("user_bytes_total", "u1", 600, 120),
-        ("user_bytes_total", "u1", 900, 3),
-        ("user_bytes_total", "u2", 600, 4),
-    ]
-    assert sorted(tuple(row.values()) for row in once.to_pylist()) == expected
-    twice = sorted(tuple(row.values()) for row in summed(pa.concat_tables([once, once])).to_pylist())
-    assert twice == [(*key, 2 * value) for *key, value in expected]

@@ -1,0 +1,42 @@
+"""Records of the history into totals per dimension and window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from batch_layer.records import Settled
+from bytemeter.aggregations import TOTALS, Starts, summed, totals
+from bytemeter.feeds import Feed
+
+_HELD = 1_000_000
+
+
+def usage_totals(records: Settled, starts: Starts) -> DataFrame:
+    """Totals of the feed's measure per dimension and window.
+
+    Each task adds up its share, Spark what the tasks found.
+
+    Returns:
+        Rows of type: string, id: string, window_s: long (epoch seconds of the window's start), value: long.
+    """
+    feed = records.feed
+    columns = [feed.usage.measure, *(d.column for d in feed.usage.dimensions)]
+    found = records.mapped(lambda some: _added_up(feed, some, starts), columns, TOTALS)
+    return found.groupBy("type", "id", "window_s").agg(F.sum("value").alias("value"))
+
+
+def _added_up(feed: Feed, records: Iterable[pa.Table], starts: Starts) -> Iterator[pa.Table]:
+    """The totals of all; of what is added up several parts are held, in sum at most some multiple of what they give."""
+    parts: list[pa.Table] = []
+    most = _HELD
+    for some in records:
+        parts.append(totals(feed, some, starts))
+        if sum(part.num_rows for part in parts) > most:
+            parts = [summed(pa.concat_tables(parts))]
+            most = 2 * parts[0].num_rows + _HELD
+    if parts:
+        yield summed(pa.concat_tables(parts))
