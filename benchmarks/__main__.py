@@ -55,7 +55,7 @@ def main() -> None:
         topics = Topics(stack, home, given.records, given.users)
         session = local_session("bytemeter-bench", logs=home / "logs")
         if given.growth:
-            Growth(session, topics).measure(given.growth, given.only or [""])
+            Growth(session, topics, given.rounds).measure(given.growth, given.only or [""])
             return
         throughput = Throughput(session, topics, given.rounds, given.only or [""])
         throughput.measure(peer=bool(given.peer))
