@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +24,9 @@ from bytemeter.hashing import Hashes, are_among, hashes, mixed
 from bytemeter.history import Piece, columns_of, read, shares
 
 _KEY = "bytemeter repeat"
+_FOUND = "path string, rows array<long>"
 # Spark puts parts into tasks by a hash: of few parts one task may get all.
-_PARTS_OF_TASK = 16
+_LEAST_PARTS, _MOST_PARTS = 64, 2**16
 
 RowNumbers = npt.NDArray[np.int64]
 # By the paths of files, the numbers of some of their rows, in order.
@@ -44,10 +46,10 @@ def repeats(session: SparkSession, feed: Feed, pieces: Sequence[Piece], counted:
     """Of the rows that were counted those that come again: of equal ones all but the lowest (partition, offset)."""
     cores = session.sparkContext.defaultParallelism
     work = shares(pieces, cores)
-    looking = _Looking(feed, counted, parts=_PARTS_OF_TASK * max(len(work), 1))
+    looking = _Looking(feed, counted, parts=min(max(len(work), _LEAST_PARTS), _MOST_PARTS))
     numbered = spread(session, work, looking.numbers, "part int, path string, numbers binary, rows binary")
     together = numbered.repartition(max(len(work), 1), "part")
-    suspects = _by_path(mapped(together, _that_share_a_number, "path string, row long", whole=True).toArrow())
+    suspects = _by_path(mapped(together, _that_share_a_number, _FOUND, whole=True).toArrow())
     if not suspects:
         return {}
     concerned = [piece for piece in pieces if piece.file.path in suspects]
@@ -60,7 +62,7 @@ def repeats(session: SparkSession, feed: Feed, pieces: Sequence[Piece], counted:
     position = [F.when(F.col("id").isNull(), F.col(name)) for name in ("partition", "offset")]
     same = Window.partitionBy("hour", "id", *position).orderBy("partition", "offset", "path", "row")
     again = rows.withColumn("nth", F.row_number().over(same)).where("nth > 1")
-    return _by_path(again.select("path", "row").toArrow())
+    return _by_path(again.groupBy("path").agg(F.collect_list("row").alias("rows")).toArrow())
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,13 @@ class _Looking:
                 numbers = self._numbers(piece, rows.take(kept))
                 part = (numbers % np.uint64(self.parts)).astype(np.uint16)
                 order = np.argsort(part, kind="stable")
-                ends = np.searchsorted(part[order], np.arange(1, self.parts))
+                there, begins = np.unique(part[order], return_index=True)
                 yield pa.table(
                     {
-                        "part": pa.array(range(self.parts), pa.int32()),
-                        "path": [piece.file.path] * self.parts,
-                        "numbers": [some.tobytes() for some in np.split(numbers[order], ends)],
-                        "rows": [some.tobytes() for some in np.split(kept[order] + first, ends)],
+                        "part": there.astype(np.int32),
+                        "path": pa.array([piece.file.path] * len(there), pa.string()),
+                        "numbers": _blocks(numbers[order], begins),
+                        "rows": _blocks(kept[order] + first, begins),
                     }
                 )
 
@@ -129,6 +131,11 @@ class _Looking:
         return numbers
 
 
+def _blocks(values: npt.NDArray[Any], begins: npt.NDArray[np.intp]) -> pa.Array:
+    """The values as arrays that begin there, each as its bytes."""
+    return pa.array([some.tobytes() for some in np.split(values, begins[1:])[: len(begins)]], pa.binary())
+
+
 def _that_share_a_number(blocks: pa.Table) -> pa.Table:
     """Rows whose number comes again."""
     numbers = [np.frombuffer(block, np.uint64) for block in blocks.column("numbers").to_pylist()]
@@ -136,19 +143,13 @@ def _that_share_a_number(blocks: pa.Table) -> pa.Table:
     in_order = np.sort(np.concatenate(numbers))
     several = np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
     chosen = [of_block[are_among(some, several)] for some, of_block in zip(numbers, rows, strict=True)]
-    paths = blocks.column("path").to_numpy()
-    return pa.table(
-        {
-            "path": pa.array(np.repeat(paths, [len(some) for some in chosen]), pa.string()),
-            "row": np.concatenate(chosen),
-        }
-    )
+    return pa.table({"path": blocks.column("path"), "rows": pa.array(chosen, pa.list_(pa.int64()))})
 
 
-def _by_path(rows: pa.Table) -> Rows:
-    """Rows of path: string and row: long."""
-    paths = rows.column("path")
-    return {
-        path: np.sort(rows.column("row").filter(pc.equal(paths, path)).to_numpy())
-        for path in pc.unique(paths).to_pylist()
-    }
+def _by_path(found: pa.Table) -> Rows:
+    """Of rows of path: string and rows: array<long>, without files that have none."""
+    parts: dict[str, list[RowNumbers]] = {}
+    for path, rows in zip(found.column("path").to_pylist(), found.column("rows"), strict=True):
+        if len(rows):
+            parts.setdefault(path, []).append(rows.values.to_numpy())
+    return {path: np.sort(np.concatenate(rows)) for path, rows in parts.items()}

@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from sqlalchemy import text
 
-from benchmarks.throughput import clear, java_memory_gib, keep, stream
+from benchmarks.throughput import clear, java_memory_gib, keep, settle, stream
 from benchmarks.topics import START, Topics
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES
 from bytemeter.history import History
@@ -102,7 +102,7 @@ class Growth:
             # Elsewhere, so that the memory it takes is not measured.
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
                 apart.submit(_see, settings, least * factor, seed=factor).result()
-            _settle(settings)
+            settle(settings)
             yield self._point("ids seen", least * factor, lambda s=settings: stream(self.session, s, [DEVICES]))
         clear(settings)
 
@@ -117,7 +117,7 @@ class Growth:
             with database(settings.require_database_url()).begin() as connection:
                 connection.execute(_OPEN_PERIODS, {"periods": factor})
                 count = connection.scalars(text("select count(*) from data_plan_usage where status = 'open'")).one()
-            _settle(settings)
+            settle(settings)
             yield self._median("open periods", count, settings)
 
     def _files(self, least: int) -> Iterator[Point]:
@@ -155,7 +155,7 @@ class Growth:
         # The first records of a number have its segments and periods made.
         self._count(settings)
         clear(settings)
-        _settle(settings)
+        settle(settings)
         return settings
 
     def _count(self, settings: Settings) -> None:
@@ -171,7 +171,7 @@ class Growth:
         for round_ in range(self.rounds):
             if round_:
                 clear(settings)
-                _settle(settings)
+                settle(settings)
             points.append(self._point(stored, size, lambda: self._count(settings)))
         points.sort(key=lambda point: point.rate)
         return replace(points[len(points) // 2], best=points[-1].rate)
@@ -202,14 +202,6 @@ def draw(points: list[Point], picture: Path) -> None:
     rates.legend(fontsize="small")
     picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture, dpi=110)
-
-
-def _settle(settings: Settings) -> None:
-    """Let PostgreSQL be done with what was filled in, so that it does not go on beside what is measured."""
-    engine = database(settings.require_database_url())
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("vacuum analyze"))
-        connection.execute(text("checkpoint"))
 
 
 def _see(settings: Settings, count: int, seed: int) -> None:

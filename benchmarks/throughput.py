@@ -187,6 +187,14 @@ def clear(*places: Settings) -> None:
         connection.execute(text("vacuum data_plan_usage"))
 
 
+def settle(settings: Settings) -> None:
+    """Let PostgreSQL be done with what was filled in, so that it does not go on beside what is measured."""
+    engine = database(settings.require_database_url())
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("vacuum analyze"))
+        connection.execute(text("checkpoint"))
+
+
 def java_memory_gib() -> float:
     """Resident memory of Spark's JVM, which this process started."""
     children = psutil.Process().children()
