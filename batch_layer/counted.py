@@ -1,8 +1,8 @@
-"""Which records the live query has counted, by their positions."""
+"""Which records of the history the live query has counted, by their positions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,13 @@ from sqlalchemy import Connection, text
 from batch_layer.spans import Span
 from bytemeter.feeds import Feed
 from bytemeter.hashing import are_among
+from bytemeter.history import Piece, read
 from bytemeter.offset_log import Offsets
+
+RowNumbers = npt.NDArray[np.int64]
+
+_AT_ONCE = 100_000
+_NONE = np.empty((0, 2), np.int64)
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,24 @@ class Counted:
 def counted(connection: Connection, feed: Feed, span: Span, below: Offsets) -> Counted:
     """What the live query has counted of a span, up to the offsets of a snapshot."""
     within = {"feed": feed.name, "since": span.since, "until": span.until}
-    refused = [tuple(row) for row in connection.execute(_REFUSED, within)]
-    positions = np.array(refused, np.int64).reshape(-1, 2)
-    return Counted(below, {p: np.sort(positions[positions[:, 0] == p, 1]) for p in np.unique(positions[:, 0]).tolist()})
+    rows = connection.execute(_REFUSED, within, execution_options={"yield_per": _AT_ONCE})
+    some = [np.array([tuple(row) for row in page], np.int64) for page in rows.partitions()]
+    partitions, offsets = np.concatenate([_NONE, *some]).T
+    return Counted(below, {p: np.sort(offsets[partitions == p]) for p in np.unique(partitions).tolist()})
+
+
+def counted_rows(
+    share: Iterable[Piece], columns: pa.Schema, counted: Counted
+) -> Iterator[tuple[Piece, RowNumbers, pa.Table]]:
+    """The rows of some pieces that were counted, some hundred thousand at a time, with their numbers in the file.
+
+    Args:
+        columns: partition and offset among them.
+    """
+    for piece in share:
+        for first, rows in read(piece, columns):
+            kept = np.flatnonzero(counted.holds(rows))
+            yield piece, kept + first, rows if len(kept) == rows.num_rows else rows.take(kept)
 
 
 _REFUSED = text("""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -69,7 +68,6 @@ class MonthlyJob:
     Attributes:
         now: the wall clock, by which periods close.
         wait_s: how long to wait for the history to hold what the ledger counted.
-        cancel: set from another thread to give up the wait.
     """
 
     session: SparkSession
@@ -78,7 +76,6 @@ class MonthlyJob:
     now: dt.datetime
     dry_run: bool = False
     wait_s: float = WAIT_S
-    cancel: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> MonthRecomputed:
         """Recompute the month, and publish the events before returning.
@@ -163,7 +160,7 @@ class MonthlyJob:
 
     def _records(self, feed: Feed, span: Span, store: PlanStore, snapshot: MonthSnapshot) -> Settled:
         history = History(self.session, self.settings.require_history(), feed)
-        wait_until_covered(history, snapshot.offsets[feed.name], wait_s=self.wait_s, cancel=self.cancel)
+        wait_until_covered(history, snapshot.offsets[feed.name], wait_s=self.wait_s)
         return settled_records(history, span, store.counted(feed, span, snapshot))
 
     def _jdbc(self) -> dict[str, str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from batch_layer.records import Settled
 from bytemeter.executors import Transformation
+from bytemeter.feeds.data_records import internal_ids
 
 _MOST_BROADCAST = 1_000_000
 
@@ -116,7 +116,7 @@ def _judged(records: Iterable[pa.Table]) -> Iterator[pa.Table]:
             {
                 "msisdn": some.column("msisdn"),
                 "us": some.column("event_us"),
-                "internal_id": pc.coalesce(some.column("internalId"), some.column("id")),
+                "internal_id": internal_ids(some),
                 "bytes": some.column("recordedBytes"),
             }
         )

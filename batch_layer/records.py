@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from batch_layer.counted import Counted
-from batch_layer.repeats import Rows, repeats, rows_within
+from batch_layer.counted import Counted, counted_rows
+from batch_layer.repeats import NO_ROWS, RowsByFile, repeats
 from batch_layer.spans import Span
 from bytemeter.executors import spread
 from bytemeter.feeds import Feed
-from bytemeter.history import History, Piece, columns_of, pieces, read, shares
+from bytemeter.hashing import are_among
+from bytemeter.history import History, Piece, columns_of, pieces, shares
 
-Function = Callable[[Iterable[pa.Table]], Iterable[pa.Table]]
+OfRecords = Callable[[Iterable[pa.Table]], Iterable[pa.Table]]
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,15 @@ class Settled:
     feed: Feed
     pieces: Sequence[Piece]
     counted: Counted
-    repeats: Rows
+    repeats: RowsByFile
 
-    def mapped(self, function: Function, columns: Sequence[str], schema: str) -> DataFrame:
+    def mapped(self, function: OfRecords, columns: Sequence[str], schema: str) -> DataFrame:
         """What a function makes of the records, of a share of them in each task.
 
         Args:
-            function: it gets the records of a share, some hundred thousand at a time, of the columns and of event_us:
-                long, the event time in microseconds since 1970. It runs on executors: it must pickle.
+            function: it gets the records of a share, some hundred thousand at a time, of partition, offset, event_time,
+                the columns, and event_us: long, the event time in microseconds since 1970. It runs on executors: it
+                must pickle.
             columns: of the feed's fields.
             schema: of what the function returns.
         """
@@ -58,10 +60,8 @@ def settled_records(history: History, span: Span, counted: Counted) -> Settled:
     return Settled(history.session, history.feed, found, counted, again)
 
 
-def _settled(share: Iterable[Piece], columns: pa.Schema, counted: Counted, repeats: Rows) -> Iterator[pa.Table]:
-    for piece in share:
-        for first, rows in read(piece, columns):
-            kept = counted.holds(rows)
-            kept[rows_within(repeats, piece, first, rows.num_rows)] = False
-            records = rows.filter(pa.array(kept))
-            yield records.append_column("event_us", records.column("event_time").cast(pa.int64()))
+def _settled(share: Iterable[Piece], columns: pa.Schema, counted: Counted, repeats: RowsByFile) -> Iterator[pa.Table]:
+    for piece, numbers, rows in counted_rows(share, columns, counted):
+        again = are_among(numbers, repeats.get(piece.file.number, NO_ROWS))
+        records = rows.filter(pa.array(~again)) if again.any() else rows
+        yield records.append_column("event_us", records.column("event_time").cast(pa.int64()))

@@ -1,7 +1,7 @@
 """Looks for rows of the history that come again: a second row of a position, or of an event id within its hour.
 
-To group all records by their ids costs more than all else. So a number of 64 bits is made of what must not come twice;
-only rows that share theirs with another, in general few, are grouped by the ids themselves.
+To group all records by their ids costs more than all else. So a fingerprint of 64 bits is made of what must not come
+twice; only rows that share theirs with another, in general few, are grouped by the ids themselves.
 """
 
 from __future__ import annotations
@@ -17,118 +17,125 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession, Window
 from pyspark.sql import functions as F
 
-from batch_layer.counted import Counted
+from batch_layer.counted import Counted, RowNumbers, counted_rows
 from bytemeter.executors import mapped, spread
 from bytemeter.feeds import Feed
-from bytemeter.hashing import Hashes, are_among, hashes, mixed
-from bytemeter.history import Piece, columns_of, read, shares
+from bytemeter.hashing import Hashes, are_among, hashes, mixed, stand_several_times
+from bytemeter.history import Piece, columns_of, shares
 
+# By the numbers of files, those of some of their rows, in order.
+RowsByFile = Mapping[int, RowNumbers]
+
+NO_ROWS: RowNumbers = np.empty(0, np.int64)
 _KEY = "bytemeter repeat"
-_FOUND = "path string, rows array<long>"
-# Spark puts parts into tasks by a hash: of few parts one task may get all.
-_LEAST_PARTS, _MOST_PARTS = 64, 2**16
-
-RowNumbers = npt.NDArray[np.int64]
-# By the paths of files, the numbers of some of their rows, in order.
-Rows = Mapping[str, RowNumbers]
-
-_NONE = np.empty(0, np.int64)
+_AT_ONCE = 2**19
+# What one task looks at has some multiple of that in memory. Spark puts parts into tasks by a hash: of one part for
+# each some tasks would get several.
+_TASK_BYTES, _PARTS_OF_TASK, _LEAST_PARTS, _MOST_PARTS = 64 * 2**20, 4, 64, 2**16
 
 
-def rows_within(rows: Rows, piece: Piece, first: int, count: int) -> RowNumbers:
-    """Which of ``count`` rows of a piece are among some rows; the numbers are counted from the ``first``."""
-    numbers = rows.get(piece.file.path, _NONE)
-    begin, end = np.searchsorted(numbers, [first, first + count])
-    return numbers[begin:end] - first
+def repeats(
+    session: SparkSession, feed: Feed, pieces: Sequence[Piece], counted: Counted, *, bits: int = 64
+) -> RowsByFile:
+    """Of the rows that were counted those that come again: of equal ones all but the lowest (partition, offset).
 
-
-def repeats(session: SparkSession, feed: Feed, pieces: Sequence[Piece], counted: Counted) -> Rows:
-    """Of the rows that were counted those that come again: of equal ones all but the lowest (partition, offset)."""
+    Args:
+        bits: of a fingerprint. With fewer of them more rows are looked at twice.
+    """
     cores = session.sparkContext.defaultParallelism
     work = shares(pieces, cores)
-    looking = _Looking(feed, counted, parts=min(max(len(work), _LEAST_PARTS), _MOST_PARTS))
-    numbered = spread(session, work, looking.numbers, "part int, path string, numbers binary, rows binary")
-    together = numbered.repartition(max(len(work), 1), "part")
-    suspects = _by_path(mapped(together, _that_share_a_number, _FOUND, whole=True).toArrow())
+    tasks = max(len(work), sum(piece.size for piece in pieces) // _TASK_BYTES, 1)
+    looking = _Fingerprints(feed, counted, bits, parts=min(max(_PARTS_OF_TASK * tasks, _LEAST_PARTS), _MOST_PARTS))
+    parts = spread(session, work, looking.of, "part int, prints binary, files binary, rows binary")
+    suspects = _by_file(
+        mapped(parts.repartition(tasks, "part"), _that_share_one, "file int, row long", whole=True).toArrow()
+    )
     if not suspects:
         return {}
-    concerned = [piece for piece in pieces if piece.file.path in suspects]
     rows = spread(
         session,
-        shares(concerned, cores),
+        shares([piece for piece in pieces if piece.file.number in suspects], cores),
         lambda share: looking.identities(share, suspects),
-        "hour timestamp, id string, partition int, offset long, path string, row long",
+        "hour timestamp, id string, partition int, offset long, file int, row long",
     )
     position = [F.when(F.col("id").isNull(), F.col(name)) for name in ("partition", "offset")]
-    same = Window.partitionBy("hour", "id", *position).orderBy("partition", "offset", "path", "row")
-    again = rows.withColumn("nth", F.row_number().over(same)).where("nth > 1")
-    return _by_path(again.groupBy("path").agg(F.collect_list("row").alias("rows")).toArrow())
+    same = Window.partitionBy("hour", "id", *position).orderBy("partition", "offset", "file", "row")
+    return _by_file(rows.withColumn("nth", F.row_number().over(same)).where("nth > 1").select("file", "row").toArrow())
 
 
 @dataclass(frozen=True)
-class _Looking:
-    """What executors do.
+class _Fingerprints:
+    """What executors make of pieces.
 
     Attributes:
-        parts: how many there are to be looked at, each by itself.
+        parts: how many there are to be looked at, each by itself; what may be the same is in the same one.
     """
 
     feed: Feed
     counted: Counted
+    bits: int
     parts: int
 
-    def numbers(self, share: Iterable[Piece]) -> Iterator[pa.Table]:
-        """Numbers of rows, and the rows, as arrays; what may be the same is in the same part."""
-        for piece in share:
-            for first, rows in read(piece, self._columns):
-                kept = np.flatnonzero(self.counted.holds(rows))
-                numbers = self._numbers(piece, rows.take(kept))
-                part = (numbers % np.uint64(self.parts)).astype(np.uint16)
-                order = np.argsort(part, kind="stable")
-                there, begins = np.unique(part[order], return_index=True)
-                yield pa.table(
-                    {
-                        "part": there.astype(np.int32),
-                        "path": pa.array([piece.file.path] * len(there), pa.string()),
-                        "numbers": _blocks(numbers[order], begins),
-                        "rows": _blocks(kept[order] + first, begins),
-                    }
-                )
+    def of(self, share: Iterable[Piece]) -> Iterator[pa.Table]:
+        """Fingerprints of counted rows, numbers of their files and of the rows, as arrays."""
+        held: list[tuple[npt.NDArray[Any], ...]] = []
+        for piece, numbers, rows in counted_rows(share, self._columns, self.counted):
+            held.append((self._prints(piece, rows), np.full(len(numbers), piece.file.number, np.int32), numbers))
+            if sum(len(numbers) for *_, numbers in held) >= _AT_ONCE:
+                yield self._in_parts(held)
+                held = []
+        if held:
+            yield self._in_parts(held)
 
-    def identities(self, share: Iterable[Piece], suspects: Rows) -> Iterator[pa.Table]:
+    def identities(self, share: Iterable[Piece], chosen: RowsByFile) -> Iterator[pa.Table]:
         """Of some rows what must not come twice."""
-        for piece in share:
-            for first, rows in read(piece, self._columns):
-                chosen = rows_within(suspects, piece, first, rows.num_rows)
-                found = rows.take(chosen)
-                yield pa.table(
-                    {
-                        "hour": pa.array([piece.file.hour] * len(chosen), pa.timestamp("us", "UTC")),
-                        "id": self._ids(found),
-                        "partition": found.column("partition"),
-                        "offset": found.column("offset"),
-                        "path": pa.array([piece.file.path] * len(chosen), pa.string()),
-                        "row": chosen + first,
-                    }
-                )
+        for piece, numbers, rows in counted_rows(share, self._columns, self.counted):
+            those = pa.array(np.flatnonzero(are_among(numbers, chosen.get(piece.file.number, NO_ROWS))))
+            found = rows.take(those)
+            yield pa.table(
+                {
+                    "hour": pa.array([piece.file.hour] * len(those), pa.timestamp("us", "UTC")),
+                    "id": self._ids(found),
+                    "partition": found.column("partition"),
+                    "offset": found.column("offset"),
+                    "file": pa.array([piece.file.number] * len(those), pa.int32()),
+                    "row": pa.array(numbers).take(those),
+                }
+            )
 
     @property
     def _columns(self) -> pa.Schema:
         return columns_of(self.feed, "partition", "offset", *([self.feed.event_id] if self.feed.event_id else []))
 
     def _ids(self, rows: pa.Table) -> pa.ChunkedArray:
-        return rows.column(self.feed.event_id) if self.feed.event_id else pa.nulls(rows.num_rows, pa.string())
+        if self.feed.event_id:
+            return rows.column(self.feed.event_id)
+        return pa.chunked_array([pa.nulls(rows.num_rows, pa.string())])
 
-    def _numbers(self, piece: Piece, rows: pa.Table) -> Hashes:
+    def _prints(self, piece: Piece, rows: pa.Table) -> Hashes:
         ids = self._ids(rows)
         there = pc.is_valid(ids)
-        numbers = np.empty(rows.num_rows, np.uint64)
+        prints = np.empty(rows.num_rows, np.uint64)
         hour = mixed(np.array([int(piece.file.hour.timestamp())], np.uint64))
-        numbers[there.to_numpy()] = hashes(ids.filter(there), _KEY) ^ hour
+        prints[there.to_numpy()] = hashes(ids.filter(there), _KEY) ^ hour
         without = rows.filter(pc.invert(there))
         partitions, offsets = (without.column(name).to_numpy().astype(np.uint64) for name in ("partition", "offset"))
-        numbers[~there.to_numpy()] = mixed(mixed(partitions) ^ offsets)
-        return numbers
+        prints[~there.to_numpy()] = mixed(mixed(partitions) ^ offsets)
+        return prints >> np.uint64(64 - self.bits)
+
+    def _in_parts(self, held: Sequence[tuple[npt.NDArray[Any], ...]]) -> pa.Table:
+        prints, files, rows = (np.concatenate(values) for values in zip(*held, strict=True))
+        part = (prints % np.uint64(self.parts)).astype(np.uint16)
+        order = np.argsort(part, kind="stable")
+        there, begins = np.unique(part[order], return_index=True)
+        return pa.table(
+            {
+                "part": there.astype(np.int32),
+                "prints": _blocks(prints[order], begins),
+                "files": _blocks(files[order], begins),
+                "rows": _blocks(rows[order], begins),
+            }
+        )
 
 
 def _blocks(values: npt.NDArray[Any], begins: npt.NDArray[np.intp]) -> pa.Array:
@@ -136,20 +143,20 @@ def _blocks(values: npt.NDArray[Any], begins: npt.NDArray[np.intp]) -> pa.Array:
     return pa.array([some.tobytes() for some in np.split(values, begins[1:])[: len(begins)]], pa.binary())
 
 
-def _that_share_a_number(blocks: pa.Table) -> pa.Table:
-    """Rows whose number comes again."""
-    numbers = [np.frombuffer(block, np.uint64) for block in blocks.column("numbers").to_pylist()]
-    rows = [np.frombuffer(block, np.int64) for block in blocks.column("rows").to_pylist()]
-    in_order = np.sort(np.concatenate(numbers))
-    several = np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
-    chosen = [of_block[are_among(some, several)] for some, of_block in zip(numbers, rows, strict=True)]
-    return pa.table({"path": blocks.column("path"), "rows": pa.array(chosen, pa.list_(pa.int64()))})
+def _that_share_one(blocks: pa.Table) -> pa.Table:
+    """Rows whose fingerprint another one has, too."""
+    prints, files, rows = (
+        np.concatenate([np.frombuffer(block, type_) for block in blocks.column(name).to_pylist()])
+        for name, type_ in (("prints", np.uint64), ("files", np.int32), ("rows", np.int64))
+    )
+    in_order = np.sort(prints)
+    those = are_among(prints, np.unique(in_order[stand_several_times(in_order)]))
+    return pa.table({"file": files[those], "row": rows[those]})
 
 
-def _by_path(found: pa.Table) -> Rows:
-    """Of rows of path: string and rows: array<long>, without files that have none."""
-    parts: dict[str, list[RowNumbers]] = {}
-    for path, rows in zip(found.column("path").to_pylist(), found.column("rows"), strict=True):
-        if len(rows):
-            parts.setdefault(path, []).append(rows.values.to_numpy())
-    return {path: np.sort(np.concatenate(rows)) for path, rows in parts.items()}
+def _by_file(found: pa.Table) -> RowsByFile:
+    """Of rows of file: int and row: long."""
+    in_order = found.sort_by([("file", "ascending"), ("row", "ascending")])
+    files, begins = np.unique(in_order.column("file").to_numpy(), return_index=True)
+    rows = np.split(in_order.column("row").to_numpy(), begins[1:])
+    return dict(zip(files.tolist(), rows[: len(files)], strict=True))

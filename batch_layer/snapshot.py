@@ -13,21 +13,23 @@ WAIT_S = 300.0
 _POLL_S = 1.0
 
 
-def wait_until_covered(history: History, counted: Offsets, *, wait_s: float, cancel: threading.Event) -> None:
+def wait_until_covered(
+    history: History, counted: Offsets, *, wait_s: float, cancel: threading.Event | None = None
+) -> None:
     """Wait until the history holds all records below the offsets, or until cancelled.
 
     Raises:
         BytemeterError: it stays behind.
     """
     deadline = time.monotonic() + wait_s
-    feed = history.feed.name
+    feed, cancelled = history.feed.name, cancel or threading.Event()
     while behind := _behind(history.end_offsets(), counted):
         if time.monotonic() > deadline:
             raise BytemeterError(
                 f"the history of {feed} is behind what was counted, by partition (history, counted): {behind}; "
                 f"run `bytemeter stream {feed}` with the same BYTEMETER_HISTORY, then again"
             )
-        if cancel.wait(_POLL_S):
+        if cancelled.wait(_POLL_S):
             return
 
 

@@ -23,5 +23,5 @@ class Span:
         return cls(hours[0], hours[-1] + _HOUR, frozenset(hours))
 
     def has(self, hour: dt.datetime) -> bool:
-        """Whether the hour that starts then is meant."""
-        return self.since <= hour < self.until and (not self.hours or hour in self.hours)
+        """Whether the hour that starts then, between the ends, is meant."""
+        return not self.hours or hour in self.hours

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from batch_layer.records import Settled
-from bytemeter.aggregations import TOTALS, Starts, summed, totals
+from bytemeter.aggregations import TOTALS_SCHEMA, Starts, summed, totals
 from bytemeter.feeds import Feed
 
 _HELD = 1_000_000
@@ -24,8 +24,7 @@ def usage_totals(records: Settled, starts: Starts) -> DataFrame:
         Rows of type: string, id: string, window_s: long (epoch seconds of the window's start), value: long.
     """
     feed = records.feed
-    columns = [feed.usage.measure, *(d.column for d in feed.usage.dimensions)]
-    found = records.mapped(lambda some: _added_up(feed, some, starts), columns, TOTALS)
+    found = records.mapped(lambda some: _added_up(feed, some, starts), feed.usage.columns, TOTALS_SCHEMA)
     return found.groupBy("type", "id", "window_s").agg(F.sum("value").alias("value"))
 
 

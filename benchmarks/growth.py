@@ -117,7 +117,6 @@ class Growth:
             with database(settings.require_database_url()).begin() as connection:
                 connection.execute(_OPEN_PERIODS, {"periods": factor})
                 count = connection.scalars(text("select count(*) from data_plan_usage where status = 'open'")).one()
-            settle(settings)
             yield self._median("open periods", count, settings)
 
     def _files(self, least: int) -> Iterator[Point]:
@@ -154,8 +153,6 @@ class Growth:
         topics.data_records(settings)
         # The first records of a number have its segments and periods made.
         self._count(settings)
-        clear(settings)
-        settle(settings)
         return settings
 
     def _count(self, settings: Settings) -> None:
@@ -168,13 +165,12 @@ class Growth:
     def _median(self, stored: str, size: int, settings: Settings) -> Point:
         """Of counting the same records several times."""
         points = []
-        for round_ in range(self.rounds):
-            if round_:
-                clear(settings)
-                settle(settings)
+        for _ in range(self.rounds):
+            clear(settings)
+            settle(settings)
             points.append(self._point(stored, size, lambda: self._count(settings)))
         points.sort(key=lambda point: point.rate)
-        return replace(points[len(points) // 2], best=points[-1].rate)
+        return replace(points[(len(points) - 1) // 2], best=points[-1].rate)
 
     def _point(self, stored: str, size: int, job: Callable[[], None]) -> Point:
         began = time.perf_counter()

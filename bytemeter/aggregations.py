@@ -13,7 +13,7 @@ from bytemeter.feeds.feed import Feed
 # it must pickle.
 Starts = Callable[[pa.ChunkedArray], pa.ChunkedArray]
 
-TOTALS = "type string, id string, window_s long, value long"
+TOTALS_SCHEMA = "type string, id string, window_s long, value long"
 _KEY = ["type", "id", "window_s"]
 _US = 1_000_000
 

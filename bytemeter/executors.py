@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
@@ -49,15 +50,17 @@ def spread(
     """Apply a function to shares of some work, in a task each; what it returns as rows.
 
     Args:
-        shares, function: they are pickled, all of them for each task.
+        shares, function: they are pickled. Each task reads all shares as bytes, and unpacks its own.
         schema: of what the function returns.
     """
+
+    packed = [pickle.dumps(share) for share in shares]
 
     def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         keep_freed_memory()
         for batch in batches:
             for number in batch.column(0).to_pylist():
-                for rows in function(shares[number]):
+                for rows in function(pickle.loads(packed[number])):  # noqa: S301, what was packed above
                     yield from rows.to_batches()
         keep_quick()
 

@@ -112,17 +112,15 @@ class LiveStore:
             self.idleness.moved((feed, p) for feed in batch.end for p in _advanced(batch, feed))
             self.query.settle(self.connection, self._positions())
 
-    def settle(self) -> None:
-        """Do what follows from how far the feeds have come by now, without new records.
+    def settle(self) -> bool:
+        """Do some of what follows from how far the feeds have come by now, without new records; whether more is left.
 
         Raises:
             TransientError: see ``commit``.
         """
-        more = True
-        while more:
-            with self._counting():
-                self.connection.execute(ledger.LOCK, {"feeds": list(self.topics)})
-                more = self.query.settle(self.connection, self._positions())
+        with self._counting():
+            self.connection.execute(ledger.LOCK, {"feeds": list(self.topics)})
+            return self.query.settle(self.connection, self._positions())
 
     def counted(self) -> dict[str, Offsets]:
         """Per feed and partition the offset up to which the ledger has counted."""

@@ -21,19 +21,29 @@ class Settling:
     store: LiveStore
     every_s: float
     _last: float = field(default_factory=time.monotonic, init=False)
+    _more: bool = field(default=False, init=False)
 
     def when_due(self) -> None:
-        """Settle, unless that was done just before.
+        """Settle some of what follows, unless all was settled just before.
+
+        What is left is for the next call: between two calls micro-batches are committed.
 
         Raises:
             TransientError: a server cannot be reached; then no partition is taken for idle.
         """
         if time.monotonic() - self._last >= self.every_s:
-            self.now()
-            self._last = time.monotonic()
+            self._look()
+            self._last, self._more = time.monotonic(), True
+        if self._more:
+            self._more = self.store.settle()
 
     def now(self) -> None:
-        """Settle."""
+        """Settle all that follows."""
+        self._look()
+        while self.store.settle():
+            pass
+
+    def _look(self) -> None:
         # The broker's ends first: a partition is at its end only if all that was there then is counted.
         described = {feed: self.kafka.describe(topic.name) for feed, topic in self.store.topics.items()}
         ends = {feed: topic.latest for feed, topic in described.items() if topic is not None}
@@ -41,4 +51,3 @@ class Settling:
         for feed, latest in ends.items():
             self.store.idleness.seen(feed, counted[feed], latest)
         self.store.observe(ends)
-        self.store.settle()

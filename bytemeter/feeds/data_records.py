@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from bytemeter import instants
@@ -10,6 +12,12 @@ from bytemeter.feeds.rules import absent, over, under, unknown_zone, unlike
 
 # E.164: at most 15 digits.
 NO_MSISDN = Rule("msisdn is not 1 to 15 digits", unlike("msisdn", "[0-9]{1,15}"))
+
+
+def internal_ids(records: pa.Table) -> pa.ChunkedArray:
+    """By what a record is told to others: its internalId, or its id where it has none."""
+    return pc.coalesce(records.column("internalId"), records.column("id"))
+
 
 DATA_RECORDS = Feed(
     name="data-records",

@@ -65,6 +65,11 @@ class Totals:
     hourly_table: str
     monthly_table: str
 
+    @property
+    def columns(self) -> list[str]:
+        """The measure and what it is added up by."""
+        return [self.measure, *(dimension.column for dimension in self.dimensions)]
+
 
 @dataclass(frozen=True)
 class Feed:

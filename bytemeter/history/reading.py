@@ -15,10 +15,16 @@ from pyarrow import parquet
 from pyarrow.fs import FileSystem
 from pyspark.sql.pandas.types import to_arrow_schema
 
+from bytemeter.errors import BytemeterError
 from bytemeter.feeds import Feed
 
+_OF_ALL_FEEDS = (
+    pa.field("partition", pa.int32(), nullable=False),
+    pa.field("offset", pa.int64(), nullable=False),
+    pa.field("event_time", pa.timestamp("us", "UTC"), nullable=False),
+)
 _PIECE_BYTES = 32 * 2**20
-_SHARE_BYTES = 256 * 2**20
+_SHARE_BYTES = 64 * 2**20
 _AT_ONCE = 2**19
 
 
@@ -27,12 +33,14 @@ class File:
     """A file of the history.
 
     Attributes:
+        number: tells it from the others that were asked for.
         table: folder or URI.
         path: below that.
         hour: the start of the hour of its records (UTC).
         size: in bytes.
     """
 
+    number: int
     table: str
     path: str
     hour: dt.datetime
@@ -63,21 +71,24 @@ def pieces(files: Iterable[File]) -> list[Piece]:
 def shares(pieces: Sequence[Piece], cores: int) -> list[list[Piece]]:
     """The pieces for as many tasks as there are cores, or more where a share would be large."""
     many = min(len(pieces), max(cores, sum(piece.size for piece in pieces) // _SHARE_BYTES))
-    largest_first = sorted(pieces, key=lambda piece: -piece.size)
-    return [largest_first[number::many] for number in range(many)]
+    # A large file may have few row groups: only its first pieces surely have one.
+    in_order = sorted(pieces, key=lambda piece: (piece.number, -piece.size))
+    return [in_order[number::many] for number in range(many)]
 
 
 def columns_of(feed: Feed, *names: str) -> pa.Schema:
     """Columns of the history: of the feed's fields, of partition: int, offset: long and event_time: timestamp."""
-    fields = to_arrow_schema(feed.schema)
-    also = {"partition": pa.int32(), "offset": pa.int64(), "event_time": pa.timestamp("us", "UTC")}
-    return pa.schema([(name, also.get(name) or fields.field(name).type) for name in names])
+    fields = [*to_arrow_schema(feed.schema), *_OF_ALL_FEEDS]
+    return pa.schema([field for name in names for field in fields if field.name == name])
 
 
 def read(piece: Piece, columns: pa.Schema) -> Iterator[tuple[int, pa.Table]]:
     """The rows of a piece, some hundred thousand at a time, each time with the number of the first one in the file.
 
-    A column that the file has not got, as it was added later, is null.
+    An optional field that the file has not got, as it was added later, is null.
+
+    Raises:
+        BytemeterError: the file has not got another one.
     """
     filesystem, root = _storage(piece.file.table)
     with filesystem.open_input_file(f"{root}/{piece.file.path}") as source:
@@ -88,7 +99,7 @@ def read(piece: Piece, columns: pa.Schema) -> Iterator[tuple[int, pa.Table]]:
             if number % piece.of == piece.number:
                 begin = first
                 for batch in file.iter_batches(_AT_ONCE, [number], there, use_threads=False):
-                    yield begin, _as(columns, batch)
+                    yield begin, pa.table([_column(field, batch, piece) for field in columns], schema=columns)
                     begin += batch.num_rows
             first += file.metadata.row_group(number).num_rows
 
@@ -100,13 +111,12 @@ def _storage(table: str) -> tuple[FileSystem, str]:
     return filesystem, root
 
 
-def _as(columns: pa.Schema, batch: pa.RecordBatch) -> pa.Table:
-    there = set(batch.schema.names)
-    return pa.table(
-        {
-            field.name: batch.column(field.name).cast(field.type)
-            if field.name in there
-            else pa.nulls(batch.num_rows, field.type)
-            for field in columns
-        }
-    )
+def _column(field: pa.Field, batch: pa.RecordBatch, piece: Piece) -> pa.Array:
+    if field.name in batch.schema.names:
+        return batch.column(field.name).cast(field.type)
+    if not field.nullable:
+        raise BytemeterError(
+            f"the file {piece.file.path} of the history in {piece.file.table} has no column {field.name}; "
+            "restore it, or leave the file out"
+        )
+    return pa.nulls(batch.num_rows, field.type)

@@ -23,8 +23,8 @@ from pyspark.sql.types import (
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import Feed
 from bytemeter.history import delta
-from bytemeter.history.files import Written
 from bytemeter.history.reading import File
+from bytemeter.history.writing import Written
 from bytemeter.offset_log import Offsets
 
 PARTITIONED_BY = ("event_date", "event_hour")
@@ -120,14 +120,15 @@ class History:
         of_days = F.col("partitionValues.event_date").between(str(since.date()), str(until.date()))
         found = delta.files(self.session, self.path).where(of_days)
         chosen = found.select("path", "size", "partitionValues", F.col("deletionVector").isNotNull().alias("deleted"))
-        files = [(row, _hour(row.partitionValues)) for row in chosen.collect()]
-        within = [(row, hour) for row, hour in files if since <= hour < until]
+        rows = [(row, _hour(row.partitionValues)) for row in chosen.collect()]
+        within = [(row, hour) for row, hour in rows if since <= hour < until]
+        path = self.path
         if any(row.deleted for row, _ in within):
             raise BytemeterError(
-                f"rows of the history in {self.path} are deleted by deletion vectors; write their files anew by "
-                f"`REORG TABLE delta.`{self.path}` APPLY (PURGE)`"
+                f"rows of the history in {path} are deleted by deletion vectors; write their files anew by "
+                f"`REORG TABLE delta.`{path}` APPLY (PURGE)`"
             )
-        return [File(self.path, unquote(row.path), hour, row.size) for row, hour in within]
+        return [File(n, path, unquote(row.path), hour, row.size) for n, (row, hour) in enumerate(within)]
 
     def read(self) -> DataFrame:
         """All rows, as of the latest commit."""

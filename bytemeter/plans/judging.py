@@ -30,7 +30,7 @@ def reached(connection: Connection, periods: Sequence[tuple[str, dt.datetime]]) 
 
 
 @dataclass(frozen=True)
-class Closed:
+class Closing:
     """What one call of ``close`` has closed.
 
     Attributes:
@@ -42,7 +42,7 @@ class Closed:
     more: bool
 
 
-def close(connection: Connection, until: dt.datetime, *, most: int, of_month: tuple[int, int] | None = None) -> Closed:
+def close(connection: Connection, until: dt.datetime, *, most: int, of_month: tuple[int, int] | None = None) -> Closing:
     """Close open periods that end at or before ``until``, the earliest first, at most so many.
 
     Args:
@@ -52,12 +52,13 @@ def close(connection: Connection, until: dt.datetime, *, most: int, of_month: tu
     that it closes, too, if no record ever comes. A period of 0 bytes in which the agreement does not serve any more
     is dropped, and so is one that is no period of the agreement any more.
 
-    A call costs what it closes, however many more periods are over.
+    A call costs what it closes, however many more periods are over. With ``of_month`` it also passes by those of months
+    before.
     """
     year, month = of_month or (None, None)
     due = connection.execute(_DUE, {"until": until, "most": most, "year": year, "month": month}).all()
     if not due:
-        return Closed([], more=False)
+        return Closing([], more=False)
     _cover(connection, due)
     ids = {"ids": sorted(row.usage_id for row in due)}
     connection.execute(_DROP, ids)
@@ -65,7 +66,7 @@ def close(connection: Connection, until: dt.datetime, *, most: int, of_month: tu
     ends = {"agreements": [row.agreement_id for row in closed], "ends": [row.period_end for row in closed]}
     connection.execute(_OPEN_NEXT, ends)
     events = [ThresholdEvent(**_told(row), type=CLOSED, percent=None, threshold_bytes=None) for row in closed]
-    return Closed(events, more=len(due) == most)
+    return Closing(events, more=len(due) == most)
 
 
 def _cover(connection: Connection, due: Iterable[Row[Any]]) -> None:

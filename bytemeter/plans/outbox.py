@@ -26,23 +26,8 @@ def write(connection: Connection, events: Sequence[ThresholdEvent], *, source: s
 
     Key: the event's id.
     """
-    if not events:
-        return []
-    columns = {
-        "ids": [event.event_id for event in events],
-        "agreements": [event.agreement_id for event in events],
-        "starts": [event.period_start for event in events],
-        "types": [event.type for event in events],
-        "percents": [event.percent for event in events],
-        "thresholds": [event.threshold_bytes for event in events],
-        "totals": [event.total_bytes for event in events],
-        "latest_at": [event.latest_recorded_at for event in events],
-        "latest": [event.latest_record for event in events],
-        "ordinals": [event.ordinal for event in events],
-        "payloads": [event.payload for event in events],
-    }
-    new = {str(event_id) for event_id in connection.scalars(_WRITE, {**columns, "source": source})}
-    return [event for event in events if event.event_id in new]
+    slices = (events[first : first + _AT_ONCE] for first in range(0, len(events), _AT_ONCE))
+    return [event for some in slices for event in _written(connection, some, source)]
 
 
 @dataclass
@@ -155,6 +140,24 @@ class Outbox:
                 }
             )
         return self._producer
+
+
+def _written(connection: Connection, events: Sequence[ThresholdEvent], source: str) -> list[ThresholdEvent]:
+    columns = {
+        "ids": [event.event_id for event in events],
+        "agreements": [event.agreement_id for event in events],
+        "starts": [event.period_start for event in events],
+        "types": [event.type for event in events],
+        "percents": [event.percent for event in events],
+        "thresholds": [event.threshold_bytes for event in events],
+        "totals": [event.total_bytes for event in events],
+        "latest_at": [event.latest_recorded_at for event in events],
+        "latest": [event.latest_record for event in events],
+        "ordinals": [event.ordinal for event in events],
+        "payloads": [event.payload for event in events],
+    }
+    new = {str(event_id) for event_id in connection.scalars(_WRITE, {**columns, "source": source})}
+    return [event for event in events if event.event_id in new]
 
 
 _WRITE = text("""

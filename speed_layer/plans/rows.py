@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from bytemeter import instants
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
+from bytemeter.feeds.data_records import internal_ids
 from bytemeter.hashing import stand_several_times
 from bytemeter.parsing import parse, valid
 from speed_layer.blocks import Parts
@@ -29,7 +30,7 @@ def record_parts(messages: pa.Table) -> Parts:
     columns = {
         **identity(DATA_RECORDS, "id", records),
         "msisdn": records.column("msisdn"),
-        "internal_id": pc.coalesce(records.column("internalId"), records.column("id")),
+        "internal_id": internal_ids(records),
         "value": records.column("recordedBytes"),
     }
     return {**account_parts(parsed), "records": pa.table(columns)}

@@ -31,7 +31,7 @@ def usage_parts(feed: Feed, messages: pa.Table) -> Parts:
         return {**parts, "totals": totals(feed, records, LIVE_WINDOWS)}
     has_id = pc.is_valid(records.column(feed.event_id))
     with_id = records.filter(has_id)
-    counted = {name: with_id.column(name) for name in (feed.usage.measure, *(d.column for d in feed.usage.dimensions))}
+    counted = {name: with_id.column(name) for name in feed.usage.columns}
     return {
         **parts,
         "totals": totals(feed, records.filter(pc.invert(has_id)), LIVE_WINDOWS),

@@ -5,12 +5,19 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from batch_layer.plan_usage import crossings, owned_records, usage_by_period
+from batch_layer.counted import Counted
+from batch_layer.plan_usage import crossings, data_records, owned_records, usage_by_period
+from batch_layer.records import settled_records
+from batch_layer.spans import Span
+from bytemeter.feeds import DATA_RECORDS
+from bytemeter.history import History, Written, history_files
+from tests.bytemeter.test_plan_parsing import record as document
 
 RECORDS = "msisdn string, us long, internal_id string, bytes long"
 OWNERSHIP = "msisdn string, served_from_us long, served_until_us long, agreement_id string, period_start timestamp"
@@ -70,3 +77,17 @@ def test_a_threshold_is_crossed_by_the_first_record_that_reaches_it(spark: Spark
         return sorted((row.threshold_bytes, row.total, row.us, row.internal_id) for row in rows)
 
     assert found(owned) == [(50, 50, 3, "b"), (51, 100, 3, "c")]
+
+
+def test_a_record_without_internal_id_is_told_by_its_id(spark: SparkSession, tmp_path: Path) -> None:
+    history = History(spark, str(tmp_path), DATA_RECORDS)
+    history.create()
+    told = [document(id="x", internalId=None), document(id="y", internalId="i")]
+    messages = spark.createDataFrame(
+        [(0, n, value) for n, value in enumerate(told)], "partition int, offset long, value binary"
+    )
+    files = messages.coalesce(1).transform(history_files(DATA_RECORDS, history.path)).collect()
+    history.append([Written(**file.asDict()) for file in files], {0: 2}, after={})
+    always = Span(dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1, 1, tzinfo=dt.UTC))
+    found = data_records(settled_records(history, always, Counted({0: 2}, {}))).collect()
+    assert sorted(row.internal_id for row in found) == ["i", "x"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from pyspark.sql import SparkSession
 
 from batch_layer.counted import Counted
 from batch_layer.records import settled_records
+from batch_layer.repeats import repeats
 from batch_layer.spans import Span
 from batch_layer.usage import usage_totals
 from bytemeter.aggregations import windows
@@ -125,6 +127,12 @@ def test_no_offsets_or_no_history_no_records(kept: Kept, spark: SparkSession, tm
     assert settled_records(nowhere, OF_TEN, ALL).mapped(iter, ["bytes"], "bytes long").collect() == []
 
 
+def test_a_feed_without_ids_has_positions(kept: Kept) -> None:
+    kept.keep(Record(0, 1, "e"), Record(0, 1, "e"), Record(0, 2, "e"))
+    kept.history = replace(kept.history, feed=replace(DEVICES, event_id=None))
+    assert kept.settled() == [(0, 1, 1), (0, 2, 1)]
+
+
 def test_many_records_in_many_files_are_added_up_once_each(kept: Kept) -> None:
     """Beside the rule as a dictionary."""
     drawn = random.Random(11)
@@ -144,6 +152,11 @@ def test_many_records_in_many_files_are_added_up_once_each(kept: Kept) -> None:
     found = {
         (row.type, dt.datetime.fromtimestamp(row.window_s, dt.UTC)): row.value
         for row in usage_totals(settled, windows(3_600)).collect()
+    }
+    # Many different ids share six bits; they stay apart.
+    with_few_bits = repeats(kept.history.session, DEVICES, settled.pieces, ALL, bits=6)
+    assert {file: rows.tolist() for file, rows in with_few_bits.items()} == {
+        file: rows.tolist() for file, rows in settled.repeats.items()
     }
     assert 100 < len(first) < 160
     for hour in (TEN, TEN + HOUR):

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from zipimport import zipimporter
 
 import pyarrow as pa
+import pytest
 from pyspark.sql import Row, SparkSession
 
-from bytemeter.executors import mapped
+from bytemeter.executors import mapped, spread
 
 
 def about_the_process(rows: pa.Table) -> pa.Table:
@@ -44,3 +45,14 @@ def test_all_rows_of_a_task_are_given_at_once_if_asked(spark: SparkSession) -> N
     assert sum(row.n for row in mapped(numbers, counted, "n long").collect()) == 120_000
     nothing = numbers.where("id < 0")
     assert mapped(nothing, counted, "n long", whole=True).collect() == []
+
+
+@pytest.mark.parametrize("many", [0, 1, 5])
+def test_each_share_has_a_task_of_its_own(spark: SparkSession, many: int) -> None:
+    def told(share: list[int]) -> list[pa.Table]:
+        return [pa.table({"n": pa.array([n], pa.int64())}) for n in share]
+
+    shares = [list(range(number)) for number in range(many)]
+    found = spread(spark, shares, told, "n long")
+    assert found.rdd.getNumPartitions() == many
+    assert sorted(row.n for row in found.collect()) == sorted(n for share in shares for n in share)

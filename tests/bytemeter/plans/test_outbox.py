@@ -61,6 +61,16 @@ def test_the_message_tells_the_instant_in_the_time_zone_of_the_agreement() -> No
     assert json.loads(event(latest_recorded_at=None).payload)["latestRecordedAt"] is None
 
 
+def test_many_events_are_written_some_at_a_time_in_their_order(
+    engine: Engine, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bytemeter.plans.outbox._AT_ONCE", 2)
+    many = [event(str(number)) for number in (3, 1, 2, 1, 0)]
+    with engine.begin() as connection:
+        assert write(connection, many, source="live") == [many[0], many[1], many[2], many[4]]
+    assert rows("select agreement_id from threshold_events order by sequence") == [("3",), ("1",), ("2",), ("0",)]
+
+
 def test_an_event_is_written_once(engine: Engine) -> None:
     with engine.begin() as connection:
         assert write(connection, [event(), event("b")], source="live") == [event(), event("b")]
