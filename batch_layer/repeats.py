@@ -31,7 +31,7 @@ _KEY = "bytemeter repeat"
 _AT_ONCE = 2**19
 # What one task looks at has some multiple of that in memory. Spark puts parts into tasks by a hash: of one part for
 # each some tasks would get several.
-_TASK_BYTES, _PARTS_OF_TASK, _LEAST_PARTS, _MOST_PARTS = 64 * 2**20, 4, 64, 2**16
+_TASK_BYTES, _PARTS_OF_TASK, _LEAST_PARTS, _MOST_PARTS = 256 * 2**20, 4, 64, 2**16
 
 
 def repeats(
@@ -44,7 +44,7 @@ def repeats(
     """
     cores = session.sparkContext.defaultParallelism
     work = shares(pieces, cores)
-    tasks = max(len(work), sum(piece.size for piece in pieces) // _TASK_BYTES, 1)
+    tasks = max(min(len(work), cores), sum(piece.size for piece in pieces) // _TASK_BYTES, 1)
     looking = _Fingerprints(feed, counted, bits, parts=min(max(_PARTS_OF_TASK * tasks, _LEAST_PARTS), _MOST_PARTS))
     parts = spread(session, work, looking.of, "part int, prints binary, files binary, rows binary")
     suspects = _by_file(

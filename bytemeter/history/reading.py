@@ -69,8 +69,9 @@ def pieces(files: Iterable[File]) -> list[Piece]:
 
 
 def shares(pieces: Sequence[Piece], cores: int) -> list[list[Piece]]:
-    """The pieces for as many tasks as there are cores, or more where a share would be large."""
-    many = min(len(pieces), max(cores, sum(piece.size for piece in pieces) // _SHARE_BYTES))
+    """The pieces for as many tasks as there are cores, or several times as many where a share would be large."""
+    rounds = -(-sum(piece.size for piece in pieces) // (_SHARE_BYTES * cores)) or 1
+    many = min(len(pieces), rounds * cores)
     # A large file may have few row groups: only its first pieces surely have one.
     in_order = sorted(pieces, key=lambda piece: (piece.number, -piece.size))
     return [in_order[number::many] for number in range(many)]
