@@ -15,6 +15,7 @@ from bytemeter.feeds import Feed
 from bytemeter.hashing import are_among
 from bytemeter.history import Piece, read
 from bytemeter.offset_log import Offsets
+from bytemeter.postgres import one_line_errors
 
 RowNumbers = npt.NDArray[np.int64]
 
@@ -47,10 +48,15 @@ class Counted:
 
 
 def counted(connection: Connection, feed: Feed, span: Span, below: Offsets) -> Counted:
-    """What the live query has counted of a span, up to the offsets of a snapshot."""
+    """What the live query has counted of a span, up to the offsets of a snapshot.
+
+    Raises:
+        TransientError: PostgreSQL could not be reached.
+    """
     within = {"feed": feed.name, "since": span.since, "until": span.until}
-    rows = connection.execute(_REFUSED, within, execution_options={"yield_per": _AT_ONCE})
-    some = [np.array([tuple(row) for row in page], np.int64) for page in rows.partitions()]
+    with one_line_errors(connection.engine.url), connection.begin():
+        rows = connection.execute(_REFUSED, within, execution_options={"yield_per": _AT_ONCE})
+        some = [np.array([tuple(row) for row in page], np.int64) for page in rows.partitions()]
     partitions, offsets = np.concatenate([_NONE, *some]).T
     return Counted(below, {p: np.sort(offsets[partitions == p]) for p in np.unique(partitions).tolist()})
 

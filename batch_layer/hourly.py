@@ -11,6 +11,7 @@ from itertools import groupby
 
 from pyspark.sql import SparkSession
 
+from batch_layer.counted import counted
 from batch_layer.hourly_store import STAGING, HourlyStore, Recomputed, Snapshot, hourly_store
 from batch_layer.records import settled_records
 from batch_layer.snapshot import WAIT_S, wait_until_covered
@@ -76,7 +77,7 @@ class HourlyJob:
     def _recompute(self, store: HourlyStore, hours: list[dt.datetime], snapshot: Snapshot) -> Recomputed:
         began = time.perf_counter()
         span = Span.of_hours(hours)
-        records = settled_records(self.history, span, store.counted(span, snapshot))
+        records = settled_records(self.history, span, counted(store.connection, self.feed, span, snapshot.offsets))
         jdbc = jdbc_options(self.settings.require_database_url())
         staged = stage(usage_totals(records, windows(HOUR_S)), STAGING, jdbc)
         done_staging = time.perf_counter()

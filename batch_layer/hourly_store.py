@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Engine, text
 
 from batch_layer import statements
-from batch_layer.counted import Counted, counted
-from batch_layer.spans import Span
 from batch_layer.staging import Staged, require_all
 from batch_layer.totals import DIFFERENCES_SHOWN, Difference, compare, write
 from bytemeter.errors import BytemeterError
@@ -87,11 +85,6 @@ class HourlyStore:
                 versions={row.hour: row.version for row in hours},
                 dirty=[row.hour for row in hours if row.dirty],
             )
-
-    def counted(self, span: Span, snapshot: Snapshot) -> Counted:
-        """What was counted of a span, as of the snapshot."""
-        with one_line_errors(self.connection.engine.url), self.connection.begin():
-            return counted(self.connection, self.feed, span, snapshot.offsets)
 
     def replace(self, hours: list[dt.datetime], staged: Staged, snapshot: Snapshot, *, dry_run: bool) -> Recomputed:
         """Replace the hours by the staged totals, and clear the dirty marks that the snapshot knew.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 
+from batch_layer.counted import counted
 from batch_layer.months import Month
 from batch_layer.plan_store import (
     SOURCE,
@@ -160,8 +161,9 @@ class MonthlyJob:
 
     def _records(self, feed: Feed, span: Span, store: PlanStore, snapshot: MonthSnapshot) -> Settled:
         history = History(self.session, self.settings.require_history(), feed)
-        wait_until_covered(history, snapshot.offsets[feed.name], wait_s=self.wait_s)
-        return settled_records(history, span, store.counted(feed, span, snapshot))
+        below = snapshot.offsets[feed.name]
+        wait_until_covered(history, below, wait_s=self.wait_s)
+        return settled_records(history, span, counted(store.connection, feed, span, below))
 
     def _jdbc(self) -> dict[str, str]:
         return jdbc_options(self.settings.require_database_url())

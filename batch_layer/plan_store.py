@@ -10,13 +10,11 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Connection, Engine, text
 
 from batch_layer import plan_statements as statements
-from batch_layer.counted import Counted, counted
 from batch_layer.months import Month
-from batch_layer.spans import Span
 from batch_layer.staging import Staged, require_all
 from batch_layer.totals import DIFFERENCES_SHOWN
 from bytemeter.errors import BytemeterError
-from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, Feed
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
 from bytemeter.offset_log import Offsets
 from bytemeter.plans import outbox
 from bytemeter.plans.calendars import Calendar, Years, cover
@@ -110,11 +108,6 @@ class PlanStore:
         since, until = (_EPOCH + dt.timedelta(microseconds=us or 0) for us in (first_us, last_us))
         since = since.replace(minute=0, second=0, microsecond=0)
         return MonthSnapshot(at, offsets, since, _next_hour(until), stretches)
-
-    def counted(self, feed: Feed, span: Span, snapshot: MonthSnapshot) -> Counted:
-        """What was counted of a span of a feed, as of the snapshot."""
-        with one_line_errors(self.connection.engine.url), self.connection.begin():
-            return counted(self.connection, feed, span, snapshot.offsets[feed.name])
 
     def missed(self, staged: Staged) -> list[Threshold]:
         """Thresholds (agreement, period, bytes) that the recomputed totals reach and the live ones had not.

@@ -79,11 +79,13 @@ class _Fingerprints:
     def of(self, share: Iterable[Piece]) -> Iterator[pa.Table]:
         """Fingerprints of counted rows, numbers of their files and of the rows, as arrays."""
         held: list[tuple[npt.NDArray[Any], ...]] = []
+        count = 0
         for piece, numbers, rows in counted_rows(share, self._columns, self.counted):
             held.append((self._prints(piece, rows), np.full(len(numbers), piece.file.number, np.int32), numbers))
-            if sum(len(numbers) for *_, numbers in held) >= _AT_ONCE:
+            count += len(numbers)
+            if count >= _AT_ONCE:
                 yield self._in_parts(held)
-                held = []
+                held, count = [], 0
         if held:
             yield self._in_parts(held)
 

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_HOUR = dt.timedelta(hours=1)
+from batch_layer.hours import HOUR
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Span:
     @classmethod
     def of_hours(cls, hours: Sequence[dt.datetime]) -> Span:
         """Some hours, given by their starts in order."""
-        return cls(hours[0], hours[-1] + _HOUR, frozenset(hours))
+        return cls(hours[0], hours[-1] + HOUR, frozenset(hours))
 
     def has(self, hour: dt.datetime) -> bool:
         """Whether the hour that starts then, between the ends, is meant."""

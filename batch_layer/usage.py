@@ -31,11 +31,13 @@ def usage_totals(records: Settled, starts: Starts) -> DataFrame:
 def _added_up(feed: Feed, records: Iterable[pa.Table], starts: Starts) -> Iterator[pa.Table]:
     """The totals of all; of what is added up several parts are held, in sum at most some multiple of what they give."""
     parts: list[pa.Table] = []
-    most = _HELD
+    held, most = 0, _HELD
     for some in records:
         parts.append(totals(feed, some, starts))
-        if sum(part.num_rows for part in parts) > most:
+        held += parts[-1].num_rows
+        if held > most:
             parts = [summed(pa.concat_tables(parts))]
-            most = 2 * parts[0].num_rows + _HELD
+            held = parts[0].num_rows
+            most = 2 * held + _HELD
     if parts:
         yield summed(pa.concat_tables(parts))

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from bytemeter.plans.calendars import Calendar, Years, cover, opening_periods
+from bytemeter.plans.calendars import Calendar, cover, opening_periods, years_of
 
 DEFAULT_THRESHOLDS = (50, 80, 100)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -102,12 +102,7 @@ def _open_first_periods(connection: Connection, moved: Sequence[Agreement]) -> N
     if not moved:
         return
     this_year = connection.scalars(text("select extract(year from now())::integer")).one()
-    needed: dict[Calendar, Years] = {}
-    for one in moved:
-        year = max(this_year, one.service_start_at.year)
-        years = Years(year, year)
-        needed[one.calendar] = needed.get(one.calendar, years) | years
-    cover(connection, needed)
+    cover(connection, years_of((one.calendar, max(this_year, one.service_start_at.year)) for one in moved))
     connection.execute(_OPEN_FIRST, {"ids": [one.id for one in moved]})
 
 

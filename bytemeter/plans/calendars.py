@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -28,6 +28,15 @@ class Years:
 
     def __or__(self, other: Years) -> Years:
         return Years(min(self.first, other.first), max(self.last, other.last))
+
+
+def years_of(years: Iterable[tuple[Calendar, int]]) -> dict[Calendar, Years]:
+    """Of years of calendars, from the first to the last one of each calendar."""
+    found: dict[Calendar, Years] = {}
+    for calendar, year in years:
+        one = Years(year, year)
+        found[calendar] = found.get(calendar, one) | one
+    return found
 
 
 def cover(connection: Connection, needed: Mapping[Calendar, Years]) -> None:

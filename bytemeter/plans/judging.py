@@ -7,13 +7,13 @@ The statements run inside the caller's transaction, which holds the ledger's loc
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from bytemeter.plans.calendars import Calendar, Years, cover, opening_periods
+from bytemeter.plans.calendars import Calendar, cover, opening_periods, years_of
 from bytemeter.plans.events import CLOSED, ThresholdEvent, type_of_threshold
 
 
@@ -59,7 +59,8 @@ def close(connection: Connection, until: dt.datetime, *, most: int, of_month: tu
     due = connection.execute(_DUE, {"until": until, "most": most, "year": year, "month": month}).all()
     if not due:
         return Closing([], more=False)
-    _cover(connection, due)
+    ends_in = {(row.time_zone, row.anchor_day, row.period_end.year) for row in due}
+    cover(connection, years_of((Calendar(zone, anchor_day), year) for zone, anchor_day, year in ends_in))
     ids = {"ids": sorted(row.usage_id for row in due)}
     connection.execute(_DROP, ids)
     closed = sorted(connection.execute(_CLOSE, ids), key=lambda row: (row.period_end, row.agreement_id))
@@ -67,15 +68,6 @@ def close(connection: Connection, until: dt.datetime, *, most: int, of_month: tu
     connection.execute(_OPEN_NEXT, ends)
     events = [ThresholdEvent(**_told(row), type=CLOSED, percent=None, threshold_bytes=None) for row in closed]
     return Closing(events, more=len(due) == most)
-
-
-def _cover(connection: Connection, due: Iterable[Row[Any]]) -> None:
-    """Have the billing periods in which these periods end."""
-    needed: dict[Calendar, Years] = {}
-    for zone, anchor, year in {(row.time_zone, row.anchor_day, row.period_end.year) for row in due}:
-        calendar, years = Calendar(zone, anchor), Years(year, year)
-        needed[calendar] = needed.get(calendar, years) | years
-    cover(connection, needed)
 
 
 def threshold_event(row: Row[Any]) -> ThresholdEvent:

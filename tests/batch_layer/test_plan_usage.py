@@ -16,7 +16,8 @@ from batch_layer.plan_usage import crossings, data_records, owned_records, usage
 from batch_layer.records import settled_records
 from batch_layer.spans import Span
 from bytemeter.feeds import DATA_RECORDS
-from bytemeter.history import History, Written, history_files
+from bytemeter.history import History
+from tests.bytemeter.history.test_table import written
 from tests.bytemeter.test_plan_parsing import record as document
 
 RECORDS = "msisdn string, us long, internal_id string, bytes long"
@@ -83,11 +84,7 @@ def test_a_record_without_internal_id_is_told_by_its_id(spark: SparkSession, tmp
     history = History(spark, str(tmp_path), DATA_RECORDS)
     history.create()
     told = [document(id="x", internalId=None), document(id="y", internalId="i")]
-    messages = spark.createDataFrame(
-        [(0, n, value) for n, value in enumerate(told)], "partition int, offset long, value binary"
-    )
-    files = messages.coalesce(1).transform(history_files(DATA_RECORDS, history.path)).collect()
-    history.append([Written(**file.asDict()) for file in files], {0: 2}, after={})
+    history.append(written(history, *told), {0: 2}, after={})
     always = Span(dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1, 1, tzinfo=dt.UTC))
     found = data_records(settled_records(history, always, Counted({0: 2}, {}))).collect()
     assert sorted(row.internal_id for row in found) == ["i", "x"]

@@ -22,7 +22,8 @@ from batch_layer.spans import Span
 from batch_layer.usage import usage_totals
 from bytemeter.aggregations import windows
 from bytemeter.feeds import DEVICES
-from bytemeter.history import History, Written, history_files
+from bytemeter.history import History
+from tests.bytemeter.history.test_table import written_at
 from tests.bytemeter.test_parsing import text
 
 TEN = dt.datetime(2026, 11, 21, 10, tzinfo=dt.UTC)
@@ -57,13 +58,9 @@ class Kept:
 
     def keep(self, *records: Record) -> None:
         """Commit these records, those of an hour in a file."""
-        messages = self.history.session.createDataFrame(
-            [record.message for record in records], "partition int, offset long, value binary"
-        )
-        files = messages.coalesce(1).transform(history_files(DEVICES, self.history.path)).collect()
         done = next(self._commits)
-        written = [Written(**file.asDict()) for file in files]
-        self.history.append(written, {0: done}, after={0: done - 1} if done else {})
+        files = written_at(self.history, [record.message for record in records])
+        self.history.append(files, {0: done}, after={0: done - 1} if done else {})
 
     def settled(self, span: Span = OF_TEN, counted: Counted = ALL) -> list[tuple[int, int, int]]:
         """Partition, offset and bytes of the records that count."""

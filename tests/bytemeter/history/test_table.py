@@ -32,7 +32,11 @@ def history(spark: SparkSession, tmp_path: Path) -> History:
 
 def written(history: History, *values: bytes) -> list[Written]:
     """Files of these messages, which are not committed."""
-    rows = [(0, offset, value) for offset, value in enumerate(values)]
+    return written_at(history, [(0, offset, value) for offset, value in enumerate(values)])
+
+
+def written_at(history: History, rows: list[tuple[int, int, bytes]]) -> list[Written]:
+    """The same of messages with their partitions and offsets."""
     messages = history.session.createDataFrame(rows, "partition int, offset long, value binary")
     files = messages.coalesce(1).transform(history_files(history.feed, history.path)).collect()
     return [Written(**file.asDict()) for file in files]
