@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from bytemeter.logs import logger
+
+Prepared = TypeVar("Prepared")
 
 
 @dataclass
@@ -18,7 +21,14 @@ class Commits:
     """
 
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "commits"), init=False, repr=False)
+    _beside: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, "preparing"), init=False, repr=False
+    )
     _running: Future[None] | None = field(default=None, init=False, repr=False)
+
+    def prepare(self, part: Callable[[], Prepared]) -> Future[Prepared]:
+        """Do what the next commit needs while one may run; it tells what that raised."""
+        return self._beside.submit(part)
 
     def hand_over(self, commit: Callable[[], None]) -> None:
         """Wait until the micro-batch before is committed, and let this one be.
@@ -44,5 +54,6 @@ class Commits:
         """Wait for the commit that runs; it takes no other. If it fails, that is logged: what it held is read again."""
         ran_on = self.busy()
         self._pool.shutdown()
+        self._beside.shutdown()
         if ran_on and (failed := self.failure()):
             logger().warning("not committed", reason=str(failed))

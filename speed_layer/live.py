@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial, reduce
 
@@ -16,7 +17,7 @@ from bytemeter.logs import logger
 from bytemeter.offset_log import OffsetLog
 from speed_layer.blocks import NO_MESSAGES, Parts, in_blocks, parts_of
 from speed_layer.commits import Commits
-from speed_layer.live_query import FeedOffsets, LiveQuery
+from speed_layer.live_query import Count, FeedOffsets, LiveQuery
 from speed_layer.live_store import LiveStore, MicroBatch
 
 
@@ -68,25 +69,27 @@ class LiveBatches:
             for feed, offsets in end.items()
         }
         began = time.perf_counter()
-        batch = MicroBatch(self._by_feed(blocks.toArrow()), start, end)
+        received = self._by_feed(blocks.toArrow())
+        records = _messages(received)
         logger().info(
             "read",
             query=self.query.name,
             batch=batch_id,
-            records=batch.records,
+            records=records,
             read_ms=round(1000 * (time.perf_counter() - began)),
         )
-        self.commits.hand_over(partial(self._commit, batch))
+        prepared = self.commits.prepare(partial(self.query.prepare, received))
+        self.commits.hand_over(partial(self._commit, prepared, start, end, records))
         self.position = {feed: {**self.position[feed], **offsets} for feed, offsets in end.items()}
 
-    def _commit(self, batch: MicroBatch) -> None:
+    def _commit(self, prepared: Future[Count], start: FeedOffsets, end: FeedOffsets, records: int) -> None:
         began = time.perf_counter()
-        self.store.commit(batch)
+        self.store.commit(MicroBatch(prepared.result(), start, end))
         logger().info(
             "counted",
             query=self.query.name,
-            offsets=batch.end,
-            records=batch.records,
+            offsets=end,
+            records=records,
             commit_ms=round(1000 * (time.perf_counter() - began)),
         )
 
@@ -95,3 +98,8 @@ class LiveBatches:
             feed: parts_of(blocks.filter(pc.equal(blocks.column("feed"), feed)), nothing)
             for feed, nothing in self._nothing.items()
         }
+
+
+def _messages(received: Mapping[str, Parts]) -> int:
+    """How many they are."""
+    return sum(pc.sum(parts["received"].column("received")).as_py() or 0 for parts in received.values())

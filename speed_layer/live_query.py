@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,11 +48,15 @@ class Position:
     latest: dt.datetime | None
 
 
+# Counts a micro-batch, inside of a transaction, and tells what became of its messages.
+Count = Callable[[Connection], list[Account]]
+
+
 class LiveQuery(Protocol):
     """One or more feeds that are counted together, in one transaction per micro-batch.
 
     ``to_parts`` is Spark's part: to read and judge each message by itself, on all executors. The other methods are the
-    driver's and PostgreSQL's part; all but the last two run inside the transaction.
+    driver's and PostgreSQL's part; all but ``prepare`` and the last two run inside the transaction.
 
     Attributes:
         name: of the streaming query and the advisory lock.
@@ -75,8 +79,11 @@ class LiveQuery(Protocol):
     def load(self, connection: Connection) -> None:
         """Read what counting has to know of what was counted before; once, before the first micro-batch is counted."""
 
-    def count(self, connection: Connection, received: Mapping[str, Parts]) -> list[Account]:
-        """Count a micro-batch, given by feed, and tell what became of its messages."""
+    def prepare(self, received: Mapping[str, Parts]) -> Count:
+        """Do what can be done of counting a micro-batch, given by feed, while the one before is still being counted.
+
+        So it changes nothing, and reads nothing that counting changes.
+        """
 
     def settle(self, connection: Connection, positions: Mapping[str, Mapping[int, Position]]) -> bool:
         """Do what follows from how far the feeds have come; whether there is more of it to do."""

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import pyarrow.compute as pc
 from sqlalchemy import Connection, Engine, Row, text
 
 from bytemeter.errors import BytemeterError
@@ -17,9 +16,8 @@ from bytemeter.kafka import Topic
 from bytemeter.offset_log import Offsets
 from bytemeter.postgres import one_line_errors
 from speed_layer import ledger
-from speed_layer.blocks import Parts
 from speed_layer.idleness import Idleness
-from speed_layer.live_query import Account, FeedOffsets, LiveQuery, Position
+from speed_layer.live_query import Account, Count, FeedOffsets, LiveQuery, Position
 
 _LOCK_WAIT_S = 10
 _POLL_S = 0.2
@@ -41,18 +39,13 @@ class MicroBatch:
     """What one transaction counts.
 
     Attributes:
-        received: of each feed what is to be counted (see ``LiveQuery.to_parts``).
+        count: counts it (see ``LiveQuery.prepare``).
         start, end: per feed and partition the first offset of the micro-batch and the one after its last.
     """
 
-    received: Mapping[str, Parts] = field(repr=False)
+    count: Count = field(repr=False)
     start: FeedOffsets
     end: FeedOffsets
-
-    @property
-    def records(self) -> int:
-        """How many messages it has."""
-        return sum(pc.sum(parts["received"].column("received")).as_py() or 0 for parts in self.received.values())
 
 
 @dataclass
@@ -107,8 +100,7 @@ class LiveStore:
         self.load()
         with self._counting():
             self._require_ledger_at(batch.start)
-            accounts = self.query.count(self.connection, batch.received)
-            self._move_ledger(batch.end, accounts)
+            self._move_ledger(batch.end, batch.count(self.connection))
             self.idleness.moved((feed, p) for feed in batch.end for p in _advanced(batch, feed))
             self.query.settle(self.connection, self._positions())
 

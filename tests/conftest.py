@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.types import StructType
@@ -28,6 +29,10 @@ from stack.embedded import EmbeddedStack
 from stack.home import Home
 
 _numbers = itertools.count(1)
+
+# Machines are noisy: how long an example takes tells nothing.
+hypothesis.settings.register_profile("bytemeter", deadline=None)
+hypothesis.settings.load_profile("bytemeter")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -20,9 +20,9 @@ from speed_layer.copying import copy, copy_fixed, instants
 from speed_layer.live_query import Account
 from speed_layer.plans import statements
 from speed_layer.plans.owners import NOBODY, Owners
-from speed_layer.plans.rows import as_records, by_number
+from speed_layer.plans.records import NewRecords, Records, as_records
 from speed_layer.received import repeated
-from speed_layer.seen.ids import Identified, SeenIds
+from speed_layer.seen.ids import SeenIds
 
 # Each is an object while it is written: all of a large micro-batch would take a gigabyte.
 _AGREEMENTS_AT_ONCE = 20_000
@@ -72,7 +72,7 @@ def take_agreements(connection: Connection, owners: Owners, rows: pa.Table) -> A
 
 
 def count_records(
-    connection: Connection, seen: SeenIds, owners: Owners, rows: pa.Table, *, waiting_for: Iterable[str]
+    connection: Connection, seen: SeenIds, owners: Owners, records: Records, *, waiting_for: Iterable[str]
 ) -> Counted:
     """Count the records that are no repeats, and those that have waited for an agreement of one of these numbers.
 
@@ -80,18 +80,17 @@ def count_records(
     their order asks for it. Events are in the order of crossing, amendments of closed periods after them.
 
     Args:
-        rows: of valid records, see ``speed_layer.plans.rows.record_parts``.
         waiting_for: numbers whose agreements have changed; their segments are forgotten (see ``take_agreements``).
     """
     counted = Counted()
     awaited = list(waiting_for)
-    if not rows.num_rows and not awaited:
+    if not records.rows.num_rows and not awaited:
         return counted
-    repeats = pa.array(seen.set_apart(connection, Identified.of(rows)))
-    counted.accounts += repeated(DATA_RECORDS.name, rows.filter(repeats))
-    new = rows.filter(pc.invert(repeats))
-    found, others = _count_together(connection, owners, by_number(new))
-    single = _of(others, new)
+    repeats = seen.set_apart(connection, records.identified)
+    counted.accounts += repeated(DATA_RECORDS.name, records.rows.filter(pa.array(repeats)))
+    new = records.without(repeats)
+    found, others = _count_together(connection, owners, new.totals)
+    single = new.of(others)
     copy(connection, "records", as_records(single))
     released = connection.execute(statements.RELEASE, {"msisdns": awaited}).all() if awaited else []
     counted.accounts += [_account(row.partition, unmatched=-row.n) for row in released]
@@ -141,11 +140,6 @@ def _count(connection: Connection, *, together: bool) -> Row[Any]:
     return connection.execute(statements.COUNT, {"together": together}).one()
 
 
-def _of(msisdns: pa.ChunkedArray, records: pa.Table) -> pa.Table:
-    """The records of these numbers."""
-    return records.filter(pc.is_in(records.column("msisdn"), msisdns)) if len(msisdns) else records.slice(0, 0)
-
-
 def _find_owners(connection: Connection) -> list[Account]:
     """See that the number of each of ``records`` has a segment for its time; what nobody owns is set apart."""
     if not connection.execute(statements.FIND_MISSING).rowcount:
@@ -157,7 +151,7 @@ def _find_owners(connection: Connection) -> list[Account]:
     return [_account(row.partition, unmatched=row.n) for row in unmatched]
 
 
-def _judge(connection: Connection, found: _Noted, records: pa.Table, others: pa.ChunkedArray) -> list[ThresholdEvent]:
+def _judge(connection: Connection, found: _Noted, new: NewRecords, others: pa.ChunkedArray) -> list[ThresholdEvent]:
     """The events of periods that crossed a threshold or were closed.
 
     Args:
@@ -168,7 +162,7 @@ def _judge(connection: Connection, found: _Noted, records: pa.Table, others: pa.
         connection.execute(statements.FIND_CROSSING)
         msisdns = pa.chunked_array([connection.scalars(statements.NUMBERS_THAT_CROSS).all()], pa.string())
         copied = pc.is_in(msisdns, others)
-        copy(connection, "records", as_records(_of(msisdns.filter(pc.invert(copied)), records)))
+        copy(connection, "records", as_records(new.of(msisdns.filter(pc.invert(copied)))))
         # Temporary tables have no indexes: one by one would be all with all.
         connection.exec_driver_sql("set local enable_nestloop = off")
         events += [threshold_event(row) for row in connection.execute(statements.CROSSINGS)]

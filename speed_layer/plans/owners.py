@@ -15,7 +15,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, text
 
 from speed_layer.copying import copy_fixed, read_fixed
-from speed_layer.plans.rows import number
+from speed_layer.plans.records import number
 
 Integers = npt.NDArray[np.int64]
 
@@ -28,7 +28,7 @@ class Segments:
     """Stretches of time in which a number's records count for one billing period, in the order of (number, from_us).
 
     Attributes:
-        numbers: see ``speed_layer.plans.rows.number``.
+        numbers: see ``speed_layer.plans.records.number``.
         from_us, until_us: [from, until) in microseconds since 1970; a segment that is forgotten ends before it begins.
         usage_ids: of rows of ``data_plan_usage``.
     """
@@ -95,7 +95,7 @@ class Owners:
         ``NOBODY``, too, where the records are not all of one period, and where the period has no row yet.
 
         Args:
-            totals: see ``speed_layer.plans.rows.by_number``.
+            totals: see ``speed_layer.plans.records.by_number``.
         """
         found = self._recall(totals)
         unknown = np.flatnonzero(found == NOBODY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -15,10 +16,11 @@ from bytemeter.plans.judging import close
 from bytemeter.plans.outbox import Outbox
 from bytemeter.plans.watermark import watermark
 from speed_layer.blocks import Parts, ToParts
-from speed_layer.live_query import Account, Position
+from speed_layer.live_query import Account, Count, Position
 from speed_layer.plans import statements
 from speed_layer.plans.counting import count_records, take_agreements
 from speed_layer.plans.owners import Owners
+from speed_layer.plans.records import Records
 from speed_layer.plans.rows import agreement_parts, record_parts
 from speed_layer.received import accounts, list_invalid
 from speed_layer.seen.ids import SeenIds
@@ -61,12 +63,16 @@ class DataPlanQuery:
         self._seen.load(connection)
         self._owners.load(connection)
 
-    def count(self, connection: Connection, received: Mapping[str, Parts]) -> list[Account]:
+    def prepare(self, received: Mapping[str, Parts]) -> Count:
+        """Add up the records by number, and look for ids that come again in the micro-batch itself."""
+        records = Records.of(received[DATA_RECORDS.name]["records"])
+        return partial(self._count, received=received, records=records)
+
+    def _count(self, connection: Connection, received: Mapping[str, Parts], records: Records) -> list[Account]:
         """Take the agreements, then count the records, those that had waited for one of the agreements among them."""
         for feed, parts in received.items():
             list_invalid(connection, feed, parts["invalid"])
         agreed = take_agreements(connection, self._owners, received[AGREEMENTS.name]["agreements"])
-        records = received[DATA_RECORDS.name]["records"]
         counted = count_records(connection, self._seen, self._owners, records, waiting_for=agreed.msisdns)
         self._seen.finish(connection)
         self._write(connection, [*agreed.events, *counted.events])

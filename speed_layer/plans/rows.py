@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from bytemeter import instants
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
 from bytemeter.feeds.data_records import internal_ids
-from bytemeter.hashing import stand_several_times
 from bytemeter.parsing import parse, valid
 from speed_layer.blocks import Parts
 from speed_layer.received import account_parts, identity
@@ -59,59 +55,3 @@ def agreement_parts(messages: pa.Table) -> Parts:
         "anchor_day": agreements.column("anchorDay"),
     }
     return {**account_parts(parsed), "agreements": pa.table(columns)}
-
-
-def number(msisdn: str) -> int:
-    """A number as an integer, by which it is sorted and looked up fast; a leading zero makes it another one."""
-    return int(f"1{msisdn}")
-
-
-def by_number(records: pa.Table) -> pa.Table:
-    """All records of each number together.
-
-    Args:
-        records: see ``record_parts``.
-
-    Returns:
-        Rows of msisdn: string, number: long (see ``number``), first_us, last_us: long (event times), bytes: long (their
-        sum) and latest: string, the internal_id of the last record in the order of (recordedAt, internalId).
-    """
-    all_numbers = pc.binary_join_element_wise("1", records.column("msisdn"), "").cast(pa.int64()).to_numpy()
-    order = np.argsort(all_numbers)
-    numbers = all_numbers[order]
-    first = np.flatnonzero(np.diff(numbers, prepend=-1))
-    times = records.column("event_us").to_numpy()[order]
-    last_us = np.maximum.reduceat(times, first)
-    at_last = np.flatnonzero(times == np.repeat(last_us, np.diff(first, append=len(numbers))))
-    return pa.table(
-        {
-            "msisdn": records.column("msisdn").take(order[first]),
-            "number": numbers[first],
-            "first_us": np.minimum.reduceat(times, first),
-            "last_us": last_us,
-            "bytes": np.add.reduceat(records.column("value").to_numpy()[order], first),
-            "latest": _latest(numbers[at_last], records.column("internal_id").take(order[at_last])),
-        }
-    )
-
-
-def _latest(numbers: npt.NDArray[np.int64], internal_ids: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Of the records of each number, which stand together and have the same time, the last internal_id."""
-    several = np.flatnonzero(stand_several_times(numbers))
-    order = np.arange(len(numbers))
-    if len(several):
-        some = pa.table({"number": numbers[several], "internal_id": internal_ids.take(several)})
-        sorted_ = pc.sort_indices(some, [("number", "ascending"), ("internal_id", "ascending")])
-        order[several] = several[sorted_.to_numpy()]
-    return internal_ids.take(order[np.flatnonzero(np.diff(numbers, append=-1))])
-
-
-def as_records(records: pa.Table) -> pa.Table:
-    """Records as rows of the temporary table ``records``: in the order of order_key come (recordedAt, internalId)."""
-    kept = records.select(["partition", "record_offset", "event_us", "value", "msisdn"])
-    return kept.append_column("order_key", _order_key(records))
-
-
-def _order_key(records: pa.Table) -> pa.ChunkedArray:
-    times = pc.utf8_lpad(records.column("event_us").cast(pa.string()), 16, padding="0")
-    return pc.binary_join_element_wise(times, records.column("internal_id"), "")

@@ -35,10 +35,16 @@ class Identified:
         entries: id and position of each, as they are remembered; the content is a hash of what must be equal in a
             repeat.
         event_us: event time, microseconds since 1970.
+        keys: see ``packs.keys_of``.
+        again, firsts: numbers of those whose id and hour another one has, too, of a lower position, and for each the
+            number of the one with the lowest.
     """
 
     entries: Entries
     event_us: Numbers
+    keys: Keys
+    again: Numbers
+    firsts: Numbers
 
     @staticmethod
     def of(rows: pa.Table) -> Identified:
@@ -52,7 +58,8 @@ class Identified:
         entries["partition"] = rows.column("partition").to_numpy()
         entries["offset"] = rows.column("record_offset").to_numpy()
         entries["content"] = rows.column("content_hash").to_numpy()
-        return Identified(entries, event_us)
+        keys = packs.keys_of(entries)
+        return Identified(entries, event_us, keys, *_again(entries, keys))
 
 
 class _Sealed(NamedTuple):
@@ -126,16 +133,14 @@ class SeenIds:
         ``duplicate_events``, as conflicts where the content differs. Before the transaction ends, ``finish`` is called.
         """
         self.finish(connection)
-        keys = packs.keys_of(records.entries)
-        counted, before = self._seen(connection, records, keys)
-        again, firsts = _again(records.entries, keys)
+        counted, before = self._seen(connection, records)
         # Of an id that was counted before all records are known to be repeats.
-        new = ~np.isin(again, counted)
-        repeats = np.concatenate([counted, again[new]])
-        repeated = np.zeros(len(keys), bool)
+        new = ~np.isin(records.again, counted)
+        repeats = np.concatenate([counted, records.again[new]])
+        repeated = np.zeros(len(records.entries), bool)
         repeated[repeats] = True
-        self._remember(connection, records.entries[~repeated], keys[~repeated])
-        self._list(connection, records, repeats, np.concatenate([before, records.entries[firsts[new]]]))
+        self._remember(connection, records.entries[~repeated], records.keys[~repeated])
+        self._list(connection, records, repeats, np.concatenate([before, records.entries[records.firsts[new]]]))
         return repeated
 
     def finish(self, connection: Connection) -> None:
@@ -143,8 +148,9 @@ class SeenIds:
         while self._sealing:
             self._keep(connection, self._sealing.pop(0).result())
 
-    def _seen(self, connection: Connection, records: Identified, keys: Keys) -> tuple[Numbers, Entries]:
+    def _seen(self, connection: Connection, records: Identified) -> tuple[Numbers, Entries]:
         """The records whose ids were counted before, by their numbers, and what was counted."""
+        keys = records.keys
         numbers, segments = self._filter.candidates(keys)
         if not len(numbers):
             return numbers, np.empty(0, ENTRY)

@@ -15,7 +15,7 @@ from bytemeter.feeds import Feed
 from bytemeter.feeds.feed import HOUR_S
 from speed_layer.blocks import Parts, ToParts
 from speed_layer.copying import copy
-from speed_layer.live_query import Account, Position
+from speed_layer.live_query import Account, Count, Position
 from speed_layer.received import accounts, list_invalid, repeated
 from speed_layer.seen.ids import Identified, SeenIds
 from speed_layer.usage import merge
@@ -57,19 +57,12 @@ class UsageQuery:
         """Read which ids were seen."""
         self._seen.load(connection)
 
-    def count(self, connection: Connection, received: Mapping[str, Parts]) -> list[Account]:
-        """Add the totals of all records that are no repeats; list invalid records, mark the hours as dirty."""
-        name = self.feed.name
-        parts = received[name]
-        added = [parts["totals"]]
-        repeats: list[Account] = []
-        if "identified" in parts and parts["identified"].num_rows:
-            new, repeats = self._set_repeats_apart(connection, parts["identified"])
-            added.append(totals(self.feed, new, LIVE_WINDOWS))
-        self._add(connection, summed(pa.concat_tables(added)))
-        list_invalid(connection, name, parts["invalid"])
-        self._seen.finish(connection)
-        return [*accounts(name, parts["received"]), *repeats]
+    def prepare(self, received: Mapping[str, Parts]) -> Count:
+        """Look for ids that come again in the micro-batch itself."""
+        parts = received[self.feed.name]
+        with_id = parts.get("identified")
+        identified = Identified.of(with_id) if with_id else None
+        return partial(self._count, parts=parts, identified=identified)
 
     def settle(self, connection: Connection, positions: Mapping[str, Mapping[int, Position]]) -> bool:  # noqa: ARG002
         """Nothing follows from how far the feed has come."""
@@ -81,6 +74,21 @@ class UsageQuery:
     def committed(self) -> None:
         """Nothing waits for the commit."""
 
+    def _count(self, connection: Connection, parts: Parts, identified: Identified | None) -> list[Account]:
+        """Add the totals of all records that are no repeats; list invalid records, mark the hours as dirty."""
+        name = self.feed.name
+        added = [parts["totals"]]
+        repeats: list[Account] = []
+        if identified:
+            records = parts["identified"]
+            found = pa.array(self._seen.set_apart(connection, identified))
+            repeats = repeated(name, records.filter(found))
+            added.append(totals(self.feed, records.filter(pc.invert(found)), LIVE_WINDOWS))
+        self._add(connection, summed(pa.concat_tables(added)))
+        list_invalid(connection, name, parts["invalid"])
+        self._seen.finish(connection)
+        return [*accounts(name, parts["received"]), *repeats]
+
     def _add(self, connection: Connection, added: pa.Table) -> None:
         """Add totals to the live table, and mark their hours."""
         # In the order of the primary key: neighbours on a page are then touched together.
@@ -91,8 +99,3 @@ class UsageQuery:
         connection.execute(merge.add_totals(self.feed.usage.live_table))
         hours = pc.unique(pc.divide(rows.column("window_s"), HOUR_S))
         connection.execute(merge.MARK_HOURS, {"feed": self.feed.name, "hours": hours.to_pylist()})
-
-    def _set_repeats_apart(self, connection: Connection, records: pa.Table) -> tuple[pa.Table, list[Account]]:
-        """Those of the records with an id that are no repeats, and the account of those that are."""
-        repeats = pa.array(self._seen.set_apart(connection, Identified.of(records)))
-        return records.filter(pc.invert(repeats)), repeated(self.feed.name, records.filter(repeats))

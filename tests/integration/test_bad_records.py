@@ -105,9 +105,10 @@ def test_a_micro_batch_that_does_not_start_at_the_ledger_is_not_counted(
 ) -> None:
     topic = Kafka(place).describe(place.topic_prefix + "devices")
     assert topic is not None
-    nothing = usage_parts(DEVICES, NO_MESSAGES)
-    with live_store(engine, UsageQuery(DEVICES), {"devices": topic}, Idleness(0)) as store:
-        store.commit(MicroBatch({"devices": nothing}, start={"devices": {0: 0}}, end={"devices": {0: 5}}))
+    query = UsageQuery(DEVICES)
+    nothing = query.prepare({"devices": usage_parts(DEVICES, NO_MESSAGES)})
+    with live_store(engine, query, {"devices": topic}, Idleness(0)) as store:
+        store.commit(MicroBatch(nothing, start={"devices": {0: 0}}, end={"devices": {0: 5}}))
         with pytest.raises(BytemeterError, match=r"stands at \{0: 5\}, this query read from \{0: 0\}"):
-            store.commit(MicroBatch({"devices": nothing}, start={"devices": {0: 0}}, end={"devices": {0: 7}}))
+            store.commit(MicroBatch(nothing, start={"devices": {0: 0}}, end={"devices": {0: 7}}))
     assert rows("select next_offset from ledger") == [(5,)]

@@ -34,6 +34,14 @@ def test_one_runs_while_the_next_one_is_made(commits: Commits) -> None:
     assert not commits.busy()
 
 
+def test_the_next_one_is_prepared_while_one_runs(commits: Commits) -> None:
+    go_on = threading.Event()
+    commits.hand_over(lambda: go_on.wait(WAIT_S) and None)
+    assert commits.prepare(lambda: "prepared").result(WAIT_S) == "prepared"
+    assert commits.busy()
+    go_on.set()
+
+
 def test_nothing_is_committed_after_a_failure(commits: Commits) -> None:
     done: list[str] = []
     commits.hand_over(lambda: 1 // 0)

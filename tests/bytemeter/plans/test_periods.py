@@ -45,7 +45,7 @@ def test_periods_tile_the_time_line_in_every_zone(anchor_day: int) -> None:
         assert all(p.start < p.end for p in found), zone
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 @given(instant=INSTANTS, zone=st.sampled_from(ZONES), anchor_day=st.integers(1, 31))
 def test_every_instant_belongs_to_the_one_period_of_its_local_date(
     instant: dt.datetime, zone: str, anchor_day: int
@@ -63,7 +63,7 @@ def test_every_instant_belongs_to_the_one_period_of_its_local_date(
         assert (instant - holding[0].start) < dt.timedelta(hours=2)
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 @given(day=st.dates(dt.date(FIRST, 1, 1), dt.date(LAST, 12, 31)), zone=st.sampled_from(ZONES))
 def test_the_first_instant_of_a_day_is_its_midnight_or_the_end_of_the_gap(day: dt.date, zone: str) -> None:
     start = first_instant(day, ZoneInfo(zone))

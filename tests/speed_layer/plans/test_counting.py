@@ -14,6 +14,7 @@ from speed_layer.live_store import SESSION
 from speed_layer.plans import statements
 from speed_layer.plans.counting import Counted, count_records, take_agreements
 from speed_layer.plans.owners import Owners
+from speed_layer.plans.records import Records
 from speed_layer.plans.rows import agreement_parts, record_parts
 from speed_layer.seen.ids import SeenIds
 from tests.bytemeter.test_plan_parsing import agreement, record
@@ -63,9 +64,9 @@ class Counting:
 
     def count_all(self, told: Iterable[bytes]) -> Counted:
         """Count records."""
-        rows = record_parts(messages(*told))["records"]
+        records = Records.of(record_parts(messages(*told))["records"])
         with self.connection.begin():
-            counted = count_records(self.connection, self.seen, self.owners, rows, waiting_for=())
+            counted = count_records(self.connection, self.seen, self.owners, records, waiting_for=())
             self.seen.finish(self.connection)
         return counted
 

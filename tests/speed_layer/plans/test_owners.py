@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 
 from speed_layer.plans import statements
 from speed_layer.plans.owners import NOBODY, Owners, Segments
-from speed_layer.plans.rows import number
+from speed_layer.plans.records import number
 
 Segment = tuple[int, int, int, int]
 # Of a few numbers, in slots of ten microseconds that do not overlap.

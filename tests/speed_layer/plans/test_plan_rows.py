@@ -5,13 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from speed_layer.blocks import ToParts
-from speed_layer.plans.rows import agreement_parts, by_number, number, record_parts
+from speed_layer.plans.rows import agreement_parts, record_parts
 from tests.bytemeter.test_plan_parsing import agreement, record
 from tests.speed_layer.usage.test_usage_rows import messages
 
@@ -57,36 +54,6 @@ def test_agreements_are_told_with_their_instants() -> None:
         "Europe/Warsaw", 5368709120, [50], None,
     ]  # fmt: skip
     assert bad["reason"] == "missing id"
-
-
-RECORD = st.fixed_dictionaries(
-    {
-        "msisdn": st.sampled_from(["1", "01", "12", "999999999999999"]),
-        "event_us": st.integers(0, 3),
-        "internal_id": st.sampled_from(["", "a", "b", "ba", "ż", "𝄞"]),
-        "value": st.integers(0, 2**53),
-    }
-)
-
-
-@given(st.lists(RECORD))
-def test_records_of_a_number_are_added_up_and_the_last_is_told(told: list[dict[str, Any]]) -> None:
-    expected = {}
-    for msisdn in {row["msisdn"] for row in told}:
-        of_number = [row for row in told if row["msisdn"] == msisdn]
-        times = [row["event_us"] for row in of_number]
-        _, latest = max((row["event_us"], row["internal_id"].encode()) for row in of_number)
-        total = sum(row["value"] for row in of_number)
-        expected[msisdn] = (number(msisdn), min(times), max(times), total, latest.decode())
-    schema = pa.schema({"msisdn": pa.string(), "event_us": pa.int64(), "internal_id": pa.string(), "value": pa.int64()})
-    found = by_number(pa.Table.from_pylist(told, schema)).to_pylist()
-    columns = ("number", "first_us", "last_us", "bytes", "latest")
-    assert {row["msisdn"]: tuple(row[name] for name in columns) for row in found} == expected
-    assert len(found) == len(expected)
-
-
-def test_leading_zeros_make_other_numbers() -> None:
-    assert len({number(msisdn) for msisdn in ("1", "01", "001", "10", "0" * 15, "9" * 15)}) == 6
 
 
 @pytest.mark.parametrize(("to_parts", "good"), [(record_parts, record()), (agreement_parts, agreement())])

@@ -80,7 +80,7 @@ def test_totals_are_the_same_whether_their_window_was_followed_or_not(
                     query.open(connection)
                     query.load(connection)
             with connection.begin():
-                query.count(connection, {"devices": usage_parts(DEVICES, messages(*batch))})
+                query.prepare({"devices": usage_parts(DEVICES, messages(*batch))})(connection)
         connection.close()
         found.append(rows("select * from bytes order by type, id, timestamp"))
         with engine.begin() as owner:
