@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import median_low
 
 import numpy as np
 import psutil
@@ -43,7 +44,6 @@ class Point:
     Attributes:
         rate: of several measurements the median.
         best: and the best one.
-        batch_s: seconds for each micro-batch, by the median.
         driver_gib, python_gib: resident memory of the JVM and of the driver's Python.
     """
 
@@ -51,9 +51,13 @@ class Point:
     size: int
     rate: float
     best: float
-    batch_s: float
     driver_gib: float
     python_gib: float
+
+    @property
+    def batch_s(self) -> float:
+        """Seconds for each full micro-batch."""
+        return load_settings().max_records_per_batch / self.rate
 
 
 @dataclass
@@ -107,17 +111,18 @@ class Growth:
         clear(settings)
 
     def _agreements(self, least: int) -> Iterator[Point]:
-        for factor in _FACTORS:
-            settings = self._agreed(f"agreements-{factor}.", least * factor)
-            yield self._median("agreements", least * factor, settings)
+        sizes = [least * factor for factor in _FACTORS]
+        return self._in_turn("agreements", {size: self._agreed(f"agreements_{size}", size) for size in sizes})
 
     def _periods(self, agreements: int) -> Iterator[Point]:
+        places = {}
         for factor in _FACTORS:
-            settings = self._agreed(f"periods-{factor}.", agreements)
+            settings = self._agreed(f"periods_{factor}", agreements)
             with database(settings.require_database_url()).begin() as connection:
                 connection.execute(_OPEN_PERIODS, {"periods": factor})
                 count = connection.scalars(text("select count(*) from data_plan_usage where status = 'open'")).one()
-            yield self._median("open periods", count, settings)
+            places[count] = settings
+        return self._in_turn("open periods", places)
 
     def _files(self, least: int) -> Iterator[Point]:
         for factor in _FACTORS:
@@ -140,14 +145,11 @@ class Growth:
         self.topics.devices(settings, event_ids=True)
         return settings
 
-    def _agreed(self, prefix: str, agreements: int) -> Settings:
+    def _agreed(self, name: str, agreements: int) -> Settings:
         """A place with so many agreements, in the middle of a month, and data records that are to be counted."""
         topics = replace(self.topics, users=agreements)
-        settings = topics.place(prefix).model_copy(update={"period_grace_s": _NO_CLOSING_S})
-        self._forget(
-            "agreements, plan_segments, data_plan_usage, threshold_events, unmatched_records, duplicate_events, "
-            "invalid_events, ledger, seen_ids, seen_segments"
-        )
+        place = topics.place(f"{name}.", own_database=name)
+        settings = place.model_copy(update={"period_grace_s": _NO_CLOSING_S})
         topics.agreements(settings)
         self._count(settings)
         topics.data_records(settings)
@@ -158,28 +160,26 @@ class Growth:
     def _count(self, settings: Settings) -> None:
         stream(self.session, settings, [AGREEMENTS, DATA_RECORDS])
 
-    def _forget(self, tables: str) -> None:
-        with database(self.topics.place("growth.").require_database_url()).begin() as connection:
-            connection.execute(text(f"truncate {tables}"))
+    def _in_turn(self, stored: str, places: Mapping[int, Settings]) -> Iterator[Point]:
+        """Count the same records several times, each size in turn: how fast a machine is changes within minutes."""
+        rounds = [[self._counted(stored, *place) for place in places.items()] for _ in range(self.rounds)]
+        for points in zip(*rounds, strict=True):
+            rates = [point.rate for point in points]
+            # The memory is the first round's: later ones come after larger sizes.
+            yield replace(points[0], rate=median_low(rates), best=max(rates))
 
-    def _median(self, stored: str, size: int, settings: Settings) -> Point:
-        """Of counting the same records several times."""
-        points = []
-        for _ in range(self.rounds):
-            clear(settings)
-            settle(settings)
-            points.append(self._point(stored, size, lambda: self._count(settings)))
-        points.sort(key=lambda point: point.rate)
-        return replace(points[(len(points) - 1) // 2], best=points[-1].rate)
+    def _counted(self, stored: str, size: int, settings: Settings) -> Point:
+        clear(settings)
+        settle(settings)
+        return self._point(stored, size, lambda: self._count(settings))
 
     def _point(self, stored: str, size: int, job: Callable[[], None]) -> Point:
         began = time.perf_counter()
         job()
         took = time.perf_counter() - began
-        batches = -(-self.topics.records // load_settings().max_records_per_batch)
         python = psutil.Process().memory_info().rss / 2**30
         rate = self.topics.records / took
-        return Point(stored, size, rate, rate, took / batches, java_memory_gib(), python)
+        return Point(stored, size, rate, rate, java_memory_gib(), python)
 
 
 def draw(points: list[Point], picture: Path) -> None:

@@ -8,7 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
 from bytemeter.kafka import Kafka
+from bytemeter.postgres import database
 from bytemeter.settings import Settings, load_settings
 from simulator.agreements import AgreementSimulation
 from simulator.data_records import DataRecordSimulation
@@ -34,11 +39,19 @@ class Topics:
     records: int
     users: int
 
-    def place(self, prefix: str) -> Settings:
-        """Settings with this prefix of topics, which are made."""
+    def place(self, prefix: str, *, own_database: str | None = None) -> Settings:
+        """Settings with this prefix of topics, which are made, and with a new database of this name if one is given."""
         settings = self.stack.settings(
             load_settings(home=self.home, topic_prefix=prefix, history=str(self.home / prefix))
         ).model_copy(update={"history": str(self.home / f"history-{prefix}")})
+        if own_database:
+            url = make_url(settings.require_database_url())
+            with database(settings.require_database_url()).connect() as connection:
+                connection.execution_options(isolation_level="AUTOCOMMIT").execute(
+                    text(f"create database {own_database}")
+                )
+            own = url.set(database=own_database).render_as_string(hide_password=False)
+            settings = settings.model_copy(update={"database_url": SecretStr(own)})
         prepare(settings)
         return settings
 

@@ -18,6 +18,7 @@ from bytemeter.plans.events import AMENDED, ThresholdEvent
 from bytemeter.plans.judging import amendment, reached, threshold_event
 from speed_layer.copying import copy, copy_fixed, instants
 from speed_layer.live_query import Account
+from speed_layer.lookups import no_nested_loops
 from speed_layer.plans import statements
 from speed_layer.plans.owners import NOBODY, Owners
 from speed_layer.plans.records import NewRecords, Records, as_records
@@ -137,7 +138,8 @@ def _count_singly(connection: Connection) -> _Noted:
 
 def _count(connection: Connection, *, together: bool) -> Row[Any]:
     """Add what is in ``added``: how many rows there were, and what is noted."""
-    return connection.execute(statements.COUNT, {"together": together}).one()
+    with no_nested_loops(connection):
+        return connection.execute(statements.COUNT, {"together": together}).one()
 
 
 def _find_owners(connection: Connection) -> list[Account]:
@@ -163,10 +165,8 @@ def _judge(connection: Connection, found: _Noted, new: NewRecords, others: pa.Ch
         msisdns = pa.chunked_array([connection.scalars(statements.NUMBERS_THAT_CROSS).all()], pa.string())
         copied = pc.is_in(msisdns, others)
         copy(connection, "records", as_records(new.of(msisdns.filter(pc.invert(copied)))))
-        # Temporary tables have no indexes: one by one would be all with all.
-        connection.exec_driver_sql("set local enable_nestloop = off")
-        events += [threshold_event(row) for row in connection.execute(statements.CROSSINGS)]
-        connection.exec_driver_sql("set local enable_nestloop = on")
+        with no_nested_loops(connection):
+            events += [threshold_event(row) for row in connection.execute(statements.CROSSINGS)]
         connection.execute(statements.SET_NEXT_THRESHOLDS)
     if found.closed:
         events += [amendment(row, AMENDED) for row in connection.execute(statements.AMEND)]

@@ -15,6 +15,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, text
 
 from speed_layer.copying import copy_fixed, read_fixed
+from speed_layer.lookups import no_nested_loops
 from speed_layer.plans.records import number
 
 Integers = npt.NDArray[np.int64]
@@ -103,7 +104,8 @@ class Owners:
             asked = totals.take(unknown)
             numbers = {name: asked.column(name).to_numpy().astype(">i8") for name in ("number", "first_us", "last_us")}
             copy_fixed(connection, "by_number", numbers, {"msisdn": asked.column("msisdn")})
-            self._remember(_read(connection, _OF_NUMBERS))
+            with no_nested_loops(connection):
+                self._remember(_read(connection, _OF_NUMBERS))
             found[unknown] = self._recall(asked)
         return found
 
@@ -145,13 +147,13 @@ where usage_id is not null and served_until_us > coalesce(
 limit {most:d}
 """
 
-# The segment that has all records of a number. About "any" see "Look-ups" in docs/architecture.md.
+# The segment that has all records of a number. About "any" see ``speed_layer.lookups``.
 _OF_NUMBERS = """
 select n.number, s.served_from_us, s.served_until_us, s.usage_id
 from by_number as n
 inner join plan_segments as s
-    on s.msisdn = any(array[n.msisdn]) and s.served_from_us <= n.first_us and n.last_us < s.served_until_us
-where s.usage_id is not null
+    on s.msisdn = n.msisdn and s.served_from_us <= n.first_us and n.last_us < s.served_until_us
+where s.usage_id is not null and s.msisdn = any(array(select msisdn from by_number))
 """
 
 _FORGET = text("delete from plan_segments where msisdn = any(cast(:msisdns as text []))")

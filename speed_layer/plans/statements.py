@@ -6,8 +6,8 @@ records found no segment), ``owed`` (what records that were looked at one by one
 ``added`` (what is added to each row of data_plan_usage; together: by records that were added up before PostgreSQL had
 them), ``noted`` (rows that crossed a threshold or were closed already), ``crossing`` (segments of the former).
 
-Tables that stay are joined by ``= any(array[...])``, which PostgreSQL can do in one way only: row by row, by an index;
-see "Look-ups" in docs/architecture.md.
+Tables that stay are joined by ``= any(array[...])``, which PostgreSQL can do in one way only: row by row, by an index.
+``COUNT`` and ``CROSSINGS`` run without nested loops; see ``speed_layer.lookups``.
 """
 
 from __future__ import annotations
@@ -204,7 +204,10 @@ with counted as (
             else a.latest
         end
     from added as a
-    where a.together = :together and u.usage_id = any(array[a.usage_id])
+    where
+        a.together = :together
+        and u.usage_id = any(array(select usage_id from added where together = :together))
+        and u.usage_id = a.usage_id
     returning u.usage_id, u.total_recorded_bytes, a.bytes, u.next_threshold_bytes, u.status
 ),
 
