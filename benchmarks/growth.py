@@ -193,7 +193,7 @@ def draw(points: list[Point], picture: Path) -> None:
         memory.plot(grown, [point.driver_gib + point.python_gib for point in line], marker="o")
     titles = ("records a second", "seconds for each micro-batch", "driver's memory, JVM and Python, GiB")
     for axes, title in zip((rates, batches, memory), titles, strict=True):
-        axes.set(title=title, xscale="log", xlabel="times as much stored", ylim=(0, None))
+        axes.set(title=title, xscale="log", xlabel="times as much stored", ylim=(0, 1.08 * axes.dataLim.y1))
         axes.grid(alpha=0.3)
     rates.legend(fontsize="small")
     picture.parent.mkdir(parents=True, exist_ok=True)
