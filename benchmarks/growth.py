@@ -6,9 +6,7 @@ import datetime as dt
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median_low
 
@@ -21,7 +19,7 @@ from pyspark.sql import functions as F
 from sqlalchemy import text
 
 from benchmarks.throughput import clear, java_memory_gib, keep, settle, stream
-from benchmarks.topics import START, Topics
+from benchmarks.topics import START, Topics, apart
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES
 from bytemeter.history import History
 from bytemeter.postgres import database
@@ -89,7 +87,8 @@ class Growth:
                 points.append(point)
                 print(f"{point.stored:<22}{point.size:>14,}{point.rate:>12,.0f}{point.best:>12,.0f}{point.batch_s:>14.2f}"
                       f"{point.driver_gib:>6.1f} GiB{point.python_gib:>6.1f} GiB", flush=True)  # fmt: skip
-        draw(points, picture)
+        if points:
+            draw(points, picture)
 
     def _warm_up(self) -> None:
         """Let Spark compile what the first measurements need."""
@@ -103,9 +102,8 @@ class Growth:
             settings = self._devices(f"ids-{factor}.")
             # All of it: the records are the same each time, and would be repeats.
             clear(settings)
-            # Elsewhere, so that the memory it takes is not measured.
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
-                apart.submit(_see, settings, least * factor, seed=factor).result()
+            with apart() as process:
+                process.submit(_see, settings, least * factor, seed=factor).result()
             settle(settings)
             yield self._point("ids seen", least * factor, lambda s=settings: stream(self.session, s, [DEVICES]))
         clear(settings)
