@@ -75,7 +75,7 @@ def by_number(records: pa.Table) -> pa.Table:
     """All records of each number together.
 
     Args:
-        records: see ``record_parts``.
+        records: see ``speed_layer.plans.rows.record_parts``.
 
     Returns:
         Rows of msisdn: string, number: long (see ``number``), first_us, last_us: long (event times), bytes: long (their

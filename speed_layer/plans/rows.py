@@ -1,4 +1,4 @@
-"""What executors make of agreements and data records: PostgreSQL then looks at each by itself."""
+"""What executors make of the messages of agreements and data records."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def _joined(packs: Iterable[memoryview]) -> Entries:
 
 _CLEAR = text("delete from seen_ids where segment = :segment")
 _ALL = text("select ids from seen_ids where segment = :segment")
-# About "any" see "Look-ups" in docs/architecture.md.
+# About "any" see ``speed_layer.lookups``.
 _SOME = text("""
 select s.ids
 from unnest(cast(:segments as integer []), cast(:packs as integer [])) as wanted (segment, pack)
