@@ -30,7 +30,7 @@ check: install  ## lint, types, layers, SQL
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/sqlfluff lint --disable-progress-bar sql
+	$(BIN)/sqlfluff lint --disable-progress-bar sql bytemeter speed_layer batch_layer
 
 bench: install  ## records/s against Spark's bare read, alert latency, recomputes, charts; PEER=flink beside Flink SQL
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'

@@ -9,7 +9,7 @@ from bytemeter.errors import BytemeterError
 HOUR = dt.timedelta(hours=1)
 
 
-def hour_named(text: str) -> dt.datetime:
+def parse_hour(text: str) -> dt.datetime:
     """The start of the hour.
 
     Raises:
@@ -40,8 +40,8 @@ def hours_between(since: dt.datetime, until: dt.datetime) -> list[dt.datetime]:
 def chosen_hours(*, hour: str | None, since: str | None, until: str | None) -> list[dt.datetime] | None:
     """The hours that ``--hour``, or ``--from`` and ``--to``, name; None for all dirty ones."""
     if hour:
-        return [hour_named(hour)]
-    return hours_between(hour_named(since), hour_named(until)) if since and until else None
+        return [parse_hour(hour)]
+    return hours_between(parse_hour(since), parse_hour(until)) if since and until else None
 
 
 def _no_hour(text: str) -> BytemeterError:

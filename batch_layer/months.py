@@ -31,7 +31,7 @@ class Month:
         return f"{self.year}-{self.month:02d}"
 
 
-def month_named(text: str) -> Month:
+def parse_month(text: str) -> Month:
     """The month.
 
     Raises:

@@ -28,8 +28,8 @@ from benchmarks.topics import Topics
 from bytemeter import logs
 from bytemeter.postgres import database
 from bytemeter.spark import local_session
-from stack.embedded import EmbeddedStack
-from stack.home import Home
+from embedded.home import Home
+from embedded.stack import EmbeddedStack
 
 
 def main() -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import median
 
 from bytemeter.errors import BytemeterError
+from embedded.home import wait_until
+from embedded.superset import ADMIN
 from serving.dashboards import SLUGS, Superset
-from stack.home import wait_until
-from stack.superset import ADMIN
 from tests.integration.browser import browser
 
 _URL = "http://127.0.0.1:8088"
@@ -29,7 +29,7 @@ def measure_drawing(rounds: int) -> None:
     with tempfile.TemporaryDirectory(prefix="bytemeter-drawing-") as folder:
         Path(folder).chmod(0o755)
         told = Path(folder) / "told"
-        command = [sys.executable, "-m", "stack", "--home", f"{folder}/home", "demo"]
+        command = [sys.executable, "-m", "cli", "--home", f"{folder}/home", "demo"]
         with told.open("w") as output:
             demo = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         try:

@@ -18,13 +18,13 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from sqlalchemy import text
 
-from benchmarks.throughput import clear, java_memory_gib, keep, settle, stream
+from benchmarks.throughput import clear, java_memory_gib, keep, quiesce, stream
 from benchmarks.topics import START, Topics, apart
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES
-from bytemeter.history import History
+from bytemeter.history.table import History
 from bytemeter.postgres import database
 from bytemeter.settings import Settings, load_settings
-from speed_layer.seen.ids import Identified, SeenIds
+from speed_layer.dedup.ids import Deduplicator, IdentifiedRecords
 
 _FACTORS = (1, 10, 100)
 _AT = dt.datetime.fromtimestamp(START, dt.UTC)
@@ -104,7 +104,7 @@ class Growth:
             clear(settings)
             with apart() as process:
                 process.submit(_see, settings, least * factor, seed=factor).result()
-            settle(settings)
+            quiesce(settings)
             yield self._point("ids seen", least * factor, lambda s=settings: stream(self.session, s, [DEVICES]))
         clear(settings)
 
@@ -168,7 +168,7 @@ class Growth:
 
     def _counted(self, stored: str, size: int, settings: Settings) -> Point:
         clear(settings)
-        settle(settings)
+        quiesce(settings)
         return self._point(stored, size, lambda: self._count(settings))
 
     def _point(self, stored: str, size: int, job: Callable[[], None]) -> Point:
@@ -202,7 +202,7 @@ def _see(settings: Settings, count: int, seed: int) -> None:
     """Remember so many random ids of records of the hours before."""
     rng = np.random.default_rng(seed)
     with database(settings.require_database_url()).connect() as connection:
-        seen = SeenIds(DEVICES.name)
+        seen = Deduplicator(DEVICES.name)
         with connection.begin():
             seen.load(connection)
         for first in range(0, count, _IDS_AT_ONCE):
@@ -215,7 +215,7 @@ def _see(settings: Settings, count: int, seed: int) -> None:
                 "content_hash": np.zeros(n, np.int64),
             }
             with connection.begin():
-                seen.set_apart(connection, Identified.of(pa.table(columns)))
+                seen.find_duplicates(connection, IdentifiedRecords.of(pa.table(columns)))
                 seen.finish(connection)
 
 

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, TopicPartition
 from pyspark.sql import SparkSession
 from sqlalchemy import text
 
-from benchmarks.throughput import settle
+from benchmarks.throughput import quiesce
 from benchmarks.topics import SERVICE_START
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
 from bytemeter.kafka import Kafka
@@ -54,7 +54,7 @@ def measure_latency(session: SparkSession, settings: Settings, users: int, secon
     earlier = Traffic(time.time() - 3_600, rate=RATE, records=3 * users, subscribers=users, skew=0)
     send(to, kafka.topic_name(DATA_RECORDS.topic), DataRecordSimulation(earlier).pieces())
     Streams(session, settings, [AGREEMENTS, DATA_RECORDS], once=True, history=False).run()
-    settle(settings)
+    quiesce(settings)
     produced, latencies = Produced(), []
     with ThreadPoolExecutor(2) as pool:
         streaming = pool.submit(Streams(session, settings, [AGREEMENTS, DATA_RECORDS], history=False, stop=stop).run)

@@ -17,11 +17,11 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from sqlalchemy import text
 
-from batch_layer.hourly import HourlyJob
-from batch_layer.monthly import MonthlyJob
+from batch_layer.hourly.job import HourlyJob
+from batch_layer.monthly.job import MonthlyJob
 from batch_layer.months import Month
 from bytemeter.feeds import DATA_RECORDS, DEVICES, Feed
-from bytemeter.history import History
+from bytemeter.history.table import History
 from bytemeter.postgres import database
 from bytemeter.settings import Settings
 from simulator.subscribers import msisdn

@@ -187,7 +187,7 @@ def clear(*places: Settings) -> None:
         connection.execute(text("vacuum data_plan_usage"))
 
 
-def settle(settings: Settings) -> None:
+def quiesce(settings: Settings) -> None:
     """Let PostgreSQL be done with what was filled in, so that it does not go on beside what is measured."""
     engine = database(settings.require_database_url())
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

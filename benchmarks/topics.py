@@ -16,15 +16,15 @@ from sqlalchemy.engine import make_url
 
 from bytemeter.kafka import Kafka
 from bytemeter.postgres import database
+from bytemeter.prepare import prepare
 from bytemeter.settings import Settings, load_settings
+from embedded.stack import EmbeddedStack
 from simulator.agreements import AgreementSimulation
 from simulator.data_records import DataRecordSimulation
 from simulator.devices import DeviceSimulation
 from simulator.producer import producer, send
 from simulator.simulation import Simulation
 from simulator.traffic import Message, Traffic
-from stack.embedded import EmbeddedStack
-from stack.setup import prepare
 
 # An event time, and the messages that are sent then.
 Piece = tuple[float, list[Message]]

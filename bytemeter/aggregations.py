@@ -11,26 +11,26 @@ from bytemeter.feeds.feed import Feed
 
 # From instants in microseconds since 1970 the starts of their windows in seconds since 1970. It may run on executors:
 # it must pickle.
-Starts = Callable[[pa.ChunkedArray], pa.ChunkedArray]
+WindowStarts = Callable[[pa.ChunkedArray], pa.ChunkedArray]
 
 TOTALS_SCHEMA = "type string, id string, window_s long, value long"
 _KEY = ["type", "id", "window_s"]
 _US = 1_000_000
 
 
-def windows(window_s: int) -> Starts:
+def windows(window_s: int) -> WindowStarts:
     """Windows of so many seconds, counted from 1970."""
     # Valid records are after 1970: cut off is rounded down.
     return lambda us: pc.multiply(pc.divide(us, window_s * _US), window_s)
 
 
 def month_starts(us: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Calendar months (UTC), see ``Starts``."""
+    """Calendar months (UTC), see ``WindowStarts``."""
     months = pc.floor_temporal(us.cast(pa.timestamp("us")), unit="month")
     return pc.divide(months.cast(pa.int64()), _US)
 
 
-def totals(feed: Feed, records: pa.Table, starts: Starts) -> pa.Table:
+def totals(feed: Feed, records: pa.Table, starts: WindowStarts) -> pa.Table:
     """Totals of the measure per dimension and window: a record counts once by each dimension.
 
     Args:

@@ -20,7 +20,7 @@ Transformation = Callable[[DataFrame], DataFrame]
 Share = TypeVar("Share")
 
 
-def mapped(
+def map_tables(
     rows: DataFrame, function: Callable[[pa.Table], pa.Table], schema: StructType | str, *, whole: bool = False
 ) -> DataFrame:
     """Apply a function to rows, a few ten thousand at a time as columns.
@@ -36,12 +36,12 @@ def mapped(
         for together in [list(batches)] if whole else ([batch] for batch in batches):
             if together:
                 yield from function(pa.Table.from_batches(together)).to_batches()
-        keep_quick()
+        keep_worker_warm()
 
     return rows.mapInArrow(make, schema)
 
 
-def spread(
+def map_shares(
     session: SparkSession,
     shares: Sequence[Share],
     function: Callable[[Share], Iterable[pa.Table]],
@@ -62,12 +62,12 @@ def spread(
             for number in batch.column(0).to_pylist():
                 for rows in function(pickle.loads(packed[number])):  # noqa: S301, what was packed above
                     yield from rows.to_batches()
-        keep_quick()
+        keep_worker_warm()
 
     return session.range(0, len(shares), 1, max(1, len(shares))).mapInArrow(make, schema)
 
 
-def keep_quick() -> None:
+def keep_worker_warm() -> None:
     """Let the next task of this process start at once; without it each one takes 0.2 s more.
 
     Between two tasks pyspark collects garbage, over all modules that were imported, and has the import system read the

@@ -29,7 +29,7 @@ def mixed(numbers: Hashes) -> Hashes:
     return found
 
 
-def are_among(wanted: Numbers, sorted_: Numbers) -> npt.NDArray[np.bool_]:
+def contained_in(wanted: Numbers, sorted_: Numbers) -> npt.NDArray[np.bool_]:
     """Which of the numbers are among others, which are in order; none is negative.
 
     Most of those that are not are told by their low bits: to look one up costs some twenty reads of scattered memory.
@@ -46,7 +46,7 @@ def are_among(wanted: Numbers, sorted_: Numbers) -> npt.NDArray[np.bool_]:
     return found
 
 
-def stand_several_times(in_order: Numbers) -> npt.NDArray[np.bool_]:
+def occurs_repeatedly(in_order: Numbers) -> npt.NDArray[np.bool_]:
     """Which of some values, of which equal ones stand together, are there more than once."""
     like_next = in_order[1:] == in_order[:-1]
     found = np.zeros(len(in_order), bool)

@@ -1,4 +1,4 @@
-"""The jars of Spark's connectors and of the broker, resolved once from their Maven coordinates."""
+"""The jars of Spark's connectors, resolved once from their Maven coordinates."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ SPARK = (
 # Local files without a process (chmod) for each one.
 LOCAL_FILES = "com.globalmentor:hadoop-bare-naked-local-fs:0.1.0"
 GCS = "com.google.cloud.bigdataoss:gcs-connector:3.1.9:shaded"
-BROKER = "org.apache.kafka:kafka_2.13:4.1.1"
-BROKER_LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3"
 
 _VERSION = re.compile(r"-\d[\w.\-]*\.jar$")
 
@@ -30,12 +28,6 @@ def spark_jars(*, gcs: bool = False) -> list[Path]:
     bundled = {_VERSION.sub("", jar.name) for jar in (Path(pyspark.__file__).parent / "jars").glob("*.jar")}
     resolved = resolve((*SPARK, LOCAL_FILES, *((GCS,) if gcs else ())))
     return [jar for jar in resolved if _VERSION.sub("", jar.name) not in bundled]
-
-
-def broker_jars() -> list[Path]:
-    """The broker's class path. Its logging is resolved apart: together, the two pull in an old kafka-clients."""
-    binding = [jar for jar in resolve((BROKER_LOGGING,)) if jar.name.startswith("log4j-slf4j-impl")]
-    return resolve((BROKER,)) + binding
 
 
 @cache

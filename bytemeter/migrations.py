@@ -1,4 +1,4 @@
-"""Brings a database to what the layers expect: tables, views, the 20 users."""
+"""Brings a database to what the layers expect: tables, functions and views."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from bytemeter.errors import BytemeterError
 from bytemeter.sql import migration_files
 
 _LOCK = 0x6279_7465
-_USERS = 20
-_QUOTAS = (1_000_000, 3_000_000, 10_000_000, 50_000_000)
 
 
 def migrate(engine: Engine) -> list[str]:
@@ -33,28 +31,6 @@ def migrate(engine: Engine) -> list[str]:
             connection.exec_driver_sql(files[name].read_text().replace("%", "%%"))
             connection.execute(text("insert into migrations (name) values (:name)"), {"name": name})
     return new
-
-
-def provision(engine: Engine) -> int:
-    """Write the 20 users of the simulator's phones with their quotas (bytes per hour); how many were new.
-
-    A user who is there already is left as is.
-    """
-    users = [
-        {
-            "id": f"00000000-0000-0000-0000-{n:012d}",
-            "name": f"User {n:02d}",
-            "email": f"user{n:02d}@example.com",
-            "quota": _QUOTAS[n % len(_QUOTAS)],
-        }
-        for n in range(1, _USERS + 1)
-    ]
-    insert = text(
-        "insert into user_metadata (id, name, email, quota) values (:id, :name, :email, :quota) "
-        "on conflict do nothing returning id"
-    )
-    with engine.begin() as connection:
-        return sum(connection.execute(insert, user).rowcount for user in users)
 
 
 def _applied(connection: Connection) -> set[str]:

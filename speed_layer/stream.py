@@ -18,9 +18,9 @@ from bytemeter.memory import keep_freed_memory
 from bytemeter.plans.outbox import Outbox
 from bytemeter.postgres import database
 from bytemeter.settings import Settings
+from speed_layer.engine.running import RunningQuery
+from speed_layer.engine.start import Starter
 from speed_layer.plans.query import SOURCE
-from speed_layer.running import RunningQuery
-from speed_layer.start import Starter
 
 _POLL_S = 0.2
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
@@ -91,9 +91,9 @@ class Streams:
             for query in queries:
                 query.raise_failure()
                 if not self.once:
-                    query.settle_when_due()
+                    query.check_progress()
         for query in queries:
             query.raise_failure()
         if self.once and not self.stop.is_set():
             for query in queries:
-                query.settle()
+                query.report_progress()

@@ -20,13 +20,14 @@ from sqlalchemy.engine import make_url
 from bytemeter import logs
 from bytemeter.feeds import FEEDS
 from bytemeter.kafka import Kafka
-from bytemeter.migrations import migrate, provision
+from bytemeter.migrations import migrate
 from bytemeter.plans.events import TOPIC as THRESHOLD_EVENTS
 from bytemeter.postgres import database
 from bytemeter.settings import PREFIX, Settings, load_settings
 from bytemeter.spark import local_session
-from stack.embedded import EmbeddedStack
-from stack.home import Home
+from embedded.home import Home
+from embedded.stack import EmbeddedStack
+from simulator.users import provision
 
 _numbers = itertools.count(1)
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from batch_layer.hourly import HourlyJob
+from batch_layer.hourly.job import HourlyJob
 from batch_layer.hours import chosen_hours
 from bytemeter import logs
 from bytemeter.errors import BytemeterError

@@ -7,8 +7,8 @@ import datetime as dt
 import sys
 from collections.abc import Sequence
 
-from batch_layer.monthly import MonthlyJob
-from batch_layer.months import month_named
+from batch_layer.monthly.job import MonthlyJob
+from batch_layer.months import parse_month
 from bytemeter import logs
 from bytemeter.errors import BytemeterError
 from bytemeter.postgres import url_from_jdbc
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Recompute; 0 when done, 1 with one line when failed, 2 on wrong usage."""
     given = _parser().parse_args(argv)
     try:
-        month = month_named(given.month)
+        month = parse_month(given.month)
         settings = load_settings(kafka=given.kafka, database_url=url_from_jdbc(given.jdbc_url), history=given.history)
         logs.configure(settings.log_format)
         session = submitted_session("bytemeter-monthly")

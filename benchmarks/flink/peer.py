@@ -21,7 +21,7 @@ from bytemeter.java import java_home
 from bytemeter.kafka import Kafka
 from bytemeter.postgres import database, jdbc_options
 from bytemeter.settings import Settings, load_settings
-from stack.home import Home
+from embedded.home import Home
 
 _HERE = Path(__file__).parent
 _REQUIREMENTS = _HERE / "requirements.txt"

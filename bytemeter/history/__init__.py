@@ -1,11 +1,5 @@
-"""The history: a Delta table per feed, its rows with their positions, its commits with their end offsets.
+"""The history: one Delta table per feed, each row with its Kafka partition and offset.
 
-Executors write and read its files themselves, as Arrow columns (``writing``, ``reading``); the driver commits what they
-wrote, and knows which files there are (``table``).
+Executors write and read the data files themselves, as Arrow columns (``writing``, ``reading``). The driver commits the
+files that were written and lists the files to read (``table``, ``delta``).
 """
-
-from bytemeter.history.reading import File, Piece, columns_of, pieces, read, shares
-from bytemeter.history.table import History
-from bytemeter.history.writing import Written, history_files
-
-__all__ = ["File", "History", "Piece", "Written", "columns_of", "history_files", "pieces", "read", "shares"]

@@ -23,7 +23,7 @@ _OF_ALL_FEEDS = (
     pa.field("offset", pa.int64(), nullable=False),
     pa.field("event_time", pa.timestamp("us", "UTC"), nullable=False),
 )
-_PIECE_BYTES = 32 * 2**20
+_SPLIT_BYTES = 32 * 2**20
 _SHARE_BYTES = 64 * 2**20
 _AT_ONCE = 2**19
 
@@ -48,7 +48,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Piece:
+class Split:
     """A part of a file: of its row groups the ``number``-th of each ``of``."""
 
     file: File
@@ -61,19 +61,19 @@ class Piece:
         return self.file.size // self.of
 
 
-def pieces(files: Iterable[File]) -> list[Piece]:
-    """The files in pieces of which each can be read by itself."""
+def splits(files: Iterable[File]) -> list[Split]:
+    """The files in splits of which each can be read by itself."""
     return [
-        Piece(file, number, of) for file in files for of in [-(-file.size // _PIECE_BYTES) or 1] for number in range(of)
+        Split(file, number, of) for file in files for of in [-(-file.size // _SPLIT_BYTES) or 1] for number in range(of)
     ]
 
 
-def shares(pieces: Sequence[Piece], cores: int) -> list[list[Piece]]:
-    """The pieces for as many tasks as there are cores, or several times as many where a share would be large."""
-    rounds = -(-sum(piece.size for piece in pieces) // (_SHARE_BYTES * cores)) or 1
-    many = min(len(pieces), rounds * cores)
-    # A large file may have few row groups: only its first pieces surely have one.
-    in_order = sorted(pieces, key=lambda piece: (piece.number, -piece.size))
+def task_shares(splits: Sequence[Split], cores: int) -> list[list[Split]]:
+    """The splits for as many tasks as there are cores, or several times as many where a share would be large."""
+    rounds = -(-sum(split.size for split in splits) // (_SHARE_BYTES * cores)) or 1
+    many = min(len(splits), rounds * cores)
+    # A large file may have few row groups: only its first splits surely have one.
+    in_order = sorted(splits, key=lambda split: (split.number, -split.size))
     return [in_order[number::many] for number in range(many)]
 
 
@@ -83,24 +83,24 @@ def columns_of(feed: Feed, *names: str) -> pa.Schema:
     return pa.schema([field for name in names for field in fields if field.name == name])
 
 
-def read(piece: Piece, columns: pa.Schema) -> Iterator[tuple[int, pa.Table]]:
-    """The rows of a piece, some hundred thousand at a time, each time with the number of the first one in the file.
+def read(split: Split, columns: pa.Schema) -> Iterator[tuple[int, pa.Table]]:
+    """The rows of a split, some hundred thousand at a time, each time with the number of the first one in the file.
 
     An optional field that the file has not got, as it was added later, is null.
 
     Raises:
         BytemeterError: the file has not got another one.
     """
-    filesystem, root = _storage(piece.file.table)
-    with filesystem.open_input_file(f"{root}/{piece.file.path}") as source:
+    filesystem, root = _storage(split.file.table)
+    with filesystem.open_input_file(f"{root}/{split.file.path}") as source:
         file = parquet.ParquetFile(source, coerce_int96_timestamp_unit="us")
         there = [name for name in columns.names if name in file.schema_arrow.names]
         first = 0
         for number in range(file.num_row_groups):
-            if number % piece.of == piece.number:
+            if number % split.of == split.number:
                 begin = first
                 for batch in file.iter_batches(_AT_ONCE, [number], there, use_threads=False):
-                    yield begin, pa.table([_column(field, batch, piece) for field in columns], schema=columns)
+                    yield begin, pa.table([_column(field, batch, split) for field in columns], schema=columns)
                     begin += batch.num_rows
             first += file.metadata.row_group(number).num_rows
 
@@ -112,12 +112,12 @@ def _storage(table: str) -> tuple[FileSystem, str]:
     return filesystem, root
 
 
-def _column(field: pa.Field, batch: pa.RecordBatch, piece: Piece) -> pa.Array:
+def _column(field: pa.Field, batch: pa.RecordBatch, split: Split) -> pa.Array:
     if field.name in batch.schema.names:
         return batch.column(field.name).cast(field.type)
     if not field.nullable:
         raise BytemeterError(
-            f"the file {piece.file.path} of the history in {piece.file.table} has no column {field.name}; "
+            f"the file {split.file.path} of the history in {split.file.table} has no column {field.name}; "
             "restore it, or leave the file out"
         )
     return pa.nulls(batch.num_rows, field.type)

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pyarrow import parquet
 from pyarrow.fs import FileSystem, LocalFileSystem
 
-from bytemeter.executors import Transformation, mapped
+from bytemeter.executors import Transformation, map_tables
 from bytemeter.feeds import Feed
 from bytemeter.parsing import parse, valid
 
@@ -57,7 +57,7 @@ def history_files(feed: Feed, table: str) -> Transformation:
         A transformation of Kafka source rows (partition: int, offset: long, value: binary) into the files, a row each
         with the attributes of ``Written``. Each evaluation writes anew.
     """
-    return lambda messages: mapped(
+    return lambda messages: map_tables(
         messages.select("partition", "offset", "value"), partial(_write, feed, table), _WRITTEN, whole=True
     )
 

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import Protocol
+from dataclasses import dataclass
 
 
-class Position(Protocol):
-    """Where a partition stands: whether it is read to its end for a while, and the latest event time counted."""
+@dataclass(frozen=True)
+class PartitionProgress:
+    """How far a partition of a feed has come.
 
-    @property
-    def idle(self) -> bool:
-        """See above."""
+    Attributes:
+        idle: whether it was read to its end for a set time.
+        latest: the latest event time counted; None before the first record.
+    """
 
-    @property
-    def latest(self) -> dt.datetime | None:
-        """See above."""
+    idle: bool
+    latest: dt.datetime | None
 
 
-def watermark(partitions: Iterable[Position], *, clock: dt.datetime | None) -> dt.datetime | None:
+def watermark(partitions: Iterable[PartitionProgress], *, clock: dt.datetime | None) -> dt.datetime | None:
     """The least of the latest event times over the partitions that are not idle; None if one has none yet.
 
     Where all are idle it is the clock, and without a clock the latest event time of all.
     """
-    positions = list(partitions)
-    busy = [position.latest for position in positions if not position.idle]
+    all_partitions = list(partitions)
+    busy = [partition.latest for partition in all_partitions if not partition.idle]
     if busy:
         known = [latest for latest in busy if latest is not None]
         return min(known) if len(known) == len(busy) else None
-    return clock or max((position.latest for position in positions if position.latest), default=None)
+    return clock or max((partition.latest for partition in all_partitions if partition.latest), default=None)

@@ -16,14 +16,14 @@ from bytemeter.plans import agreements
 from bytemeter.plans.calendars import Calendar, Years, cover
 from bytemeter.plans.events import AMENDED, ThresholdEvent
 from bytemeter.plans.judging import amendment, reached, threshold_event
-from speed_layer.copying import copy, copy_fixed, instants
-from speed_layer.live_query import Account
-from speed_layer.lookups import no_nested_loops
+from speed_layer.accounts import repeated
+from speed_layer.dedup.ids import Deduplicator
+from speed_layer.engine.live_query import Account
 from speed_layer.plans import statements
-from speed_layer.plans.owners import NOBODY, Owners
+from speed_layer.plans.owners import NO_OWNER, OwnerLookup
 from speed_layer.plans.records import NewRecords, Records, as_records
-from speed_layer.received import repeated
-from speed_layer.seen.ids import SeenIds
+from speed_layer.postgres.copying import copy, copy_fixed, instants
+from speed_layer.postgres.lookups import no_nested_loops
 
 # Each is an object while it is written: all of a large micro-batch would take a gigabyte.
 _AGREEMENTS_AT_ONCE = 20_000
@@ -56,8 +56,8 @@ class _Noted:
         return _Noted(self.crossed or other.crossed, self.closed or other.closed)
 
 
-def take_agreements(connection: Connection, owners: Owners, rows: pa.Table) -> Agreed:
-    """Write the agreements (see ``speed_layer.plans.rows.agreement_parts``); judge changed limits at once."""
+def take_agreements(connection: Connection, owners: OwnerLookup, rows: pa.Table) -> Agreed:
+    """Write the agreements (see ``speed_layer.executor.plans.agreement_parts``); judge changed limits at once."""
     told = rows.sort_by([("partition", "ascending"), ("record_offset", "ascending")])
     msisdns: set[str] = set()
     events: list[ThresholdEvent] = []
@@ -73,7 +73,7 @@ def take_agreements(connection: Connection, owners: Owners, rows: pa.Table) -> A
 
 
 def count_records(
-    connection: Connection, seen: SeenIds, owners: Owners, records: Records, *, waiting_for: Iterable[str]
+    connection: Connection, seen: Deduplicator, owners: OwnerLookup, records: Records, *, waiting_for: Iterable[str]
 ) -> Counted:
     """Count the records that are no repeats, and those that have waited for an agreement of one of these numbers.
 
@@ -87,7 +87,7 @@ def count_records(
     awaited = list(waiting_for)
     if not records.rows.num_rows and not awaited:
         return counted
-    repeats = seen.set_apart(connection, records.identified)
+    repeats = seen.find_duplicates(connection, records.identified)
     counted.accounts += repeated(DATA_RECORDS.name, records.rows.filter(pa.array(repeats)))
     new = records.without(repeats)
     found, others = _count_together(connection, owners, new.totals)
@@ -102,11 +102,11 @@ def count_records(
     return counted
 
 
-def _count_together(connection: Connection, owners: Owners, totals: pa.Table) -> tuple[_Noted, pa.ChunkedArray]:
+def _count_together(connection: Connection, owners: OwnerLookup, totals: pa.Table) -> tuple[_Noted, pa.ChunkedArray]:
     """Count the numbers whose records are all of one period. Returns the others, too."""
     usage_ids = owners.find(connection, totals)
-    # NOBODY comes first.
-    order = np.argsort(usage_ids)[np.count_nonzero(usage_ids == NOBODY) :]
+    # NO_OWNER comes first.
+    order = np.argsort(usage_ids)[np.count_nonzero(usage_ids == NO_OWNER) :]
     if not len(order):
         return _Noted(), totals.column("msisdn")
     owned = totals.take(order)
@@ -122,8 +122,8 @@ def _count_together(connection: Connection, owners: Owners, totals: pa.Table) ->
         # Dropped since, as those of periods that are none any more.
         gone = np.isin(usage_ids, connection.scalars(statements.LACKING).all())
         owners.forget(connection, totals.column("msisdn").filter(pa.array(gone)).to_pylist())
-        usage_ids[gone] = NOBODY
-    return _Noted(found.crossed, found.closed), totals.column("msisdn").filter(pa.array(usage_ids == NOBODY))
+        usage_ids[gone] = NO_OWNER
+    return _Noted(found.crossed, found.closed), totals.column("msisdn").filter(pa.array(usage_ids == NO_OWNER))
 
 
 def _count_singly(connection: Connection) -> _Noted:

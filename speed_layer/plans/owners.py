@@ -14,13 +14,13 @@ import numpy.typing as npt
 import pyarrow as pa
 from sqlalchemy import Connection, text
 
-from speed_layer.copying import copy_fixed, read_fixed
-from speed_layer.lookups import no_nested_loops
 from speed_layer.plans.records import number
+from speed_layer.postgres.copying import copy_fixed, read_fixed
+from speed_layer.postgres.lookups import no_nested_loops
 
 Integers = npt.NDArray[np.int64]
 
-NOBODY = -1
+NO_OWNER = -1
 _MOST = 4_000_000
 
 
@@ -54,8 +54,8 @@ class Segments:
         return Segments(numbers[order], from_us[order], until_us[order], usage_ids[order])
 
     def find(self, numbers: Integers, first_us: Integers, last_us: Integers) -> Integers:
-        """The usage_id of the segment that has all of a number's time from first to last, or ``NOBODY``."""
-        found = np.full(len(numbers), NOBODY, np.int64)
+        """The usage_id of the segment that has all of a number's time from first to last, or ``NO_OWNER``."""
+        found = np.full(len(numbers), NO_OWNER, np.int64)
         at = np.searchsorted(self.numbers, numbers, side="right") - 1
         asked = np.flatnonzero(at >= 0)
         while len(asked := asked[(at[asked] >= 0) & (self.numbers[at[asked]] == numbers[asked])]):
@@ -75,7 +75,7 @@ class Segments:
 
 
 @dataclass
-class Owners:
+class OwnerLookup:
     """Finds the owners of numbers.
 
     It follows the transactions of one connection, the only one that changes ``plan_segments``; after one that was
@@ -91,15 +91,15 @@ class Owners:
         self._remember(_read(connection, _CURRENT.format(most=_MOST)))
 
     def find(self, connection: Connection, totals: pa.Table) -> Integers:
-        """For each number the usage_id of the period that has all of its records, or ``NOBODY``.
+        """For each number the usage_id of the period that has all of its records, or ``NO_OWNER``.
 
-        ``NOBODY``, too, where the records are not all of one period, and where the period has no row yet.
+        ``NO_OWNER``, too, where the records are not all of one period, and where the period has no row yet.
 
         Args:
             totals: see ``speed_layer.plans.records.by_number``.
         """
         found = self._recall(totals)
-        unknown = np.flatnonzero(found == NOBODY)
+        unknown = np.flatnonzero(found == NO_OWNER)
         if len(unknown):
             asked = totals.take(unknown)
             numbers = {name: asked.column(name).to_numpy().astype(">i8") for name in ("number", "first_us", "last_us")}
@@ -118,9 +118,9 @@ class Owners:
 
     def _recall(self, totals: pa.Table) -> Integers:
         numbers, first_us, last_us = (totals.column(name).to_numpy() for name in ("number", "first_us", "last_us"))
-        found = np.full(len(numbers), NOBODY, np.int64)
+        found = np.full(len(numbers), NO_OWNER, np.int64)
         for segments in self._known:
-            asked = np.flatnonzero(found == NOBODY)
+            asked = np.flatnonzero(found == NO_OWNER)
             found[asked] = segments.find(numbers[asked], first_us[asked], last_us[asked])
         return found
 
@@ -147,7 +147,7 @@ where usage_id is not null and served_until_us > coalesce(
 limit {most:d}
 """
 
-# The segment that has all records of a number. About "any" see ``speed_layer.lookups``.
+# The segment that has all records of a number. About "any" see ``speed_layer.postgres.lookups``.
 _OF_NUMBERS = """
 select n.number, s.served_from_us, s.served_until_us, s.usage_id
 from by_number as n

@@ -14,16 +14,16 @@ from bytemeter.plans import outbox
 from bytemeter.plans.events import ThresholdEvent
 from bytemeter.plans.judging import close
 from bytemeter.plans.outbox import Outbox
-from bytemeter.plans.watermark import watermark
-from speed_layer.blocks import Parts, ToParts
-from speed_layer.live_query import Account, Count, Position
+from bytemeter.plans.watermark import PartitionProgress, watermark
+from speed_layer.accounts import accounts, list_invalid
+from speed_layer.dedup.ids import Deduplicator
+from speed_layer.engine.live_query import Account, Count
+from speed_layer.executor.blocks import Parts, ToParts
+from speed_layer.executor.plans import agreement_parts, record_parts
 from speed_layer.plans import statements
 from speed_layer.plans.counting import count_records, take_agreements
-from speed_layer.plans.owners import Owners
+from speed_layer.plans.owners import OwnerLookup
 from speed_layer.plans.records import Records
-from speed_layer.plans.rows import agreement_parts, record_parts
-from speed_layer.received import accounts, list_invalid
-from speed_layer.seen.ids import SeenIds
 
 SOURCE = "live"
 # A few tenths of a second, for which the next micro-batch waits.
@@ -46,12 +46,12 @@ class DataPlanQuery:
     clock: Callable[[], dt.datetime] | None
     name: str = "data-plans"
     feeds: tuple[Feed, ...] = (AGREEMENTS, DATA_RECORDS)
-    _seen: SeenIds = field(default_factory=lambda: SeenIds(DATA_RECORDS.name), init=False, repr=False)
-    _owners: Owners = field(default_factory=Owners, init=False, repr=False)
+    _seen: Deduplicator = field(default_factory=lambda: Deduplicator(DATA_RECORDS.name), init=False, repr=False)
+    _owners: OwnerLookup = field(default_factory=OwnerLookup, init=False, repr=False)
     _written: list[ThresholdEvent] = field(default_factory=list, init=False, repr=False)
 
     def to_parts(self, feed: Feed) -> ToParts:
-        """See ``speed_layer.plans.rows``."""
+        """See ``speed_layer.executor.plans``."""
         return agreement_parts if feed is AGREEMENTS else record_parts
 
     def open(self, connection: Connection) -> None:
@@ -81,12 +81,12 @@ class DataPlanQuery:
             *counted.accounts,
         ]
 
-    def settle(self, connection: Connection, positions: Mapping[str, Mapping[int, Position]]) -> bool:
+    def on_progress(self, connection: Connection, progress: Mapping[str, Mapping[int, PartitionProgress]]) -> bool:
         """Close the periods that are over by the event time of the data records, and their grace with them."""
-        if not positions[DATA_RECORDS.name]:
+        if not progress[DATA_RECORDS.name]:
             return False
         now = self.clock() if self.clock else None
-        reached = watermark(positions[DATA_RECORDS.name].values(), clock=now)
+        reached = watermark(progress[DATA_RECORDS.name].values(), clock=now)
         if reached is None:
             return False
         closed = close(connection, reached - self.grace, most=_CLOSED_AT_ONCE)

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bytemeter.hashing import stand_several_times
-from speed_layer.seen.ids import Identified
+from bytemeter.hashing import occurs_repeatedly
+from speed_layer.dedup.ids import IdentifiedRecords
 
 Mask = npt.NDArray[np.bool_]
 
@@ -20,19 +20,19 @@ class Records:
     """Data records with what can be told of them before it is known which of them were counted before.
 
     Attributes:
-        rows: valid ones, see ``speed_layer.plans.rows.record_parts``.
+        rows: valid ones, see ``speed_layer.executor.plans.record_parts``.
         identified: their ids.
         totals: by number (see ``by_number``), of all but those that repeat one before them in the micro-batch.
     """
 
     rows: pa.Table = field(repr=False)
-    identified: Identified = field(repr=False)
+    identified: IdentifiedRecords = field(repr=False)
     totals: pa.Table = field(repr=False)
 
     @staticmethod
     def of(rows: pa.Table) -> Records:
         """Make rows ready to be counted."""
-        identified = Identified.of(rows)
+        identified = IdentifiedRecords.of(rows)
         first = np.ones(rows.num_rows, bool)
         first[identified.again] = False
         return Records(rows, identified, by_number(rows.filter(pa.array(first))))
@@ -62,7 +62,7 @@ class NewRecords:
     totals: pa.Table = field(repr=False)
 
     def of(self, msisdns: pa.Array | pa.ChunkedArray) -> pa.Table:
-        """Those of some numbers; see ``speed_layer.plans.rows.record_parts``."""
+        """Those of some numbers; see ``speed_layer.executor.plans.record_parts``."""
         return _new(self._rows, self._repeats, msisdns)
 
 
@@ -75,7 +75,7 @@ def by_number(records: pa.Table) -> pa.Table:
     """All records of each number together.
 
     Args:
-        records: see ``speed_layer.plans.rows.record_parts``.
+        records: see ``speed_layer.executor.plans.record_parts``.
 
     Returns:
         Rows of msisdn: string, number: long (see ``number``), first_us, last_us: long (event times), bytes: long (their
@@ -102,7 +102,7 @@ def by_number(records: pa.Table) -> pa.Table:
 
 def _latest(numbers: npt.NDArray[np.int64], internal_ids: pa.ChunkedArray) -> pa.ChunkedArray:
     """Of the records of each number, which stand together and have the same time, the last internal_id."""
-    several = np.flatnonzero(stand_several_times(numbers))
+    several = np.flatnonzero(occurs_repeatedly(numbers))
     order = np.arange(len(numbers))
     if len(several):
         some = pa.table({"number": numbers[several], "internal_id": internal_ids.take(several)})

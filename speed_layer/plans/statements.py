@@ -7,7 +7,7 @@ records found no segment), ``owed`` (what records that were looked at one by one
 them), ``noted`` (rows that crossed a threshold or were closed already), ``crossing`` (segments of the former).
 
 Tables that stay are joined by ``= any(array[...])``, which PostgreSQL can do in one way only: row by row, by an index.
-``COUNT`` and ``CROSSINGS`` run without nested loops; see ``speed_layer.lookups``.
+``COUNT`` and ``CROSSINGS`` run without nested loops; see ``speed_layer.postgres.lookups``.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from batch_layer.hours import chosen_hours, hour_named, hours_between
+from batch_layer.hours import chosen_hours, hours_between, parse_hour
 from bytemeter.errors import BytemeterError
 
 TEN = dt.datetime(2026, 11, 21, 10, tzinfo=dt.UTC)
@@ -14,13 +14,13 @@ TEN = dt.datetime(2026, 11, 21, 10, tzinfo=dt.UTC)
 
 @pytest.mark.parametrize("text", ["2026-11-21T10", "2026-11-21T10:00", "2026-11-21T11:00+01:00"])
 def test_an_hour_is_in_utc_unless_told(text: str) -> None:
-    assert hour_named(text) == TEN
+    assert parse_hour(text) == TEN
 
 
 @pytest.mark.parametrize("text", ["2026-11-21T10:30", "10", "yesterday", "2026-11-21T10:30+00:30x"])
 def test_what_is_no_hour_is_refused(text: str) -> None:
     with pytest.raises(BytemeterError, match="is not the start of an hour; give e.g. 2026-11-21T10"):
-        hour_named(text)
+        parse_hour(text)
 
 
 def test_a_range_ends_before_its_end() -> None:

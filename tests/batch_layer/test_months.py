@@ -6,12 +6,12 @@ import datetime as dt
 
 import pytest
 
-from batch_layer.months import Month, month_named
+from batch_layer.months import Month, parse_month
 from bytemeter.errors import BytemeterError
 
 
 def test_a_month_has_a_start_and_an_end() -> None:
-    assert month_named("2026-11") == Month(2026, 11)
+    assert parse_month("2026-11") == Month(2026, 11)
     assert Month(2026, 11).start == dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
     assert Month(2026, 12).end == dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
     assert str(Month(2026, 3)) == "2026-03"
@@ -20,4 +20,4 @@ def test_a_month_has_a_start_and_an_end() -> None:
 @pytest.mark.parametrize("text", ["2026", "2026-13", "11-2026", "November", "2026-11-01"])
 def test_what_is_no_month_is_told(text: str) -> None:
     with pytest.raises(BytemeterError, match=rf"'{text}' is not a month; give e\.g\. 2026-11"):
-        month_named(text)
+        parse_month(text)

@@ -7,7 +7,7 @@ import datetime as dt
 import pyarrow as pa
 import pytest
 
-from bytemeter.aggregations import Starts, month_starts, summed, totals, windows
+from bytemeter.aggregations import WindowStarts, month_starts, summed, totals, windows
 from bytemeter.feeds import DEVICES
 
 # The last microsecond of a second.
@@ -61,7 +61,7 @@ FOUR = records(
         ),
     ],
 )
-def test_bytes_are_added_up_per_dimension_and_window(starts: Starts, expected: set[tuple[object, ...]]) -> None:
+def test_bytes_are_added_up_per_dimension_and_window(starts: WindowStarts, expected: set[tuple[object, ...]]) -> None:
     once = totals(DEVICES, FOUR, starts)
     assert once.num_rows == len(expected)
     assert {tuple(row.values()) for row in once.to_pylist()} == expected

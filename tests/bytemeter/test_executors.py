@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from bytemeter.executors import mapped, spread
+from bytemeter.executors import map_shares, map_tables
 
 
 def about_the_process(rows: pa.Table) -> pa.Table:
@@ -24,14 +24,14 @@ def test_each_row_is_given_to_the_function(run: Callable[..., list[Row]]) -> Non
     def doubled(rows: pa.Table) -> pa.Table:
         return pa.table({"n": [2 * n for n in rows.column("n").to_pylist()]}, pa.schema([("n", pa.int64())]))
 
-    found = run(lambda rows: mapped(rows, doubled, "n long"), [(1,), (2,), (5,)], "n long")
+    found = run(lambda rows: map_tables(rows, doubled, "n long"), [(1,), (2,), (5,)], "n long")
     assert sorted(row.n for row in found) == [2, 4, 10]
 
 
 def test_a_process_that_had_a_task_reads_no_archives_before_the_next(run: Callable[..., list[Row]]) -> None:
     found: list[Row] = []
     for _ in range(3):
-        found += run(lambda rows: mapped(rows, about_the_process, "pid long, archives long"), [(1,)], "n long")
+        found += run(lambda rows: map_tables(rows, about_the_process, "pid long, archives long"), [(1,)], "n long")
     latest = {row.pid: row.archives for row in found}
     assert 0 in latest.values()
 
@@ -41,10 +41,10 @@ def test_all_rows_of_a_task_are_given_at_once_if_asked(spark: SparkSession) -> N
         return pa.table({"n": pa.array([rows.num_rows], pa.int64())})
 
     numbers = spark.range(0, 120_000, numPartitions=2)
-    assert [row.n for row in mapped(numbers, counted, "n long", whole=True).collect()] == [60_000, 60_000]
-    assert sum(row.n for row in mapped(numbers, counted, "n long").collect()) == 120_000
+    assert [row.n for row in map_tables(numbers, counted, "n long", whole=True).collect()] == [60_000, 60_000]
+    assert sum(row.n for row in map_tables(numbers, counted, "n long").collect()) == 120_000
     nothing = numbers.where("id < 0")
-    assert mapped(nothing, counted, "n long", whole=True).collect() == []
+    assert map_tables(nothing, counted, "n long", whole=True).collect() == []
 
 
 @pytest.mark.parametrize("many", [0, 1, 5])
@@ -53,6 +53,6 @@ def test_each_share_has_a_task_of_its_own(spark: SparkSession, many: int) -> Non
         return [pa.table({"n": pa.array([n], pa.int64())}) for n in share]
 
     shares = [list(range(number)) for number in range(many)]
-    found = spread(spark, shares, told, "n long")
+    found = map_shares(spark, shares, told, "n long")
     assert found.rdd.getNumPartitions() == many
     assert sorted(row.n for row in found.collect()) == sorted(n for share in shares for n in share)

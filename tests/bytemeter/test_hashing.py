@@ -4,13 +4,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bytemeter.hashing import are_among, stand_several_times
+from bytemeter.hashing import contained_in, occurs_repeatedly
 
 
 @given(st.lists(st.integers(0, 5)))
 def test_values_that_are_there_more_than_once(values: list[int]) -> None:
     in_order = sorted(values)
-    several = stand_several_times(np.array(in_order, np.int64))
+    several = occurs_repeatedly(np.array(in_order, np.int64))
     assert several.tolist() == [Counter(values)[value] > 1 for value in in_order]
 
 
@@ -19,5 +19,5 @@ def test_values_that_are_there_more_than_once(values: list[int]) -> None:
 )
 def test_numbers_that_are_among_others(wanted: list[int], others: list[int]) -> None:
     for type_ in (np.int64, np.uint64):
-        found = are_among(np.array(wanted, type_), np.array(sorted(others), type_))
+        found = contained_in(np.array(wanted, type_), np.array(sorted(others), type_))
         assert found.tolist() == [value in others for value in wanted]

@@ -11,9 +11,9 @@ import pytest
 from confluent_kafka import Producer
 from pyspark.sql import SparkSession
 
-from batch_layer.hourly import HourlyJob
-from batch_layer.hourly_store import Recomputed
-from batch_layer.monthly import MonthlyJob, MonthRecomputed
+from batch_layer.hourly.job import HourlyJob
+from batch_layer.hourly.store import Recomputed
+from batch_layer.monthly.job import MonthlyJob, MonthRecomputed
 from batch_layer.months import Month
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, Feed
 from bytemeter.kafka import Kafka

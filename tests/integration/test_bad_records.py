@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from batch_layer.hourly_store import Recomputed
+from batch_layer.hourly.store import Recomputed
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import DEVICES
 from bytemeter.kafka import Kafka
 from bytemeter.parsing import REFUSED_BY_CLOCK
 from bytemeter.settings import Settings
-from speed_layer.blocks import NO_MESSAGES
-from speed_layer.idleness import Idleness
-from speed_layer.live_store import MicroBatch, live_store
-from speed_layer.usage.query import UsageQuery
-from speed_layer.usage.rows import usage_parts
+from speed_layer.engine.idle import IdlePartitions
+from speed_layer.engine.live_store import MicroBatch, live_store
+from speed_layer.executor.blocks import NO_MESSAGES
+from speed_layer.executor.totals import totals_parts
+from speed_layer.totals.query import TotalsQuery
 from tests.bytemeter.test_parsing import ACCEPTED, REFUSED, text
 
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -105,9 +105,9 @@ def test_a_micro_batch_that_does_not_start_at_the_ledger_is_not_counted(
 ) -> None:
     topic = Kafka(place).describe(place.topic_prefix + "devices")
     assert topic is not None
-    query = UsageQuery(DEVICES)
-    nothing = query.prepare({"devices": usage_parts(DEVICES, NO_MESSAGES)})
-    with live_store(engine, query, {"devices": topic}, Idleness(0)) as store:
+    query = TotalsQuery(DEVICES)
+    nothing = query.prepare({"devices": totals_parts(DEVICES, NO_MESSAGES)})
+    with live_store(engine, query, {"devices": topic}, IdlePartitions(0)) as store:
         store.commit(MicroBatch(nothing, start={"devices": {0: 0}}, end={"devices": {0: 5}}))
         with pytest.raises(BytemeterError, match=r"stands at \{0: 5\}, this query read from \{0: 0\}"):
             store.commit(MicroBatch(nothing, start={"devices": {0: 0}}, end={"devices": {0: 7}}))

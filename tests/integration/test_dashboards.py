@@ -19,6 +19,7 @@ from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES
 from bytemeter.kafka import Kafka
 from bytemeter.logs import logger
 from bytemeter.settings import Settings
+from embedded.home import free_port, listens
 from serving.dashboards import ASSETS, SLUGS
 from serving.dashboards import Superset as RunningSuperset
 from simulator.agreements import AgreementSimulation
@@ -26,7 +27,6 @@ from simulator.data_records import DataRecordSimulation
 from simulator.devices import DeviceSimulation
 from simulator.producer import producer, send
 from simulator.traffic import DAY_S, Traffic
-from stack.home import free_port, listens
 from tests.commands import endpoints
 from tests.integration.browser import Browser, Dashboard, browser
 from tests.integration.plans import agreement, record
@@ -72,7 +72,7 @@ def filled(
 def superset(place: Settings, tmp_path: Path) -> Iterator[RunningSuperset]:
     """The dashboards as the command serves them until Ctrl-C; imported twice."""
     port, told = free_port(), tmp_path / "told"
-    command = [sys.executable, "-u", "-m", "stack", *endpoints(place), "dashboards", "--port", str(port)]
+    command = [sys.executable, "-u", "-m", "cli", *endpoints(place), "dashboards", "--port", str(port)]
     with told.open("w") as output:
         serving = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from batch_layer.monthly import MonthRecomputed
+from batch_layer.monthly.job import MonthRecomputed
 from batch_layer.months import Month
 from bytemeter.settings import Settings
 from tests.integration.plans import utc

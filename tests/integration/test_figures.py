@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 from deltalake import DeltaTable
 
-from batch_layer.hourly_store import Recomputed
+from batch_layer.hourly.store import Recomputed
 from bytemeter.settings import Settings
 from simulator.traffic import Sent
 from tests.integration import oracle

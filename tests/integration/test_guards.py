@@ -13,10 +13,10 @@ from kafka.admin import KafkaAdminClient
 from pyspark.sql import SparkSession
 from sqlalchemy import Engine, text
 
-from batch_layer.hourly_store import Recomputed
+from batch_layer.hourly.store import Recomputed
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES
-from bytemeter.history import History
+from bytemeter.history.table import History
 from bytemeter.kafka import Kafka
 from bytemeter.migrations import migrate
 from bytemeter.settings import Settings

@@ -14,10 +14,10 @@ from pyspark.sql import SparkSession
 from bytemeter.errors import TransientError
 from bytemeter.feeds import DEVICES, FEEDS
 from bytemeter.settings import Settings
+from embedded.home import Home
+from embedded.stack import EmbeddedStack
 from simulator.traffic import Sent
 from speed_layer.stream import Streams
-from stack.embedded import EmbeddedStack
-from stack.home import Home
 from tests.integration.plans import agreement, record
 
 DEADLINE_S = 120

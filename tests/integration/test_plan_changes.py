@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from batch_layer.monthly import MonthRecomputed
+from batch_layer.monthly.job import MonthRecomputed
 from batch_layer.months import Month
 from bytemeter.parsing import REFUSED_BY_CLOCK
 from bytemeter.settings import Settings
@@ -211,7 +211,7 @@ def test_what_the_live_layer_missed_is_found_with_the_same_events(
 def test_what_is_counted_between_snapshot_and_correction_stays(
     send_plans: Send, monthly: Monthly, rows: Rows, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from batch_layer import plan_store
+    from batch_layer.monthly import store as plan_store
 
     send_plans([agreement()], [record("1", 400)])
     with engine.begin() as connection:

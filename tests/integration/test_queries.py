@@ -10,8 +10,8 @@ import pytest
 
 from bytemeter.settings import Settings
 from bytemeter.sql import SQL
+from cli.main import main
 from simulator.traffic import Sent
-from stack.cli import main
 from tests.commands import endpoints
 from tests.integration.plans import agreement, record
 

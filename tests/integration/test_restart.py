@@ -32,7 +32,7 @@ Rows = Callable[..., list[tuple[Any, ...]]]
 
 
 def command(place: Settings, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "stack", *endpoints(place), "stream", *arguments]
+    return [sys.executable, "-m", "cli", *endpoints(place), "stream", *arguments]
 
 
 @contextmanager

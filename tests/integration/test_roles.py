@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import ProgrammingError
 
-from batch_layer.hourly import HourlyJob
+from batch_layer.hourly.job import HourlyJob
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES
 from bytemeter.postgres import database
 from bytemeter.settings import Settings

@@ -1,4 +1,4 @@
-"""Rows of the history's files, read in pieces."""
+"""Rows of the history's files, read in splits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import DEVICES
-from bytemeter.history import File, Piece, columns_of, pieces, read, shares
+from bytemeter.history.reading import File, Split, columns_of, read, splits, task_shares
 
 HOUR = dt.datetime(2026, 11, 21, 10, tzinfo=dt.UTC)
 
@@ -24,7 +24,7 @@ def test_the_pieces_of_a_file_are_all_of_it(tmp_path: Path, of: int) -> None:
     file = File(0, str(tmp_path), "some.parquet", HOUR, 1)
     found = {}
     for number in range(of):
-        for first, rows in read(Piece(file, number, of), columns_of(DEVICES, "bytes")):
+        for first, rows in read(Split(file, number, of), columns_of(DEVICES, "bytes")):
             found |= dict(enumerate(rows.column("bytes").to_pylist(), start=first))
     assert found == {n: n for n in range(10)}
 
@@ -35,7 +35,7 @@ def test_files_of_others_have_other_types_and_lack_what_was_added_later(tmp_path
     spark_like = pa.table({"event_time": instants, "app": ["A", "B"]})
     parquet.write_table(spark_like, tmp_path / "some.parquet", use_deprecated_int96_timestamps=True)
     columns = columns_of(DEVICES, "event_id", "event_time", "app")
-    ((_, rows),) = read(Piece(File(0, str(tmp_path), "some.parquet", HOUR, 1)), columns)
+    ((_, rows),) = read(Split(File(0, str(tmp_path), "some.parquet", HOUR, 1)), columns)
     assert rows.schema == columns
     assert rows.column("event_time").cast(pa.int64()).to_pylist() == [
         int(HOUR.timestamp()) * 1_000_000,
@@ -46,19 +46,19 @@ def test_files_of_others_have_other_types_and_lack_what_was_added_later(tmp_path
 
 @given(st.lists(st.integers(0, 2**31), max_size=30), st.integers(1, 8))
 def test_each_piece_is_in_one_share_and_none_is_empty(sizes: list[int], cores: int) -> None:
-    all_ = pieces(File(number, "table", "path", HOUR, size) for number, size in enumerate(sizes))
-    dealt = shares(all_, cores)
-    assert sorted((piece.file.number, piece.number) for share in dealt for piece in share) == sorted(
-        (piece.file.number, piece.number) for piece in all_
+    all_ = splits(File(number, "table", "path", HOUR, size) for number, size in enumerate(sizes))
+    dealt = task_shares(all_, cores)
+    assert sorted((split.file.number, split.number) for share in dealt for split in share) == sorted(
+        (split.file.number, split.number) for split in all_
     )
     assert all(dealt)
     assert len(dealt) >= min(cores, len(all_))
-    first = [sum(piece.number == 0 for piece in share) for share in dealt]
+    first = [sum(split.number == 0 for split in share) for share in dealt]
     assert not first or max(first) - min(first) <= 1
 
 
 def test_a_file_without_a_required_column_is_an_error(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"app": ["A"]}), tmp_path / "some.parquet")
-    piece = Piece(File(0, str(tmp_path), "some.parquet", HOUR, 1))
+    split = Split(File(0, str(tmp_path), "some.parquet", HOUR, 1))
     with pytest.raises(BytemeterError, match=r"the file some.parquet of the history in .* has no column bytes;"):
-        list(read(piece, columns_of(DEVICES, "app", "bytes")))
+        list(read(split, columns_of(DEVICES, "app", "bytes")))

@@ -14,7 +14,9 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, Feed
-from bytemeter.history import History, Piece, Written, columns_of, history_files, read
+from bytemeter.history.reading import Split, columns_of, read
+from bytemeter.history.table import History
+from bytemeter.history.writing import Written, history_files
 from bytemeter.offset_log import Offsets
 from tests.bytemeter.test_parsing import text
 from tests.bytemeter.test_plan_parsing import agreement, record
@@ -121,5 +123,5 @@ def test_deletion_vectors_are_refused_and_a_purge_helps(history: History) -> Non
         history.files(*always)
     run(f"reorg table delta.`{history.path}` apply (purge)")
     (file,) = history.files(*always)
-    ((_, rows),) = read(Piece(file), columns_of(DEVICES, "bytes"))
+    ((_, rows),) = read(Split(file), columns_of(DEVICES, "bytes"))
     assert rows.column("bytes").to_pylist() == [2]

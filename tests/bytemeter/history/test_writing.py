@@ -12,8 +12,7 @@ from pyarrow import parquet
 from pyspark.sql import Row
 
 from bytemeter.feeds import DATA_RECORDS, DEVICES, Feed
-from bytemeter.history import Written, history_files
-from bytemeter.history.writing import kept
+from bytemeter.history.writing import Written, history_files, kept
 from tests.bytemeter.test_parsing import text
 from tests.bytemeter.test_plan_parsing import record
 

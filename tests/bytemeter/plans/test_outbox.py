@@ -15,8 +15,8 @@ from bytemeter.kafka import Kafka
 from bytemeter.plans.events import CLOSED, EXCEEDED, ThresholdEvent
 from bytemeter.plans.outbox import Outbox, write
 from bytemeter.settings import Settings
-from stack.embedded import EmbeddedStack
-from stack.home import Home
+from embedded.home import Home
+from embedded.stack import EmbeddedStack
 from tests.integration import oracle
 
 START = dt.datetime(2019, 12, 31, 23, tzinfo=dt.UTC)

@@ -10,15 +10,15 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from bytemeter.plans.judging import close
-from speed_layer.live_store import SESSION
+from speed_layer.dedup.ids import Deduplicator
+from speed_layer.engine.live_store import SESSION
+from speed_layer.executor.plans import agreement_parts, record_parts
 from speed_layer.plans import statements
 from speed_layer.plans.counting import Counted, count_records, take_agreements
-from speed_layer.plans.owners import Owners
+from speed_layer.plans.owners import OwnerLookup
 from speed_layer.plans.records import Records
-from speed_layer.plans.rows import agreement_parts, record_parts
-from speed_layer.seen.ids import SeenIds
 from tests.bytemeter.test_plan_parsing import agreement, record
-from tests.speed_layer.usage.test_usage_rows import messages
+from tests.speed_layer.executor.test_totals_parts import messages
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 
@@ -40,7 +40,7 @@ class Counting:
     """Counts micro-batches of one process."""
 
     def __init__(self, connection: Connection) -> None:
-        self.connection, self.owners, self.seen, self.ids = connection, Owners(), SeenIds("data-records"), 0
+        self.connection, self.owners, self.seen, self.ids = connection, OwnerLookup(), Deduplicator("data-records"), 0
         with connection.begin():
             connection.exec_driver_sql(SESSION)
             connection.exec_driver_sql(statements.TEMPORARY_TABLES)

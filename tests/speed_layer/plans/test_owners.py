@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
 from speed_layer.plans import statements
-from speed_layer.plans.owners import NOBODY, Owners, Segments
+from speed_layer.plans.owners import NO_OWNER, OwnerLookup, Segments
 from speed_layer.plans.records import number
 
 Segment = tuple[int, int, int, int]
@@ -29,7 +29,7 @@ def owner(rows: list[Segment], wanted: int, first: int, last: int) -> int:
     for one, from_us, until_us, usage_id in rows:
         if one == wanted and from_us <= first and last < until_us:
             return usage_id
-    return NOBODY
+    return NO_OWNER
 
 
 @given(
@@ -66,7 +66,7 @@ def keep(connection: Connection, *rows: tuple[str, int, int, int | None]) -> Non
         connection.execute(_KEEP, segment)
 
 
-def find(connection: Connection, owners: Owners, *rows: tuple[str, int, int]) -> list[int]:
+def find(connection: Connection, owners: OwnerLookup, *rows: tuple[str, int, int]) -> list[int]:
     """The owners of numbers with records from first to last."""
     msisdns, first_us, last_us = zip(*rows, strict=True)
     totals = {"msisdn": msisdns, "number": list(map(number, msisdns)), "first_us": first_us, "last_us": last_us}
@@ -75,19 +75,19 @@ def find(connection: Connection, owners: Owners, *rows: tuple[str, int, int]) ->
 
 
 def test_what_was_asked_for_is_known(connection: Connection) -> None:
-    owners = Owners()
+    owners = OwnerLookup()
     with connection.begin():
         keep(connection, ("48", 0, 10, 1), ("48", 10, 20, 2), ("048", 0, 20, 3), ("49", 0, 20, None))
     for _ in range(2):
         asked = ("48", 0, 9), ("48", 10, 19), ("48", 9, 10), ("048", 5, 15), ("49", 0, 0), ("50", 0, 0)
-        assert find(connection, owners, *asked) == [1, 2, NOBODY, 3, NOBODY, NOBODY]
+        assert find(connection, owners, *asked) == [1, 2, NO_OWNER, 3, NO_OWNER, NO_OWNER]
         with connection.begin():
             connection.execute(text("update plan_segments set usage_id = 9 where msisdn = '48'"))
 
 
-@pytest.mark.parametrize(("come_to", "known"), [([], [1, 2, 3]), ([5, 3], [NOBODY, 2, 3])])
+@pytest.mark.parametrize(("come_to", "known"), [([], [1, 2, 3]), ([5, 3], [NO_OWNER, 2, 3])])
 def test_a_start_knows_those_of_the_present(connection: Connection, come_to: list[int], known: list[int]) -> None:
-    owners = Owners()
+    owners = OwnerLookup()
     with connection.begin():
         keep(connection, ("48", 0, 3_000_000, 1), ("48", 3_000_000, 9_000_000, 2), ("49", 0, 3_000_001, 3))
         for partition, seconds in enumerate(come_to):
@@ -99,7 +99,7 @@ def test_a_start_knows_those_of_the_present(connection: Connection, come_to: lis
 
 
 def test_what_has_changed_is_asked_for_again(connection: Connection) -> None:
-    owners = Owners()
+    owners = OwnerLookup()
     with connection.begin():
         keep(connection, *((str(msisdn), 0, 10, msisdn) for msisdn in range(100)))
     some = [(str(msisdn), 0, 9) for msisdn in range(100)]
@@ -107,10 +107,10 @@ def test_what_has_changed_is_asked_for_again(connection: Connection) -> None:
         assert find(connection, owners, *some[begin : begin + 7]) == list(range(100))[begin : begin + 7]
     with connection.begin():
         owners.forget(connection, ["3", "50", "123"])
-    assert find(connection, owners, *some) == [NOBODY if n in (3, 50) else n for n in range(100)]
+    assert find(connection, owners, *some) == [NO_OWNER if n in (3, 50) else n for n in range(100)]
     with connection.begin():
         keep(connection, ("3", 5, 10, 200))
-    assert find(connection, owners, ("3", 0, 4), ("3", 5, 9), ("4", 5, 9)) == [NOBODY, 200, 4]
+    assert find(connection, owners, ("3", 0, 4), ("3", 5, 9), ("4", 5, 9)) == [NO_OWNER, 200, 4]
 
 
 _KEEP = text("""

@@ -1,0 +1,98 @@
+"""The hourly recompute: exact totals and quota breaches of whole hours, from the history into PostgreSQL."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from pyspark.sql import SparkSession
+
+from batch_layer.history.coverage import WAIT_S, wait_until_covered
+from batch_layer.history.records import counted_records
+from batch_layer.history.spans import Span
+from batch_layer.history.totals import totals_by_window
+from batch_layer.hourly.store import STAGING, HourlyStore, Recomputed, Snapshot, hourly_store
+from batch_layer.postgres.counted import read_counted_offsets
+from batch_layer.postgres.staging import stage
+from bytemeter.aggregations import windows
+from bytemeter.feeds import Feed
+from bytemeter.feeds.feed import HOUR_S
+from bytemeter.history.table import History
+from bytemeter.logs import logger
+from bytemeter.postgres import database, jdbc_options
+from bytemeter.settings import Settings
+
+
+@dataclass
+class HourlyJob:
+    """Recomputes hours of one feed.
+
+    Delivery: each hour is replaced in one transaction by what the history holds of it, up to the offsets that the
+    ledger had at the start; run twice, the rows are the same. With ``dry_run`` nothing is written.
+
+    Attributes:
+        wait_s: how long to wait for the history to hold what the ledger counted.
+        cancel: set from another thread to give up the wait, and what was not begun.
+    """
+
+    session: SparkSession
+    settings: Settings
+    feed: Feed
+    dry_run: bool = False
+    wait_s: float = WAIT_S
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def history(self) -> History:
+        """Where the records are."""
+        return History(self.session, self.settings.require_history(), self.feed)
+
+    def dirty_hours(self) -> list[dt.datetime]:
+        """Starts of the hours with records that no recompute has seen."""
+        with hourly_store(database(self.settings.require_database_url()), self.feed) as store:
+            return store.snapshot().dirty
+
+    def run(self, hours: Iterable[dt.datetime] | None = None) -> Recomputed:
+        """Recompute the hours given, or all dirty ones.
+
+        Raises:
+            BytemeterError: the history stays behind the ledger, another hourly job runs, or tables are missing.
+            TransientError: PostgreSQL cannot be reached.
+        """
+        result = Recomputed()
+        with hourly_store(database(self.settings.require_database_url()), self.feed) as store:
+            snapshot = store.snapshot()
+            chosen = sorted(set(snapshot.dirty if hours is None else hours))
+            if chosen:
+                wait_until_covered(self.history, snapshot.offsets, wait_s=self.wait_s, cancel=self.cancel)
+            for _, day in groupby(chosen, key=dt.datetime.date):
+                if not self.cancel.is_set():
+                    result += self._recompute(store, list(day), snapshot)
+        return result
+
+    def _recompute(self, store: HourlyStore, hours: list[dt.datetime], snapshot: Snapshot) -> Recomputed:
+        began = time.perf_counter()
+        span = Span.of_hours(hours)
+        records = counted_records(
+            self.history, span, read_counted_offsets(store.connection, self.feed, span, snapshot.offsets)
+        )
+        jdbc = jdbc_options(self.settings.require_database_url())
+        staged = stage(totals_by_window(records, windows(HOUR_S)), STAGING, jdbc)
+        done_staging = time.perf_counter()
+        result = store.replace(hours, staged, snapshot, dry_run=self.dry_run)
+        logger().info(
+            "recomputed",
+            feed=self.feed.name,
+            first=hours[0].isoformat(),
+            hours=result.hours,
+            changed=result.changed,
+            breaches=result.breaches,
+            dry_run=self.dry_run,
+            spark_ms=round(1000 * (done_staging - began)),
+            commit_ms=round(1000 * (time.perf_counter() - done_staging)),
+        )
+        return result

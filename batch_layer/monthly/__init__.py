@@ -1,0 +1,1 @@
+"""The monthly recompute: the job, and the PostgreSQL tables that it corrects."""

@@ -1,0 +1,169 @@
+"""The monthly recompute: totals of a month, data plan totals of its billing periods, thresholds and closings."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, SparkSession
+
+from batch_layer.history.coverage import WAIT_S, wait_until_covered
+from batch_layer.history.plans import crossings, data_records, joined_with_all, owned_records, usage_by_period
+from batch_layer.history.records import CountedRecords, counted_records
+from batch_layer.history.spans import Span
+from batch_layer.history.totals import totals_by_window
+from batch_layer.monthly.store import (
+    SOURCE,
+    Corrected,
+    Crossing,
+    MonthSnapshot,
+    PlanDifference,
+    PlanStore,
+    Threshold,
+    plan_store,
+)
+from batch_layer.months import Month
+from batch_layer.postgres.counted import read_counted_offsets
+from batch_layer.postgres.staging import Staged, require_all, stage
+from batch_layer.postgres.totals import Compared, Difference, compare, write
+from bytemeter.aggregations import month_starts
+from bytemeter.feeds import DATA_RECORDS, DEVICES, Feed
+from bytemeter.history.table import History
+from bytemeter.kafka import Kafka
+from bytemeter.logs import logger
+from bytemeter.plans.outbox import Outbox
+from bytemeter.postgres import database, jdbc_options, one_line_errors
+from bytemeter.settings import Settings
+
+_STAGED_TOTALS, _STAGED_USAGE, _OWNERSHIP = "staged_monthly", "staged_plan_usage", "monthly_ownership"
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True)
+class MonthRecomputed:
+    """What a monthly recompute did, or with ``dry_run`` would have done.
+
+    Attributes:
+        totals: totals of the month that are new, gone or different, with the first of them.
+        plans: billing periods whose live total was corrected, with the first of them.
+        events: how many events of each type were emitted.
+    """
+
+    totals: int
+    total_differences: tuple[Difference, ...]
+    plans: int
+    plan_differences: tuple[PlanDifference, ...]
+    events: dict[str, int]
+
+
+@dataclass
+class MonthlyJob:
+    """Recomputes a month.
+
+    Delivery: the totals of the month are replaced, and those of billing periods corrected, each in one transaction,
+    by what the history holds up to the offsets that the ledger had at the start. Run twice, rows and events are the
+    same. With ``dry_run`` nothing is written and nothing published.
+
+    Attributes:
+        now: the wall clock, by which periods close.
+        wait_s: how long to wait for the history to hold what the ledger counted.
+    """
+
+    session: SparkSession
+    settings: Settings
+    month: Month
+    now: dt.datetime
+    dry_run: bool = False
+    wait_s: float = WAIT_S
+
+    def run(self) -> MonthRecomputed:
+        """Recompute the month, and publish the events before returning.
+
+        Raises:
+            BytemeterError: the history stays behind the ledger, another monthly job runs, or tables are missing.
+            TransientError: PostgreSQL or Kafka cannot be reached; what is written stays in the outbox and is published
+                by the next run.
+        """
+        engine = database(self.settings.require_database_url())
+        outbox = Outbox(Kafka(self.settings), engine, SOURCE)
+        if not self.dry_run:
+            outbox.publish_waiting()
+        began = time.perf_counter()
+        with plan_store(engine, self.month) as store:
+            snapshot = store.snapshot()
+            compared = self._totals(store, snapshot)
+            corrected = self._plans(store, snapshot)
+        if not self.dry_run:
+            outbox.publish(corrected.events)
+            outbox.close()
+        result = MonthRecomputed(
+            compared.changed,
+            compared.differences,
+            corrected.changed,
+            corrected.differences,
+            dict(Counter(event.type for event in corrected.events)),
+        )
+        logger().info(
+            "recomputed",
+            month=str(self.month),
+            totals=result.totals,
+            plans=result.plans,
+            events=result.events,
+            dry_run=self.dry_run,
+            ms=round(1000 * (time.perf_counter() - began)),
+        )
+        return result
+
+    def _totals(self, store: PlanStore, snapshot: MonthSnapshot) -> Compared:
+        if DEVICES.name not in snapshot.offsets:
+            return Compared(0, ())
+        records = self._records(DEVICES, Span(self.month.start, self.month.end), store, snapshot)
+        staged = stage(totals_by_window(records, month_starts), _STAGED_TOTALS, self._jdbc())
+        connection = store.connection
+        with one_line_errors(connection.engine.url), connection.begin() as transaction:
+            require_all(connection, staged)
+            compared = compare(connection, staged, DEVICES.usage.monthly_table, [self.month.start])
+            if self.dry_run:
+                transaction.rollback()
+            else:
+                write(connection, DEVICES.usage.monthly_table)
+        return compared
+
+    def _plans(self, store: PlanStore, snapshot: MonthSnapshot) -> Corrected:
+        grace = dt.timedelta(seconds=self.settings.period_grace_s)
+        if DATA_RECORDS.name in snapshot.offsets and snapshot.since < snapshot.until:
+            owned = self._owned(store, snapshot)
+            staged = stage(usage_by_period(owned, most=snapshot.stretches), _STAGED_USAGE, self._jdbc())
+            found = self._crossings(owned, store.missed(staged))
+        else:
+            staged, found = Staged(_STAGED_USAGE, 0, 0), {}
+        return store.correct(staged, found, now=self.now, grace=grace, dry_run=self.dry_run)
+
+    def _owned(self, store: PlanStore, snapshot: MonthSnapshot) -> DataFrame:
+        ownership = self.session.read.format("jdbc").options(**self._jdbc(), dbtable=_OWNERSHIP).load()
+        records = self._records(DATA_RECORDS, Span(snapshot.since, snapshot.until), store, snapshot)
+        return data_records(records).transform(owned_records(joined_with_all(ownership, snapshot.stretches)))
+
+    def _crossings(self, owned: DataFrame, missed: list[Threshold]) -> dict[Threshold, Crossing]:
+        if not missed:
+            return {}
+        thresholds = self.session.createDataFrame(
+            missed, "agreement_id string, period_start timestamp, threshold_bytes long"
+        )
+        return {
+            (row.agreement_id, row.period_start.astimezone(dt.UTC), row.threshold_bytes): Crossing(
+                row.total, _EPOCH + dt.timedelta(microseconds=row.us), row.internal_id
+            )
+            for row in owned.transform(crossings(thresholds)).collect()
+        }
+
+    def _records(self, feed: Feed, span: Span, store: PlanStore, snapshot: MonthSnapshot) -> CountedRecords:
+        history = History(self.session, self.settings.require_history(), feed)
+        below = snapshot.offsets[feed.name]
+        wait_until_covered(history, below, wait_s=self.wait_s)
+        return counted_records(history, span, read_counted_offsets(store.connection, feed, span, below))
+
+    def _jdbc(self) -> dict[str, str]:
+        return jdbc_options(self.settings.require_database_url())

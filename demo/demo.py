@@ -1,0 +1,212 @@
+"""The demo: the whole platform on this machine with simulated traffic, from nothing to figures on the screen."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from pyspark.sql import SparkSession
+from rich.console import Console
+from rich.live import Live
+from sqlalchemy import Engine
+
+from batch_layer.hourly.job import HourlyJob
+from batch_layer.hours import HOUR
+from bytemeter import logs
+from bytemeter.errors import BytemeterError
+from bytemeter.feeds import DEVICES, FEEDS
+from bytemeter.kafka import Kafka
+from bytemeter.postgres import database
+from bytemeter.prepare import prepare
+from bytemeter.settings import Settings
+from bytemeter.spark import local_session
+from demo.feeding import Feeding
+from demo.figures import Figures, read_figures
+from demo.screen import screen
+from demo.tail import Tail
+from embedded.home import Home
+from embedded.stack import endpoints
+from embedded.superset import Superset, serve_dashboards
+from simulator.users import provision
+from speed_layer.stream import Streams
+
+_PARTS = 6
+_PASSWORD = "admin"  # noqa: S105
+_REFRESH_S = 1.0
+# The first hours soon; then seldom, since each time takes all of a small machine for some seconds.
+_FIRST_RECOMPUTE_S, _RECOMPUTE_S = 15.0, 120.0
+_FIRST_FIGURES_S = 120.0
+# Micro-batches without a pause would take all of a small machine, and leave the dashboards little.
+_INTERVALS = {"live_interval_s": 1.0, "history_interval_s": 60.0}
+
+
+def seconds(text: str) -> float:
+    """A duration like ``60s``, ``5m`` or ``1h``.
+
+    Raises:
+        BytemeterError: the text is none.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", text)
+    if match is None:
+        raise BytemeterError(f"{text!r} is not a duration; give e.g. 60s, 5m or 1h")
+    return float(match.group(1)) * {"s": 1, "m": 60, "h": 3600, None: 1}[match.group(2)]
+
+
+@dataclass
+class Demo:
+    """Simulated phones and subscribers, all queries and the hourly job; until Ctrl-C or for some seconds of figures.
+
+    Attributes:
+        rate: records of phones a second.
+        dashboards: whether Superset comes up, too, once there are figures to be seen.
+    """
+
+    settings: Settings
+    rate: float = 200.0
+    seed: int = 7
+    seconds: float | None = None
+    dashboards: bool = True
+    console: Console = field(default_factory=Console)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _figures: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Show it all; at the end nothing that was started is left running, the data stay.
+
+        Raises:
+            BytemeterError: a part could not be started, or failed meanwhile.
+        """
+        logs.configure(self.settings.log_format, quiet=True)
+        began = time.monotonic()
+        with ExitStack() as resources:
+            self._end_by_signal(resources)
+            pool = resources.enter_context(ThreadPoolExecutor(_PARTS))
+            with self.console.status("starting Spark, Kafka and PostgreSQL (the first time also fetches their jars)"):
+                session = pool.submit(self._session)
+                ready = resources.enter_context(
+                    endpoints(self.settings, "kafka", "database_url", "history", tell=self._say)
+                )
+                ready = ready.model_copy(update=_INTERVALS)
+                prepare(ready)
+                provision(database(ready.require_database_url()))
+                resources.callback(session.result().stop)
+            self._say(f"Kafka {ready.kafka}, PostgreSQL and Spark are up after {time.monotonic() - began:.0f} s")
+            tail = Tail(Kafka(ready))
+            parts = self._parts(session.result(), ready, tail)
+            running = [pool.submit(self._unless_stopped, part) for part in parts]
+            resources.callback(wait, running)
+            resources.callback(self._stop.set)
+            self._watch(database(ready.require_database_url()), tail, began)
+            self._stop.set()
+            for part in running:
+                part.result()
+            self._say("stopped; the data stay. Look again: bytemeter psql -c 'select * from usage_hourly'")
+
+    def _session(self) -> SparkSession:
+        home, memory = self.settings.home, self.settings.driver_memory
+        return local_session("bytemeter-demo", logs=home / "logs", memory=memory, background=True)
+
+    def _parts(self, session: SparkSession, ready: Settings, tail: Tail) -> list[Callable[[], None]]:
+        fill = not read_figures(database(ready.require_database_url())).account
+        feeding = Feeding(ready, self.rate, self.seed, fill, self._stop)
+        return [
+            Streams(session, ready, list(FEEDS.values()), stop=self._stop).run,
+            feeding.devices,
+            feeding.plans,
+            lambda: tail.follow(self._stop),
+            lambda: self._recompute(session, ready),
+            *([lambda: self._serve_dashboards(ready)] if self.dashboards else []),
+        ]
+
+    def _unless_stopped(self, part: Callable[[], None]) -> None:
+        """Run a part of the demo; if it fails, the others are told to stop."""
+        try:
+            part()
+        except BaseException:
+            self._stop.set()
+            raise
+
+    def _recompute(self, session: SparkSession, ready: Settings) -> None:
+        """Recompute the hours that are over and dirty, again and again: late records make them dirty again."""
+        job = HourlyJob(session, ready, DEVICES, cancel=self._stop)
+        pause_s = _FIRST_RECOMPUTE_S
+        while not self._stop.wait(pause_s):
+            current = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0)
+            over = [hour for hour in job.dirty_hours() if hour + HOUR <= current]
+            if over:
+                job.run(over)
+                pause_s = _RECOMPUTE_S
+
+    def _serve_dashboards(self, ready: Settings) -> None:
+        """Serve the dashboards once there are figures; the demo goes on without them if they cannot be had."""
+        superset = Superset(Home(self.settings.home), self._say_unless_stopped)
+        ran = superset.running()
+        while not self._figures.wait(_REFRESH_S):
+            if self._stop.is_set():
+                return
+        try:
+            running = serve_dashboards(superset, ready, password=_PASSWORD)
+            self._say_unless_stopped(
+                f"dashboards: {', '.join(running.dashboards())} (user {running.user}, password {running.password})"
+            )
+            self._stop.wait()
+        except BytemeterError as error:
+            if not self._stop.is_set():
+                self._say(f"no dashboards: {error}")
+        finally:
+            if not ran:
+                superset.stop()
+
+    def _say_unless_stopped(self, message: str) -> None:
+        if self._stop.is_set():
+            raise BytemeterError("the demo was stopped")
+        self._say(message)
+
+    def _watch(self, engine: Engine, tail: Tail, began: float) -> None:
+        """Show the figures as they grow."""
+        shown, end, first = _Rate(), None, time.monotonic() + _FIRST_FIGURES_S
+        figures = read_figures(engine)
+        with Live(console=self.console, auto_refresh=False, transient=False) as live:
+            while not self._stop.is_set():
+                figures = read_figures(engine)
+                live.update(screen(figures, list(tail.received), shown.of(figures)), refresh=self.console.is_terminal)
+                if figures.counted and end is None:
+                    self._say(f"first figures after {time.monotonic() - began:.0f} s; Ctrl-C ends")
+                    end = time.monotonic() + (self.seconds or float("inf"))
+                    self._figures.set()
+                if end is None and time.monotonic() > first:
+                    raise BytemeterError(
+                        f"no figures after {_FIRST_FIGURES_S:.0f} s; {self.settings.home}/logs tells why"
+                    )
+                if end is not None and time.monotonic() > end:
+                    break
+                self._stop.wait(_REFRESH_S)
+
+    def _say(self, message: str) -> None:
+        self.console.print(f"[dim]bytemeter:[/] {message}", highlight=False)
+
+    def _end_by_signal(self, resources: ExitStack) -> None:
+        for ending in (signal.SIGINT, signal.SIGTERM):
+            before = signal.signal(ending, lambda *_: self._stop.set())
+            resources.callback(signal.signal, ending, before)
+
+
+class _Rate:
+    """Records a second between two looks."""
+
+    def __init__(self) -> None:
+        self._counted, self._at = 0, time.monotonic()
+        self._known = False
+
+    def of(self, figures: Figures) -> float:
+        now, counted = time.monotonic(), figures.counted
+        rate = (counted - self._counted) / max(now - self._at, 1e-3) if self._known else 0.0
+        self._counted, self._at, self._known = counted, now, True
+        return rate

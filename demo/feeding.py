@@ -1,0 +1,76 @@
+"""The demo's traffic: the past filled once, then records at the pace of the clock."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+from dataclasses import dataclass, replace
+
+from bytemeter.settings import Settings
+from simulator.agreements import AgreementSimulation
+from simulator.data_records import DataRecordSimulation
+from simulator.devices import DeviceSimulation
+from simulator.sending import pace_of, simulate
+from simulator.traffic import DAY_S, Rhythm, Traffic
+
+_PAST_RECORDS = 30_000
+_PAST_RATE = 3.0
+_PLAN_RECORDS = 15_000
+_PLAN_SUBSCRIBERS = 200
+_PLAN_SHARE = 0.1
+_LATE_AGREEMENTS, _LATE_BY_S = 0.1, 20.0
+_DISTURBED = Traffic(start=0, late=0.01, duplicates=0.01, invalid=0.005)
+
+
+@dataclass
+class Feeding:
+    """Simulated phones and subscribers.
+
+    Attributes:
+        rate: records a second of the devices; a tenth of it are records of data plans.
+        fill: whether the past is empty and is to be filled.
+        stop: set from another thread to end.
+    """
+
+    settings: Settings
+    rate: float
+    seed: int
+    fill: bool
+    stop: threading.Event
+
+    def devices(self) -> None:
+        """Send the phones' records, after those of the last hours."""
+        now = time.time()
+        live = replace(_DISTURBED, start=now, rate=self.rate, seed=self.seed)
+        if self.fill:
+            past = Rhythm(now, _PAST_RATE)
+            past.rewind(_PAST_RECORDS)
+            filled = replace(live, start=past.now, rate=_PAST_RATE, records=_PAST_RECORDS)
+            simulate(self.settings, DeviceSimulation(filled), self.stop, **pace_of(filled))
+        simulate(self.settings, DeviceSimulation(live), self.stop, **pace_of(live))
+
+    def plans(self) -> None:
+        """Send the subscribers' records, after those of the month so far; their agreements come beside, some late."""
+        now = time.time()
+        agreements = threading.Thread(target=self._agreements, args=(now,))
+        agreements.start()
+        live = replace(
+            _DISTURBED, start=now, rate=_PLAN_SHARE * self.rate, seed=self.seed, subscribers=_PLAN_SUBSCRIBERS
+        )
+        if self.fill:
+            today = dt.datetime.fromtimestamp(now, dt.UTC)
+            month = today.replace(day=1, hour=0, minute=0, second=0, microsecond=0).timestamp()
+            rate = _PLAN_RECORDS / max(now - month, DAY_S)
+            past = Rhythm(now, rate)
+            past.rewind(_PLAN_RECORDS)
+            filled = replace(live, start=past.now, rate=rate, records=_PLAN_RECORDS)
+            simulate(self.settings, DataRecordSimulation(filled), self.stop, **pace_of(filled))
+        simulate(self.settings, DataRecordSimulation(live), self.stop, **pace_of(live))
+        agreements.join()
+
+    def _agreements(self, now: float) -> None:
+        start = dt.datetime.fromtimestamp(now // DAY_S * DAY_S, dt.UTC) - dt.timedelta(days=365)
+        late = _LATE_AGREEMENTS if self.fill else 0.0
+        simulated = AgreementSimulation(_PLAN_SUBSCRIBERS, self.seed, start, now, late, _LATE_BY_S)
+        simulate(self.settings, simulated, self.stop, paced=True)

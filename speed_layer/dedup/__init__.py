@@ -1,0 +1,1 @@
+"""Deduplication by event id: which records of a micro-batch were counted before."""

@@ -1,0 +1,57 @@
+"""What executors make of the messages of agreements and data records."""
+
+from __future__ import annotations
+
+import time
+
+import pyarrow as pa
+
+from bytemeter import instants
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
+from bytemeter.feeds.data_records import internal_ids
+from bytemeter.parsing import parse, valid
+from speed_layer.executor.accounts import account_parts, identity
+from speed_layer.executor.blocks import Parts
+
+
+def record_parts(messages: pa.Table) -> Parts:
+    """What is to be counted of messages of ``data-records``.
+
+    Returns:
+        received, invalid: see ``speed_layer.accounts.account_parts``; records: a row for each valid one, of the columns
+        of ``speed_layer.accounts.identity``, msisdn: string, internal_id: string and value: long (bytes).
+    """
+    parsed = parse(DATA_RECORDS, messages, now_us=time.time_ns() // 1_000)
+    records = valid(parsed)
+    columns = {
+        **identity(DATA_RECORDS, "id", records),
+        "msisdn": records.column("msisdn"),
+        "internal_id": internal_ids(records),
+        "value": records.column("recordedBytes"),
+    }
+    return {**account_parts(parsed), "records": pa.table(columns)}
+
+
+def agreement_parts(messages: pa.Table) -> Parts:
+    """What messages of ``agreements`` tell. One that is signed ahead of time is no error.
+
+    Returns:
+        received, invalid: see ``speed_layer.accounts.account_parts``; agreements: a row for each valid one, of
+        partition: int, record_offset: long, id, msisdn, zone: string, signed_us, start_us, limit: long,
+        thresholds: list of long or null, and anchor_day: long or null.
+    """
+    parsed = parse(AGREEMENTS, messages)
+    agreements = valid(parsed)
+    columns = {
+        "partition": agreements.column("partition"),
+        "record_offset": agreements.column("offset"),
+        "id": agreements.column("id"),
+        "msisdn": agreements.column("msisdn"),
+        "signed_us": agreements.column("event_us"),
+        "start_us": instants.read(agreements.column("serviceStartAt")),
+        "zone": agreements.column("billingPeriodTimeZone"),
+        "limit": agreements.column("maxBytesInBillingPeriod"),
+        "thresholds": agreements.column("thresholds"),
+        "anchor_day": agreements.column("anchorDay"),
+    }
+    return {**account_parts(parsed), "agreements": pa.table(columns)}

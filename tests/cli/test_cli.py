@@ -1,0 +1,136 @@
+"""The command line: each command has help, each mistake one line and its exit code."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from bytemeter.settings import Settings
+from cli.main import cli, main
+from embedded.home import Home
+from tests.bytemeter.test_java import fake_java
+from tests.commands import endpoints
+
+Rows = Callable[..., list[tuple[Any, ...]]]
+
+
+def commands(group: click.Group, *path: str) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    for name, command in group.commands.items():
+        found += commands(command, *path, name) if isinstance(command, click.Group) else [(*path, name)]
+    return found
+
+
+@pytest.mark.parametrize("path", commands(cli), ids=" ".join)
+def test_every_command_has_help_and_stands_in_the_readme(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    if path != ("psql",):  # its options are psql's
+        assert main([*path, "--help"]) == 0
+        assert "Usage: bytemeter" in capsys.readouterr().out
+    assert f"bytemeter {' '.join(path)}" in Path("README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["stream", "--onec"],
+        ["batch", "hourly"],
+        ["batch", "hourly", "--dirty", "--hour", "2026-11-21T10"],
+        ["batch", "monthly"],
+        ["simulate", "agreements", "--late", "2"],
+    ],
+)
+def test_wrong_usage_exits_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert "Usage: bytemeter" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--kafka", "nonsense", "status"], "BYTEMETER_KAFKA: 'nonsense' is not HOST:PORT"),
+        (["--kafka", "127.0.0.1:1", "provision"], "BYTEMETER_KAFKA is set but BYTEMETER_DATABASE_URL is not"),
+        (["--database-url", "postgresql://u:p@127.0.0.1:1/d", "provision"], "cannot be reached"),
+        (
+            ["--kafka", "127.0.0.1:1", "simulate", "devices", "--records", "1"],
+            "Kafka at 127.0.0.1:1 cannot be reached",
+        ),
+        (["demo", "--for", "soon"], "'soon' is not a duration; give e.g. 60s"),
+        (["batch", "hourly", "--hour", "ten"], "'ten' is not the start of an hour"),
+        (["--kafka", "127.0.0.1:1", "stream", "phones"], "no feed 'phones'; the feeds are devices"),
+    ],
+)
+def test_what_fails_is_told_in_one_line_with_exit_code_1(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1, lines
+    assert told in lines[0]
+
+
+def test_a_wrong_java_is_told(tmp_path: Path, place: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_java(tmp_path, "11.0.2")
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", *endpoints(place), "stream", "--once"],
+        env={**os.environ, "JAVA_HOME": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"bytemeter: {tmp_path}/bin/java is Java 11, Spark 4 needs 17 or 21")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_taken_port_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    port = Home(tmp_path).port("postgresql")
+    Home(tmp_path).port("kafka")
+    with socket.create_server(("127.0.0.1", port)):
+        assert main(["--home", str(tmp_path), "psql", "-c", "select 1"]) == 1
+    told = capsys.readouterr().err
+    assert f"port {port}, chosen for the embedded postgresql, is taken by another program; stop that program" in told
+    assert len(told.splitlines()) == 1
+
+
+def test_psql_answers(place: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main([*endpoints(place), "psql", "-Atc", "select count(*) from user_metadata"]) == 0
+    assert capfd.readouterr().out == "20\n"
+    assert main([*endpoints(place), "psql", "-c", "select nonsense"]) == 1
+
+
+def test_env_prints_what_is_in_force(place: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*endpoints(place), "env"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert f"export BYTEMETER_KAFKA={place.kafka}" in told
+    assert any(line.startswith("export BYTEMETER_DATABASE_URL=postgresql://bytemeter:") for line in told)
+
+
+def test_migrate_provision_and_simulate_from_the_command_line(
+    place: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rows: Rows
+) -> None:
+    monkeypatch.setenv("BYTEMETER_TOPIC_PREFIX", place.topic_prefix)
+    rows("delete from user_metadata returning id")
+    assert main([*endpoints(place), "migrate"]) == 0
+    assert main([*endpoints(place), "provision"]) == 0
+    assert main([*endpoints(place), "simulate", "devices", "--records", "50", "--invalid", "0"]) == 0
+    assert (
+        main([*endpoints(place), "simulate", "agreements", "--subscribers", "5", "--late", "1", "--late-by", "0"]) == 0
+    )
+    assert main([*endpoints(place), "simulate", "data-records", "--records", "40", "--subscribers", "5"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[4] == "sent 5 agreements (5 late), 0 of them invalid"
+    assert told[5].startswith("sent 40 records: 40 valid and distinct of ")
+    assert told[:3] == [
+        "migrations applied: none, all were there",
+        "topics created: none, all were there",
+        "users provisioned: 20",
+    ]
+    assert told[3].startswith("sent 50 records: 50 valid and distinct of ")
