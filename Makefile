@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RECORDS ?= 2000000
 
-.PHONY: python install demo test check bench faults clean
+.PHONY: python install demo test check bench faults schema dist clean
 
 install: $(VENV)/.installed  ## the virtual environment, with what bytemeter, its tests and its checks need
 
@@ -38,6 +38,12 @@ bench: install  ## records/s against Spark's bare read, alert latency, recompute
 
 faults: install  ## the fault tests at full size: 100,000 agreements, 2,000,000 records, servers away for a minute
 	$(BIN)/pytest --full tests/integration/test_restart.py tests/integration/test_outage.py
+
+schema: install  ## docs/schema.sql anew, from the migrations
+	$(BIN)/pytest --quiet --write-schema tests/integration/test_schema.py
+
+dist: install  ## what spark-submit takes: dist/bytemeter.zip, the mains, and dist/jars.txt with Maven coordinates
+	$(BIN)/python -m bytemeter.dist dist
 
 clean:  ## all that is not in the repository; the embedded stack of .bytemeter is stopped first
 	-[ -x $(BIN)/bytemeter ] && $(BIN)/bytemeter down

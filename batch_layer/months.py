@@ -32,10 +32,10 @@ class Month:
 
 
 def parse_month(text: str) -> Month:
-    """The month.
+    """The month that the text names.
 
     Raises:
-        BytemeterError: the text names none.
+        BytemeterError: the text is not a month.
     """
     try:
         parsed = dt.datetime.strptime(text, "%Y-%m").replace(tzinfo=dt.UTC)

@@ -13,7 +13,7 @@ from statistics import median
 from bytemeter.errors import BytemeterError
 from embedded.home import wait_until
 from embedded.superset import ADMIN
-from serving.dashboards import SLUGS, Superset
+from serving.dashboards import SLUGS, SupersetClient
 from tests.integration.browser import browser
 
 _URL = "http://127.0.0.1:8088"
@@ -58,7 +58,7 @@ def _wait_for_dashboards(demo: subprocess.Popen[bytes], told: Path) -> None:
 def _draw(rounds: int, picture: Path) -> dict[str, list[float]]:
     """By the names of dashboards and tabs."""
     seconds: dict[str, list[float]] = {}
-    with browser(Superset(_URL, ADMIN, "admin")) as looking:
+    with browser(SupersetClient(_URL, ADMIN, "admin")) as looking:
         for _ in range(rounds):
             for slug in SLUGS:
                 drawn = looking.look_at(f"{_URL}/superset/dashboard/{slug}/", picture).seconds

@@ -1,62 +1,68 @@
-"""Records into totals, as columns: windows of the live query, hours and months of the recomputes, by one rule."""
+"""Records into totals, as Arrow columns: one set of functions for the live query and for the recomputes."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bytemeter.feeds.feed import Feed
+from bytemeter.feeds.totals import Dimension
+from bytemeter.windows import Window
 
-# From instants in microseconds since 1970 the starts of their windows in seconds since 1970. It may run on executors:
-# it must pickle.
-WindowStarts = Callable[[pa.ChunkedArray], pa.ChunkedArray]
-
-TOTALS_SCHEMA = "type string, id string, window_s long, value long"
 _KEY = ["type", "id", "window_s"]
-_US = 1_000_000
 
 
-def windows(window_s: int) -> WindowStarts:
-    """Windows of so many seconds, counted from 1970."""
-    # Valid records are after 1970: cut off is rounded down.
-    return lambda us: pc.multiply(pc.divide(us, window_s * _US), window_s)
-
-
-def month_starts(us: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Calendar months (UTC), see ``WindowStarts``."""
-    months = pc.floor_temporal(us.cast(pa.timestamp("us")), unit="month")
-    return pc.divide(months.cast(pa.int64()), _US)
-
-
-def totals(feed: Feed, records: pa.Table, starts: WindowStarts) -> pa.Table:
-    """Totals of the measure per dimension and window: a record counts once by each dimension.
+def totals(feed: Feed, records: pa.Table, window: Window) -> pa.Table:
+    """Add up the measure per dimension and window: each record counts once in each dimension.
 
     Args:
-        records: valid ones: event_us: long, the measure and the dimensions.
+        feed: one that has totals.
+        records: valid records: event_us: long, the measure and the fields of the dimensions.
 
     Returns:
-        Rows of type: string, id: string, window_s: long (epoch seconds of the window's start), value: long (sum of the
-        measure), each key once.
+        Rows of type: string, id: string, window_s: long (start of the window in seconds since 1970) and value: the
+        feed's ``total_type``, each key once.
     """
-    timed = records.append_column("window_s", starts(records.column("event_us")))
-    return pa.concat_tables(_totals(timed, feed.usage.measure, d.type, d.column) for d in feed.usage.dimensions)
+    if feed.totals is None:
+        raise ValueError(f"feed {feed.name} has no totals")
+    timed = records.append_column("window_s", window.starts(records.column("event_us")))
+    if feed.totals.measure:
+        # The sum of many decimals has more digits than each of them.
+        measure = timed.column(feed.totals.measure).cast(feed.total_type)
+        timed = timed.set_column(timed.schema.get_field_index(feed.totals.measure), feed.totals.measure, measure)
+    return pa.concat_tables(_by_dimension(feed, timed, dimension) for dimension in feed.totals.dimensions)
 
 
 def summed(totals: pa.Table) -> pa.Table:
-    """One row for each type, id and window of many totals."""
+    """Add up totals of the same type, id and window; each key is once in the result."""
     added = totals.group_by(_KEY).aggregate([("value", "sum")])
     return added.select([*_KEY, "value_sum"]).rename_columns([*_KEY, "value"])
 
 
-def _totals(records: pa.Table, measure: str, type_: str, column: str) -> pa.Table:
-    added = records.group_by([column, "window_s"]).aggregate([(measure, "sum")])
+def totals_schema(feed: Feed) -> str:
+    """The columns of ``totals`` as Spark's DDL."""
+    type_ = feed.total_type
+    value = f"decimal({type_.precision}, {type_.scale})" if pa.types.is_decimal(type_) else "long"
+    return f"type string, id string, window_s long, value {value}"
+
+
+def _by_dimension(feed: Feed, records: pa.Table, dimension: Dimension) -> pa.Table:
+    measure = feed.totals.measure if feed.totals else None
+    aggregation = (measure, "sum") if measure else ([], "count_all")
+    added = records.group_by([*dimension.fields, "window_s"]).aggregate([aggregation])
     return pa.table(
         {
-            "type": pa.array([type_] * added.num_rows, pa.string()),
-            "id": added.column(column),
+            "type": pa.array([dimension.type] * added.num_rows, pa.string()),
+            "id": _joined([added.column(name) for name in dimension.fields]),
             "window_s": added.column("window_s"),
-            "value": added.column(f"{measure}_sum"),
+            "value": added.column(f"{measure}_sum" if measure else "count_all"),
         }
     )
+
+
+def _joined(values: list[pa.ChunkedArray]) -> pa.ChunkedArray:
+    """The ids of totals, see ``Dimension.fields``."""
+    if len(values) == 1:
+        return values[0]
+    escaped = [pc.replace_substring(pc.replace_substring(column, "%", "%25"), "/", "%2F") for column in values]
+    return pc.binary_join_element_wise(*escaped, "/")

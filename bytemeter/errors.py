@@ -1,9 +1,9 @@
-"""The errors that end a command with one line and exit code 1."""
+"""Errors that end a command with one line and exit code 1."""
 
 
 class BytemeterError(Exception):
-    """What was seen, what was expected and what to do, in one line."""
+    """An error whose message is one line: the value seen, what was expected and what to do."""
 
 
 class TransientError(BytemeterError):
-    """A server could not be reached; the same step may succeed later."""
+    """A server could not be reached; a retry may succeed."""

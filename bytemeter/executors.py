@@ -1,4 +1,4 @@
-"""Arrow functions on Spark's executors, and what keeps their Python processes quick from task to task."""
+"""Runs functions of Arrow tables on Spark's executors, and keeps their Python workers fast from task to task."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ Share = TypeVar("Share")
 def map_tables(
     rows: DataFrame, function: Callable[[pa.Table], pa.Table], schema: StructType | str, *, whole: bool = False
 ) -> DataFrame:
-    """Apply a function to rows, a few ten thousand at a time as columns.
+    """Apply a function to all rows, a batch of some ten thousand rows at a time as an Arrow table.
 
     Args:
-        function: it is pickled, and called at least once for each task that has rows.
-        schema: of what it returns.
-        whole: give it all rows of a task at once.
+        function: called once or more in each task that has rows; Spark pickles it.
+        schema: of the tables that the function returns.
+        whole: call the function once per task, with all rows of the task.
     """
 
-    def make(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    def map_batches(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         keep_freed_memory()
-        for together in [list(batches)] if whole else ([batch] for batch in batches):
-            if together:
-                yield from function(pa.Table.from_batches(together)).to_batches()
-        keep_worker_warm()
+        for group in [list(batches)] if whole else ([batch] for batch in batches):
+            if group:
+                yield from function(pa.Table.from_batches(group)).to_batches()
+        _keep_worker_warm()
 
-    return rows.mapInArrow(make, schema)
+    return rows.mapInArrow(map_batches, schema)
 
 
 def map_shares(
@@ -47,38 +47,40 @@ def map_shares(
     function: Callable[[Share], Iterable[pa.Table]],
     schema: StructType | str,
 ) -> DataFrame:
-    """Apply a function to shares of some work, in a task each; what it returns as rows.
+    """Apply a function to shares of work, such as files to read: one task per share.
 
     Args:
-        shares, function: they are pickled. Each task reads all shares as bytes, and unpacks its own.
-        schema: of what the function returns.
+        shares: each is pickled; every task receives the bytes of all shares, and unpickles its own.
+        function: Spark pickles it.
+        schema: of the tables that the function returns.
     """
 
-    packed = [pickle.dumps(share) for share in shares]
+    pickled_shares = [pickle.dumps(share) for share in shares]
 
-    def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def map_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         keep_freed_memory()
         for batch in batches:
-            for number in batch.column(0).to_pylist():
-                for rows in function(pickle.loads(packed[number])):  # noqa: S301, what was packed above
-                    yield from rows.to_batches()
-        keep_worker_warm()
+            for index in batch.column(0).to_pylist():
+                share = pickle.loads(pickled_shares[index])  # noqa: S301, pickled above
+                for table in function(share):
+                    yield from table.to_batches()
+        _keep_worker_warm()
 
-    return session.range(0, len(shares), 1, max(1, len(shares))).mapInArrow(make, schema)
+    return session.range(0, len(shares), 1, max(1, len(shares))).mapInArrow(map_batches, schema)
 
 
-def keep_worker_warm() -> None:
-    """Let the next task of this process start at once; without it each one takes 0.2 s more.
+def _keep_worker_warm() -> None:
+    """Let the next task of this Python worker start at once; without it each task starts 0.2 s later.
 
-    Between two tasks pyspark collects garbage, over all modules that were imported, and has the import system read the
-    directories of archives anew, of which Spark's largest jar is one (it is on every worker's path).
+    Between two tasks pyspark collects garbage, which visits the objects of all imported modules, and invalidates the
+    import caches, which reads the directories of all archives on the path again: Spark's largest jar is one of these.
     """
-    _freeze()
-    for path in [path for path, found in sys.path_importer_cache.items() if isinstance(found, zipimporter)]:
+    _freeze_garbage_collection()
+    for path in [path for path, importer in sys.path_importer_cache.items() if isinstance(importer, zipimporter)]:
         del sys.path_importer_cache[path]
 
 
 @cache
-def _freeze() -> None:
-    """Take all objects that there are out of the collection, once."""
+def _freeze_garbage_collection() -> None:
+    """Exclude all objects that exist now from garbage collection; once per process."""
     gc.freeze()

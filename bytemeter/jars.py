@@ -1,4 +1,4 @@
-"""The jars of Spark's connectors, resolved once from their Maven coordinates."""
+"""The jars of Spark's connectors: their Maven coordinates, and the files that they resolve to."""
 
 from __future__ import annotations
 
@@ -8,31 +8,41 @@ from pathlib import Path
 
 from bytemeter.errors import BytemeterError
 
+KAFKA_SOURCE = "org.apache.spark:spark-sql-kafka-0-10_2.13:4.0.0"
+DELTA = "io.delta:delta-spark_2.13:4.0.1"
 POSTGRESQL = "org.postgresql:postgresql:42.7.7"
-SPARK = (
-    "org.apache.spark:spark-sql-kafka-0-10_2.13:4.0.0",
-    "io.delta:delta-spark_2.13:4.0.1",
-    POSTGRESQL,
-)
-# Local files without a process (chmod) for each one.
+# For local sessions only: Hadoop otherwise starts a process (chmod) for each local file that it writes.
 LOCAL_FILES = "com.globalmentor:hadoop-bare-naked-local-fs:0.1.0"
+# For local sessions that read gs://; Dataproc brings its own.
 GCS = "com.google.cloud.bigdataoss:gcs-connector:3.1.9:shaded"
 
 _VERSION = re.compile(r"-\d[\w.\-]*\.jar$")
 
 
+def spark_coordinates() -> tuple[str, ...]:
+    """The Maven coordinates (group:artifact:version) that ``spark-submit --packages`` needs on a cluster."""
+    return (KAFKA_SOURCE, DELTA, POSTGRESQL)
+
+
 def spark_jars(*, gcs: bool = False) -> list[Path]:
-    """The jars for a Spark session of this machine, without those that pyspark brings itself."""
+    """The jars that a Spark session of this machine needs besides the jars inside pyspark.
+
+    Args:
+        gcs: include the connector for gs://.
+
+    Raises:
+        BytemeterError: see ``resolve``.
+    """
     import pyspark
 
-    bundled = {_VERSION.sub("", jar.name) for jar in (Path(pyspark.__file__).parent / "jars").glob("*.jar")}
-    resolved = resolve((*SPARK, LOCAL_FILES, *((GCS,) if gcs else ())))
-    return [jar for jar in resolved if _VERSION.sub("", jar.name) not in bundled]
+    bundled = {_artifact(jar) for jar in (Path(pyspark.__file__).parent / "jars").glob("*.jar")}
+    resolved = resolve((*spark_coordinates(), LOCAL_FILES, *((GCS,) if gcs else ())))
+    return [jar for jar in resolved if _artifact(jar) not in bundled]
 
 
 @cache
 def resolve(coordinates: tuple[str, ...]) -> list[Path]:
-    """Jars of the coordinates and all that they depend on, downloaded on first use and then from a cache.
+    """The jars of these Maven coordinates and of all their dependencies; downloaded once, then read from a cache.
 
     Raises:
         BytemeterError: the repository could not be reached or lacks an artifact.
@@ -48,3 +58,8 @@ def resolve(coordinates: tuple[str, ...]) -> list[Path]:
             "the first start needs Maven Central, or a filled Maven cache (M2_REPO)"
         ) from error
     return jars
+
+
+def _artifact(jar: Path) -> str:
+    """The file's name without its version."""
+    return _VERSION.sub("", jar.name)

@@ -1,4 +1,4 @@
-"""Finds the Java that runs Spark and the broker, and says clearly when there is none that can."""
+"""Finds the Java that runs Spark and the embedded broker."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ SUPPORTED = (17, 21)
 
 
 def java_home() -> Path:
-    """The folder of a supported Java: ``JAVA_HOME`` if set, else that of ``java`` on the PATH.
+    """The folder of a supported Java: that of ``JAVA_HOME`` if set, else of the first ``java`` on the PATH.
 
     Raises:
-        BytemeterError: none is found, or its version is not one of ``SUPPORTED``.
+        BytemeterError: there is no Java, or its major version is not one of ``SUPPORTED``.
     """
     remedy = "install Java 17 or 21 (e.g. apt install openjdk-17-jre-headless) and point JAVA_HOME at it"
     configured = os.environ.get("JAVA_HOME")
-    found = shutil.which("java", path=f"{configured}/bin") if configured else shutil.which("java")
-    if found is None:
+    program = shutil.which("java", path=f"{configured}/bin") if configured else shutil.which("java")
+    if program is None:
         where = f"JAVA_HOME={configured}" if configured else "the PATH"
         raise BytemeterError(f"no Java found in {where}; {remedy}")
-    version = _major_version(found)
+    version = _major_version(program)
     if version not in SUPPORTED:
-        raise BytemeterError(f"{found} is Java {version}, Spark 4 needs {SUPPORTED[0]} or {SUPPORTED[1]}; {remedy}")
-    return Path(found).resolve().parent.parent
+        raise BytemeterError(f"{program} is Java {version}, Spark 4 needs {SUPPORTED[0]} or {SUPPORTED[1]}; {remedy}")
+    return Path(program).resolve().parent.parent
 
 
-def _major_version(java: str) -> int | None:
-    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    match = re.search(r'version "(?:1\.)?(\d+)', told)
+def _major_version(program: str) -> int | None:
+    output = subprocess.run([program, "-version"], capture_output=True, text=True, check=False).stderr
+    # Java 8 calls itself 1.8.
+    match = re.search(r'version "(?:1\.)?(\d+)', output)
     return int(match.group(1)) if match else None

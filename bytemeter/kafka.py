@@ -1,4 +1,4 @@
-"""Kafka's administration: topics, their ids and offsets, and one set of settings for three clients."""
+"""Kafka: topics with their ids and offsets, and the settings as each of three client libraries takes them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic as the broker has it now.
+    """A topic, as the broker described it.
 
     Attributes:
-        id: the broker's id of this incarnation of the name.
-        earliest, latest: per partition the first offset kept and the one that the next record gets.
+        name: with the topic prefix.
+        id: a topic that is deleted and created again under the same name has another id.
+        earliest, latest: by partition the first offset that is kept, and the offset that the next message gets.
     """
 
     name: str
@@ -33,46 +34,56 @@ class Topic:
     earliest: Mapping[int, int]
     latest: Mapping[int, int]
 
-    def start_after(self, reached: Mapping[int, int], *, what: str, remedy: str) -> dict[int, int]:
-        """Where to read on after the offsets reached: from there, and new partitions from their beginning.
+    def resume_offsets(self, next_offsets: Mapping[int, int], *, sink: str, remedy: str) -> dict[int, int]:
+        """By partition the offset to resume reading from: that of the sink, or the earliest if the sink has none.
+
+        Args:
+            next_offsets: by partition the offset after the last one that the sink holds.
+            sink: what the error lines call the sink, such as ``the ledger``.
+            remedy: what the error lines say to do.
 
         Raises:
-            BytemeterError: the topic ends before them, or begins after them, so that records are missing.
+            BytemeterError: a partition ends before the sink's offset, or the broker has deleted messages from that
+                offset on.
         """
-        for partition, offset in reached.items():
+        for partition, offset in next_offsets.items():
             earliest, latest = self.earliest.get(partition, 0), self.latest.get(partition, 0)
             if offset > latest:
                 raise BytemeterError(
-                    f"topic {self.name} went back: partition {partition} ends at {latest}, "
-                    f"{what} was up to {offset}; {remedy}"
+                    f"topic {self.name} is shorter than before: partition {partition} ends at offset {latest}, "
+                    f"but {sink} expects offset {offset} next; {remedy}"
                 )
             if offset < earliest:
                 raise BytemeterError(
-                    f"topic {self.name} lost records too early: partition {partition} begins at {earliest}, "
-                    f"{what} was up to {offset}; lengthen its retention.ms, and {remedy}"
+                    f"topic {self.name} has deleted messages that were not read yet: partition {partition} begins at "
+                    f"offset {earliest}, but {sink} expects offset {offset} next; "
+                    f"lengthen its retention.ms, and {remedy}"
                 )
-        return {**self.earliest, **reached}
+        return {**self.earliest, **next_offsets}
 
 
 class Kafka:
-    """A cluster, by its bootstrap servers and security settings."""
+    """A Kafka cluster, with its bootstrap servers and security settings."""
 
     def __init__(self, settings: Settings) -> None:
         if settings.kafka is None:
-            raise BytemeterError("BYTEMETER_KAFKA is not set; give the bootstrap servers HOST:PORT")
+            raise BytemeterError("BYTEMETER_KAFKA is not set; set it to the bootstrap servers HOST:PORT")
         self.servers = settings.kafka
         self._settings = settings
 
     def topic_name(self, topic: str) -> str:
-        """The name on the cluster of a feed's topic."""
+        """The topic's name on the cluster: with the topic prefix."""
         return self._settings.topic_prefix + topic
 
     def librdkafka(self) -> dict[str, str]:
         """Settings for confluent-kafka."""
-        own = {"sasl.username": self._settings.kafka_sasl_username, "sasl.password": self._password}
         ca = self._settings.kafka_ssl_ca_location
-        own["ssl.ca.location"] = str(ca) if ca else None
-        return {"bootstrap.servers": self.servers, **self._security(), **_present(own)}
+        credentials = {
+            "sasl.username": self._settings.kafka_sasl_username,
+            "sasl.password": self._password,
+            "ssl.ca.location": str(ca) if ca else None,
+        }
+        return {"bootstrap.servers": self.servers, **self._security(), **_without_nones(credentials)}
 
     def spark(self) -> dict[str, str]:
         """Options for Spark's Kafka source."""
@@ -95,23 +106,23 @@ class Kafka:
         }
 
     def describe(self, topic: str) -> Topic | None:
-        """The topic of that (prefixed) name, or None if there is none.
+        """The topic of that name (with its prefix), or None if the cluster has none.
 
         Raises:
             TransientError: the cluster cannot be reached.
         """
         with self._admin() as admin:
-            found = _described(admin, topic)
-            if found is None:
+            metadata = _metadata(admin, topic)
+            if metadata is None:
                 return None
-            partitions = [TopicPartition(topic, p["partition_index"]) for p in found["partitions"]]
+            partitions = [TopicPartition(topic, p["partition_index"]) for p in metadata["partitions"]]
             earliest, latest = (_offsets(admin, partitions, spec) for spec in (OffsetSpec.EARLIEST, OffsetSpec.LATEST))
-            return Topic(topic, str(found["topic_id"]), earliest, latest)
+            return Topic(topic, str(metadata["topic_id"]), earliest, latest)
 
     def create(self, topic: str) -> bool:
-        """Create the topic unless it exists; True if it is new.
+        """Create the topic unless it exists. Returns whether it was created.
 
-        The controller answers before the brokers know the topic; this returns once one does, or after ten seconds.
+        The controller answers before the brokers know the topic; this returns once a broker does, or after ten seconds.
 
         Raises:
             TransientError: the cluster cannot be reached.
@@ -122,7 +133,7 @@ class Kafka:
             except TopicAlreadyExistsError:
                 return False
             deadline = time.monotonic() + _TIMEOUT_MS / 1_000
-            while _described(admin, topic) is None and time.monotonic() < deadline:
+            while _metadata(admin, topic) is None and time.monotonic() < deadline:
                 time.sleep(_POLL_S)
             return True
 
@@ -132,7 +143,7 @@ class Kafka:
         return password.get_secret_value() if password else None
 
     def _security(self) -> dict[str, str]:
-        return _present(
+        return _without_nones(
             {
                 "security.protocol": self._settings.kafka_security_protocol,
                 "sasl.mechanism": self._settings.kafka_sasl_mechanism,
@@ -142,7 +153,7 @@ class Kafka:
     @contextmanager
     def _admin(self) -> Iterator[Any]:
         ca = self._settings.kafka_ssl_ca_location
-        own = {
+        credentials = {
             "sasl_plain_username": self._settings.kafka_sasl_username,
             "sasl_plain_password": self._password,
             "ssl_cafile": str(ca) if ca else None,
@@ -154,29 +165,29 @@ class Kafka:
                 bootstrap_timeout_ms=_TIMEOUT_MS,
                 request_timeout_ms=_TIMEOUT_MS,
                 **security,
-                **_present(own),
+                **_without_nones(credentials),
             )
             try:
                 yield admin
             finally:
                 admin.close()
         except KafkaError as error:
-            told = str(error).splitlines()[0]
+            reason = str(error).splitlines()[0]
             raise TransientError(
-                f"Kafka at {self.servers} cannot be reached: {told}; is it up, and BYTEMETER_KAFKA right?"
+                f"Kafka at {self.servers} cannot be reached: {reason}; is it up, and BYTEMETER_KAFKA right?"
             ) from error
 
 
-def _described(admin: Any, topic: str) -> dict[str, Any] | None:
-    return next((found for found in admin.describe_topics([topic]) if not found.get("error_code")), None)
+def _metadata(admin: Any, topic: str) -> dict[str, Any] | None:
+    return next((metadata for metadata in admin.describe_topics([topic]) if not metadata.get("error_code")), None)
 
 
 def _offsets(admin: Any, partitions: list[TopicPartition], spec: Any) -> dict[int, int]:
-    found = admin.list_partition_offsets(dict.fromkeys(partitions, spec))
-    return {partition.partition: result.offset for partition, result in sorted(found.items())}
+    results = admin.list_partition_offsets(dict.fromkeys(partitions, spec))
+    return {partition.partition: result.offset for partition, result in sorted(results.items())}
 
 
-def _present(options: Mapping[str, str | None]) -> dict[str, str]:
+def _without_nones(options: Mapping[str, str | None]) -> dict[str, str]:
     return {key: value for key, value in options.items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""Structured logs: one line an event, to standard error, for people or as JSON."""
+"""Structured logs on standard error: one line per event, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ Logger = structlog.typing.FilteringBoundLogger
 
 
 def configure(log_format: str = "console", *, quiet: bool = False) -> None:
-    """Set up logging once per process; ``quiet`` keeps warnings and errors only."""
+    """Set up the logs of this process.
+
+    Args:
+        log_format: ``json``, or anything else for text.
+        quiet: log warnings and errors only.
+    """
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
@@ -25,13 +30,13 @@ def configure(log_format: str = "console", *, quiet: bool = False) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
-        # Standard error as it is when a line is written, not when logging was set up.
+        # Looked up for each line, since sys.stderr may be replaced after this call, as pytest does.
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
 
 
 def logger() -> Logger:
-    """The process's logger."""
+    """The logger of this process."""
     bound: Logger = structlog.get_logger()
     return bound

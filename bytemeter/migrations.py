@@ -1,4 +1,4 @@
-"""Brings a database to what the layers expect: tables, functions and views."""
+"""Applies migrations: the tables, functions and views that the layers expect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LOCK = 0x6279_7465
 
 
 def migrate(engine: Engine) -> list[str]:
-    """Apply the migrations that are new, in order and all in one transaction; the names of those.
+    """Apply the migrations that are new to the database, in order and in one transaction; returns their names.
 
     Raises:
         BytemeterError: the database has a migration that this version does not know.
@@ -27,7 +27,7 @@ def migrate(engine: Engine) -> list[str]:
             )
         new = [name for name in files if name not in applied]
         for name in new:
-            # The driver takes a percent sign for the beginning of a parameter.
+            # psycopg2 would read a percent sign as the beginning of a parameter.
             connection.exec_driver_sql(files[name].read_text().replace("%", "%%"))
             connection.execute(text("insert into migrations (name) values (:name)"), {"name": name})
     return new

@@ -1,4 +1,4 @@
-"""Where Spark says up to which offsets a micro-batch goes, before it runs: the offset log of its checkpoint."""
+"""The offset log of a Spark checkpoint: Spark writes a micro-batch's end offsets there before it runs the batch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+# By partition.
 Offsets = dict[int, int]
+
+_VERSION = "v1"
+# Stands for a source that has not chosen its first offset yet.
+_NO_OFFSETS = "-"
 
 
 @dataclass(frozen=True)
@@ -15,18 +20,26 @@ class OffsetLog:
 
     checkpoint: Path
 
-    def end(self, batch_id: int, topic: str) -> Offsets:
-        """Per partition the offset after the last one of the topic that the micro-batch reads."""
+    def end_offsets(self, batch_id: int, topic: str) -> Offsets:
+        """By partition the offset after the last one of the topic that the micro-batch reads.
+
+        Empty if the micro-batch reads nothing of the topic.
+
+        Raises:
+            ValueError: the log has another version than v1.
+        """
         header, _, *sources = (self.checkpoint / "offsets" / str(batch_id)).read_text().splitlines()
-        if header != "v1":
-            raise ValueError(f"the offset log of {self.checkpoint} is of version {header}; this reads v1")
-        of_topics: dict[str, dict[str, int]] = {}
+        if header != _VERSION:
+            raise ValueError(
+                f"the offset log of {self.checkpoint} has version {header}, expected {_VERSION}; "
+                "run the Spark version that pyproject.toml names"
+            )
+        by_topic: dict[str, dict[str, int]] = {}
         for source in sources:
-            # A hyphen stands for a source that has not said yet where it begins.
-            of_topics |= json.loads(source) if source != "-" else {}
-        return {int(partition): offset for partition, offset in sorted(of_topics.get(topic, {}).items())}
+            by_topic |= json.loads(source) if source != _NO_OFFSETS else {}
+        return dict(sorted((int(partition), offset) for partition, offset in by_topic.get(topic, {}).items()))
 
 
 def starting_offsets(topic: str, offsets: Offsets) -> str:
-    """The offsets as Spark's option ``startingOffsets``."""
+    """The value of Spark's option ``startingOffsets`` that starts a topic at these offsets."""
     return json.dumps({topic: {str(partition): offset for partition, offset in offsets.items()}})

@@ -14,7 +14,7 @@ from bytemeter.settings import Settings
 
 @dataclass(frozen=True)
 class Prepared:
-    """What was new: migrations and topics, by name."""
+    """The names of the migrations that were applied and of the topics that were created."""
 
     migrations: list[str]
     topics: list[str]

@@ -1,4 +1,4 @@
-"""Settings: one frozen object read once from the environment and the flags of a command."""
+"""Settings: one frozen object, read once from the environment and the flags of a command."""
 
 from __future__ import annotations
 
@@ -51,14 +51,16 @@ def _history_root(value: str | None) -> str | None:
     if not value.startswith(("gs://", "file://")):
         raise ValueError(f"{value!r} is not a folder or gs://bucket/prefix")
     if not _PLAIN_URI.fullmatch(value):
-        raise ValueError(f"{value!r} has other characters than letters, digits and -._/, which a URI here has alone")
+        raise ValueError(
+            f"{value!r} has other characters than letters, digits and -._/, the only ones that a URI may have here"
+        )
     return value.rstrip("/")
 
 
 class Settings(BaseSettings):
-    """What the environment and the flags say; a flag wins over its variable.
+    """The settings in force; a flag wins over its variable.
 
-    ``kafka``, ``database_url`` and ``history`` are None where the embedded stack of ``home`` is meant.
+    ``kafka``, ``database_url`` and ``history`` are all None if the embedded stack of ``home`` is to be used.
     Passwords are ``SecretStr``: they show neither in ``repr`` nor in logs.
     """
 
@@ -86,7 +88,7 @@ class Settings(BaseSettings):
     log_format: str = Field("console", pattern="^(console|json)$")
 
     def require_database_url(self) -> str:
-        """The database's URL with its password.
+        """The URL of the database, with its password.
 
         Raises:
             BytemeterError: it is not set.
@@ -111,7 +113,7 @@ def _not_set(name: str, expected: str) -> BytemeterError:
 
 
 def load_settings(**flags: Any) -> Settings:
-    """Read the settings; flags that are None are left to the environment.
+    """Read the settings; a flag that is None is read from the environment.
 
     Raises:
         BytemeterError: one line that names every malformed setting, its value and what is expected.

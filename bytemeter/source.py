@@ -1,4 +1,4 @@
-"""The Kafka source of both streaming queries."""
+"""The Kafka source of the live and the history queries."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pyspark.sql import DataFrame, SparkSession
 from bytemeter.kafka import Kafka
 from bytemeter.offset_log import Offsets, starting_offsets
 
-# A consumer that goes on elsewhere, as pieces of partitions do, first waits for the answer to what it had asked for; at
-# the end of a partition that is half a second by default. Small polls cost as much again.
+# Spark moves a consumer between ranges of offsets. Before the consumer can seek, it waits for the answer to its last
+# fetch: half a second by default at the end of a partition. Small polls cost about as much in total.
 _FETCHING = {
     "kafka.fetch.max.wait.ms": "20",
     "kafka.max.partition.fetch.bytes": str(8 * 2**20),
@@ -17,12 +17,17 @@ _FETCHING = {
 
 
 def stream(session: SparkSession, kafka: Kafka, topic: str, start: Offsets, *, most_records: int) -> DataFrame:
-    """An unbounded DataFrame of the topic's messages from the given offsets on, ``most_records`` a micro-batch.
+    """An unbounded DataFrame of a topic's messages, in the columns of Spark's Kafka source.
 
-    A partition made after the start is read from its beginning. Offsets that Kafka no longer has end the query.
+    A partition that is created after the start is read from its beginning. The query fails if Kafka has deleted offsets
+    that it was to read.
+
+    Args:
+        start: the first offset of each partition.
+        most_records: per micro-batch.
     """
-    # Pieces of partitions, so that all cores have work whatever the number of partitions.
-    pieces = max(len(start), 2 * session.sparkContext.defaultParallelism)
+    # Partitions are divided into ranges of offsets, so that all cores have work even if the partitions are few.
+    ranges = max(len(start), 2 * session.sparkContext.defaultParallelism)
     return (
         session.readStream.format("kafka")
         .options(**_FETCHING)
@@ -30,7 +35,7 @@ def stream(session: SparkSession, kafka: Kafka, topic: str, start: Offsets, *, m
         .option("subscribe", topic)
         .option("startingOffsets", starting_offsets(topic, start))
         .option("maxOffsetsPerTrigger", most_records)
-        .option("minPartitions", pieces)
+        .option("minPartitions", ranges)
         .option("failOnDataLoss", "true")
         .load()
     )

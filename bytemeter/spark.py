@@ -1,4 +1,4 @@
-"""The Spark session of all layers: UTC, our jars, and settings that suit small micro-batches."""
+"""Spark sessions, local or inside spark-submit: UTC, the connectors' jars, and settings for small micro-batches."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ appender.file.layout.type=PatternLayout
 appender.file.layout.pattern=%d %-5p %c: %m%n%ex
 """
 
-# HotSpot compiles no method over 8,000 bytes of bytecode. A stage whose generated code would be longer is better run
-# operator by operator.
+# HotSpot compiles no method of more than 8,000 bytes of bytecode, but interprets it. A stage whose generated code would
+# be longer runs faster operator by operator.
 _LONGEST_COMPILED_METHOD = "8000"
 
-# HotSpot's first compiler alone: the second takes half a core for minutes, which only pays with millions of records.
-# The cache is as large as for both, else the same code is compiled again and again.
-_COMPILED_ONCE = " -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
-_BEHIND_OTHERS = 10
+# HotSpot's first compiler (C1) only: the second (C2) uses half a core for minutes, which pays off only for millions of
+# records. With C1 alone the code cache would be smaller by default, and code would be evicted and compiled again.
+_C1_ONLY = " -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
+_BACKGROUND_NICENESS = 10
 
 _PLAIN_FILES = "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
 
@@ -44,29 +44,33 @@ SHARED = {
     "spark.sql.streaming.stopTimeout": "60000",
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.codegen.hugeMethodLimit": _LONGEST_COMPILED_METHOD,
-    # The rows of a micro-batch come to the driver in pieces of this many.
+    # Rows per Arrow batch, which is what Python functions on the executors receive at a time.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
 }
 
 
 def submitted_session(name: str) -> SparkSession:
-    """The session inside ``spark-submit``, which brings master, memory and jars."""
+    """The session of a job run by ``spark-submit``, which sets the master, the memory and the jars."""
     return _configured(SparkSession.builder.appName(name), SHARED).getOrCreate()
 
 
 def local_session(
     name: str, *, logs: Path, memory: str = "2g", cores: str = "*", gcs: bool = False, background: bool = False
 ) -> SparkSession:
-    """A session of this machine, its log in ``logs/spark.log``.
+    """A session in this process and on this machine.
 
     Args:
-        background: leave the processor to other programs rather than be fast with millions of records.
+        logs: the folder of ``spark.log`` and of what the JVM prints (``spark.out``).
+        memory: of the JVM.
+        cores: ``*`` for all.
+        gcs: include the connector for gs://.
+        background: use less of the processor (low priority, C1 compiler only), at the price of throughput.
 
     Raises:
-        BytemeterError: no supported Java, or the jars could not be resolved.
+        BytemeterError: there is no supported Java, the jars could not be resolved, or Spark did not start.
     """
     os.environ["JAVA_HOME"] = str(java_home())
-    # Spark's Python workers are of this interpreter, whatever python3 is on the PATH.
+    # The Python workers run this interpreter; by default they run the python3 of the PATH.
     os.environ["PYSPARK_PYTHON"] = sys.executable
     logs.mkdir(parents=True, exist_ok=True)
     logging = logs / "log4j2.properties"
@@ -76,7 +80,7 @@ def local_session(
     local = {
         **SHARED,
         "spark.driver.memory": memory,
-        "spark.driver.extraJavaOptions": java + (_COMPILED_ONCE if background else ""),
+        "spark.driver.extraJavaOptions": java + (_C1_ONLY if background else ""),
         "spark.driver.extraClassPath": os.pathsep.join(jars),
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
@@ -85,7 +89,7 @@ def local_session(
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),
         "spark.sql.warehouse.dir": str(logs.absolute() / "warehouse"),
         "spark.local.dir": tempfile.gettempdir(),
-        # Hadoop starts a process to set a file's mode, and more for checksums and links.
+        # Hadoop's own file systems start a process to set a file's mode, and more for checksums and links.
         "spark.sql.streaming.checkpointFileManagerClass": _PLAIN_FILES,
         "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.NakedLocalFileSystem",
         "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
@@ -95,24 +99,24 @@ def local_session(
     try:
         with _standard_error_to(output), ThreadPoolExecutor(1) as starting:
             if background and sys.platform == "linux":
-                # There the priority is the thread's, and that of the processes that it starts.
-                starting.submit(os.nice, _BEHIND_OTHERS)
+                # On Linux niceness belongs to the thread, and is inherited by the processes that the thread starts.
+                starting.submit(os.nice, _BACKGROUND_NICENESS)
             return starting.submit(builder.getOrCreate).result()
     except Exception as error:
-        raise BytemeterError(f"Spark did not start: {error!r}; {output} tells why") from error
+        raise BytemeterError(f"Spark did not start: {error!r}; read {output}") from error
 
 
 @contextmanager
 def _standard_error_to(path: Path) -> Iterator[None]:
-    """Let a process that is started inside write its standard error to a file, for as long as it lives."""
-    ours = os.dup(2)
+    """Redirect the standard error of processes that are started inside to a file, for as long as they live."""
+    own_standard_error = os.dup(2)
     with path.open("ab") as output:
         os.dup2(output.fileno(), 2)
     try:
         yield
     finally:
-        os.dup2(ours, 2)
-        os.close(ours)
+        os.dup2(own_standard_error, 2)
+        os.close(own_standard_error)
 
 
 def _configured(builder: SparkSession.Builder, settings: dict[str, str]) -> SparkSession.Builder:

@@ -1,8 +1,7 @@
-"""The command line: ``bytemeter`` and its options, its commands put together, its errors and exit codes."""
+"""The command line ``bytemeter``: its options and its commands."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,20 @@ import click
 
 import bytemeter
 from bytemeter import logs
-from bytemeter.errors import BytemeterError
+from bytemeter.job import CONTEXT_SETTINGS, debug_option, run_command
 from bytemeter.settings import PREFIX, load_settings
-from cli.commands import pipeline, servers
+from cli.commands import jobs, preparing, servers
+from cli.commands.demo import demo
+from cli.commands.simulate import simulate
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.group(context_settings=CONTEXT_SETTINGS)
 @click.version_option(bytemeter.__version__, prog_name="bytemeter")
 @click.option("--home", type=click.Path(path_type=Path), help=f"folder of the embedded stack  [{PREFIX}HOME]")
 @click.option("--kafka", metavar="HOST:PORT", help=f"bootstrap servers  [{PREFIX}KAFKA]")
 @click.option("--database-url", metavar="URL", help=f"postgresql://user:password@host:port/db  [{PREFIX}DATABASE_URL]")
 @click.option("--history", metavar="URI", help=f"folder or gs://bucket/prefix  [{PREFIX}HISTORY]")
-@click.option("--debug", is_flag=True, expose_value=False, help="show the traceback of an error")
+@debug_option
 @click.pass_context
 def cli(context: click.Context, /, **flags: Any) -> None:
     """Live and exact usage of mobile networks: Kafka, Spark, Delta and PostgreSQL.
@@ -36,24 +37,11 @@ def cli(context: click.Context, /, **flags: Any) -> None:
 
 for command in (
     *(servers.up, servers.down, servers.status, servers.dashboards, servers.psql, servers.env),
-    *(pipeline.demo, pipeline.migrate, pipeline.provision, pipeline.simulate, pipeline.stream, pipeline.batch),
+    *(demo, preparing.migrate, preparing.provision, simulate, jobs.stream, jobs.batch),
 ):
     cli.add_command(command)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 0 when done, 1 when failed (with one line on standard error), 2 on wrong usage."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
-        result = cli.main(args=arguments, prog_name="bytemeter", standalone_mode=False)
-    except click.UsageError as error:
-        error.show()
-        return 2
-    except click.exceptions.Abort:
-        return 1
-    except BytemeterError as error:
-        if "--debug" in arguments:
-            raise
-        click.echo(f"bytemeter: {error}", err=True)
-        return 1
-    return result if isinstance(result, int) else 0
+    return run_command(cli, argv, "bytemeter")

@@ -1,4 +1,4 @@
-"""The demo: the whole platform on this machine with simulated traffic, from nothing to figures on the screen."""
+"""The demo: the whole platform on this machine with simulated traffic, from an empty home to figures on the screen."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from sqlalchemy import Engine
 
 from batch_layer.hourly.job import HourlyJob
 from batch_layer.hours import HOUR
+from batch_layer.jobs.hourly_usage import hourly_feeds
 from bytemeter import logs
 from bytemeter.errors import BytemeterError
-from bytemeter.feeds import DEVICES, FEEDS
+from bytemeter.feeds import FEEDS
 from bytemeter.kafka import Kafka
 from bytemeter.postgres import database
 from bytemeter.prepare import prepare
@@ -33,14 +34,14 @@ from demo.screen import screen
 from demo.tail import Tail
 from embedded.home import Home
 from embedded.stack import endpoints
-from embedded.superset import Superset, serve_dashboards
+from embedded.superset import SupersetServer, serve_dashboards
 from simulator.users import provision
 from speed_layer.stream import Streams
 
 _PARTS = 6
 _PASSWORD = "admin"  # noqa: S105
 _REFRESH_S = 1.0
-# The first hours soon; then seldom, since each time takes all of a small machine for some seconds.
+# The first recompute comes soon; then few, since each takes all of a small machine for seconds.
 _FIRST_RECOMPUTE_S, _RECOMPUTE_S = 15.0, 120.0
 _FIRST_FIGURES_S = 120.0
 # Micro-batches without a pause would take all of a small machine, and leave the dashboards little.
@@ -48,10 +49,10 @@ _INTERVALS = {"live_interval_s": 1.0, "history_interval_s": 60.0}
 
 
 def seconds(text: str) -> float:
-    """A duration like ``60s``, ``5m`` or ``1h``.
+    """The seconds of a duration such as ``60s``, ``5m``, ``1h`` or ``60``.
 
     Raises:
-        BytemeterError: the text is none.
+        BytemeterError: the text is not a duration.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", text)
     if match is None:
@@ -61,11 +62,12 @@ def seconds(text: str) -> float:
 
 @dataclass
 class Demo:
-    """Simulated phones and subscribers, all queries and the hourly job; until Ctrl-C or for some seconds of figures.
+    """Simulated phones and subscribers, all queries and the hourly job.
 
     Attributes:
-        rate: records of phones a second.
-        dashboards: whether Superset comes up, too, once there are figures to be seen.
+        rate: records of ``devices`` a second.
+        seconds: how long figures are shown; None until Ctrl-C.
+        dashboards: whether Superset is started, once there are figures.
     """
 
     settings: Settings
@@ -78,10 +80,10 @@ class Demo:
     _figures: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Show it all; at the end nothing that was started is left running, the data stay.
+        """Run all parts and show the figures; at the end stop all that was started. The data stay.
 
         Raises:
-            BytemeterError: a part could not be started, or failed meanwhile.
+            BytemeterError: a part could not be started, or failed.
         """
         logs.configure(self.settings.log_format, quiet=True)
         began = time.monotonic()
@@ -91,13 +93,13 @@ class Demo:
             with self.console.status("starting Spark, Kafka and PostgreSQL (the first time also fetches their jars)"):
                 session = pool.submit(self._session)
                 ready = resources.enter_context(
-                    endpoints(self.settings, "kafka", "database_url", "history", tell=self._say)
+                    endpoints(self.settings, "kafka", "database_url", "history", notify=self._notify)
                 )
                 ready = ready.model_copy(update=_INTERVALS)
                 prepare(ready)
                 provision(database(ready.require_database_url()))
                 resources.callback(session.result().stop)
-            self._say(f"Kafka {ready.kafka}, PostgreSQL and Spark are up after {time.monotonic() - began:.0f} s")
+            self._notify(f"Kafka {ready.kafka}, PostgreSQL and Spark are up after {time.monotonic() - began:.0f} s")
             tail = Tail(Kafka(ready))
             parts = self._parts(session.result(), ready, tail)
             running = [pool.submit(self._unless_stopped, part) for part in parts]
@@ -107,7 +109,7 @@ class Demo:
             self._stop.set()
             for part in running:
                 part.result()
-            self._say("stopped; the data stay. Look again: bytemeter psql -c 'select * from usage_hourly'")
+            self._notify("stopped; the data stay. Look again: bytemeter psql -c 'select * from usage_hourly'")
 
     def _session(self) -> SparkSession:
         home, memory = self.settings.home, self.settings.driver_memory
@@ -126,7 +128,7 @@ class Demo:
         ]
 
     def _unless_stopped(self, part: Callable[[], None]) -> None:
-        """Run a part of the demo; if it fails, the others are told to stop."""
+        """Run a part of the demo; if it fails, stop the demo."""
         try:
             part()
         except BaseException:
@@ -134,40 +136,41 @@ class Demo:
             raise
 
     def _recompute(self, session: SparkSession, ready: Settings) -> None:
-        """Recompute the hours that are over and dirty, again and again: late records make them dirty again."""
-        job = HourlyJob(session, ready, DEVICES, cancel=self._stop)
+        """Recompute the dirty hours that are over, again and again: late records make hours dirty again."""
+        jobs = [HourlyJob(session, ready, feed, cancel=self._stop) for feed in hourly_feeds()]
         pause_s = _FIRST_RECOMPUTE_S
         while not self._stop.wait(pause_s):
             current = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0)
-            over = [hour for hour in job.dirty_hours() if hour + HOUR <= current]
-            if over:
-                job.run(over)
-                pause_s = _RECOMPUTE_S
+            for job in jobs:
+                over = [hour for hour in job.dirty_hours() if hour + HOUR <= current]
+                if over:
+                    job.run(over)
+                    pause_s = _RECOMPUTE_S
 
     def _serve_dashboards(self, ready: Settings) -> None:
-        """Serve the dashboards once there are figures; the demo goes on without them if they cannot be had."""
-        superset = Superset(Home(self.settings.home), self._say_unless_stopped)
-        ran = superset.running()
+        """Serve the dashboards once there are figures; without them, if Superset fails, the demo goes on."""
+        superset = SupersetServer(Home(self.settings.home), self._notify_unless_stopped)
+        was_running = superset.running()
         while not self._figures.wait(_REFRESH_S):
             if self._stop.is_set():
                 return
         try:
             running = serve_dashboards(superset, ready, password=_PASSWORD)
-            self._say_unless_stopped(
+            self._notify_unless_stopped(
                 f"dashboards: {', '.join(running.dashboards())} (user {running.user}, password {running.password})"
             )
             self._stop.wait()
         except BytemeterError as error:
             if not self._stop.is_set():
-                self._say(f"no dashboards: {error}")
+                self._notify(f"no dashboards: {error}")
         finally:
-            if not ran:
+            if not was_running:
                 superset.stop()
 
-    def _say_unless_stopped(self, message: str) -> None:
+    def _notify_unless_stopped(self, message: str) -> None:
         if self._stop.is_set():
             raise BytemeterError("the demo was stopped")
-        self._say(message)
+        self._notify(message)
 
     def _watch(self, engine: Engine, tail: Tail, began: float) -> None:
         """Show the figures as they grow."""
@@ -178,18 +181,18 @@ class Demo:
                 figures = read_figures(engine)
                 live.update(screen(figures, list(tail.received), shown.of(figures)), refresh=self.console.is_terminal)
                 if figures.counted and end is None:
-                    self._say(f"first figures after {time.monotonic() - began:.0f} s; Ctrl-C ends")
+                    self._notify(f"first figures after {time.monotonic() - began:.0f} s; Ctrl-C ends")
                     end = time.monotonic() + (self.seconds or float("inf"))
                     self._figures.set()
                 if end is None and time.monotonic() > first:
                     raise BytemeterError(
-                        f"no figures after {_FIRST_FIGURES_S:.0f} s; {self.settings.home}/logs tells why"
+                        f"no figures after {_FIRST_FIGURES_S:.0f} s; see the logs in {self.settings.home}/logs"
                     )
                 if end is not None and time.monotonic() > end:
                     break
                 self._stop.wait(_REFRESH_S)
 
-    def _say(self, message: str) -> None:
+    def _notify(self, message: str) -> None:
         self.console.print(f"[dim]bytemeter:[/] {message}", highlight=False)
 
     def _end_by_signal(self, resources: ExitStack) -> None:
@@ -199,13 +202,14 @@ class Demo:
 
 
 class _Rate:
-    """Records a second between two looks."""
+    """The rate of counted records between two calls."""
 
     def __init__(self) -> None:
         self._counted, self._at = 0, time.monotonic()
         self._known = False
 
     def of(self, figures: Figures) -> float:
+        """Records counted a second since the last call; 0 at the first."""
         now, counted = time.monotonic(), figures.counted
         rate = (counted - self._counted) / max(now - self._at, 1e-3) if self._known else 0.0
         self._counted, self._at, self._known = counted, now, True

@@ -1,4 +1,4 @@
-"""The demo's traffic: the past filled once, then records at the pace of the clock."""
+"""The demo's traffic: records of the past at the first start, then records at the pace of the clock."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Feeding:
     """Simulated phones and subscribers.
 
     Attributes:
-        rate: records a second of the devices; a tenth of it are records of data plans.
-        fill: whether the past is empty and is to be filled.
+        rate: records of ``devices`` a second; of ``data-records`` a tenth of it.
+        fill: whether to send records of the past first.
         stop: set from another thread to end.
     """
 
@@ -40,7 +40,7 @@ class Feeding:
     stop: threading.Event
 
     def devices(self) -> None:
-        """Send the phones' records, after those of the last hours."""
+        """Send records of ``devices``: of the last hours if ``fill``, then live."""
         now = time.time()
         live = replace(_DISTURBED, start=now, rate=self.rate, seed=self.seed)
         if self.fill:
@@ -51,7 +51,7 @@ class Feeding:
         simulate(self.settings, DeviceSimulation(live), self.stop, **pace_of(live))
 
     def plans(self) -> None:
-        """Send the subscribers' records, after those of the month so far; their agreements come beside, some late."""
+        """Send ``data-records``: of the month so far if ``fill``, then live. Meanwhile send ``agreements``."""
         now = time.time()
         agreements = threading.Thread(target=self._agreements, args=(now,))
         agreements.start()

@@ -1,4 +1,4 @@
-"""The figures of the demo's screen, asked of PostgreSQL as an analyst would."""
+"""The figures of the demo's screen, read from PostgreSQL by the queries for analysts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _QUERIES = ("account", "top_by_type", "quota_breaches", "live_against_batch", "p
 
 @dataclass(frozen=True)
 class Figures:
-    """Rows of the queries ``sql/queries/*.sql`` of the same names, all as of one instant."""
+    """Rows of the queries ``sql/queries/<field>.sql``, all of one snapshot."""
 
     account: Sequence[Row[Any]]
     top_by_type: Sequence[Row[Any]]
@@ -28,14 +28,9 @@ class Figures:
         """Records counted so far."""
         return sum(row.counted for row in self.account)
 
-    @property
-    def recomputed(self) -> bool:
-        """Whether some hour has been recomputed."""
-        return any(row.batch is not None for row in self.live_against_batch)
-
 
 def read_figures(engine: Engine) -> Figures:
-    """Ask all queries in one snapshot."""
+    """Run all queries in one snapshot."""
     with engine.begin() as connection:
         connection.execute(text("set transaction isolation level repeatable read, read only"))
         return Figures(*(connection.execute(text(query(name))).all() for name in _QUERIES))

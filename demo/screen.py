@@ -40,10 +40,10 @@ def readable(value: float | None) -> str:
 
 
 def screen(figures: Figures, received: Sequence[Received], rate: float) -> RenderableType:
-    """All figures.
+    """All figures as panels.
 
     Args:
-        received: the last threshold events read from Kafka, the latest first.
+        received: the latest threshold events on Kafka, the latest first.
         rate: records counted a second.
     """
     tops = [_top(figures.top_by_type, type_, title) for type_, title in _PANELS]
@@ -97,8 +97,10 @@ def _breaches(rows: Iterable[Row[Any]]) -> RenderableType:
 
 
 def _events(received: Sequence[Received], reached: Sequence[Row[Any]]) -> RenderableType:
-    told = ", ".join(f"{row.events:,} at {row.threshold_percent} %" for row in reached if row.threshold_percent)
-    title = f"data plans: thresholds as they are crossed (this period: {told or 'none yet'})"
+    reached_texts = ", ".join(
+        f"{row.events:,} at {row.threshold_percent} %" for row in reached if row.threshold_percent
+    )
+    title = f"data plans: thresholds as they are crossed (this period: {reached_texts or 'none yet'})"
     table = _titled(title, "on Kafka", "agreement", "event", "used", "of", "crossed by the record of")
     for message in received:
         event = message.event
@@ -124,5 +126,5 @@ def _hour(at: dt.datetime) -> str:
 
 
 def _short(id_: str) -> str:
-    """Ids of antennas and users begin with many zeros."""
+    """A short form of an id: ids of antennas and users begin with many zeros."""
     return id_.split("@", maxsplit=1)[0] if "@" in id_ else f"…{id_[-4:]}" if id_.startswith("00000000-") else id_

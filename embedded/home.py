@@ -19,25 +19,25 @@ import psutil
 from bytemeter.errors import BytemeterError
 
 HOST = "127.0.0.1"
-# Of the servers that people open in a browser: known, not chosen.
+# People open Superset in a browser: its port is always the same.
 SUPERSET_PORT = 8088
 _POLL_S = 0.05
 
 
 @dataclass(frozen=True)
 class Home:
-    """Where one embedded stack keeps everything."""
+    """The folder of one embedded stack: data, logs and ports of its servers."""
 
     path: Path
 
     def folder(self, name: str) -> Path:
-        """The absolute path of a sub-folder, made if need be."""
+        """The absolute path of a sub-folder, which is created if it is missing."""
         folder = self.path.absolute() / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def port(self, name: str) -> int:
-        """The port of a daemon: a free one at first use, the same one ever after."""
+        """The port of a daemon: chosen among the free ones at first use, then always the same."""
         remembered = self.folder("") / "ports.json"
         ports: dict[str, int] = json.loads(remembered.read_text()) if remembered.exists() else {}
         if name not in ports:
@@ -46,10 +46,10 @@ class Home:
         return ports[name]
 
     def require_free(self, name: str) -> None:
-        """Refuse to start a daemon whose remembered port somebody else has taken since.
+        """Check that no other program listens on a daemon's port.
 
         Raises:
-            BytemeterError: something listens on the port.
+            BytemeterError: a program listens there.
         """
         port = self.port(name)
         if listens(port):
@@ -60,7 +60,7 @@ class Home:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep two commands from starting or stopping the same stack at the same time."""
+        """Hold a lock, so that only one command at a time starts or stops the stack."""
         with (self.folder("") / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -68,7 +68,7 @@ class Home:
 
 @dataclass(frozen=True)
 class Daemon:
-    """A process that outlives the command that started it; found again by pid and start time."""
+    """A process that outlives the command that started it, identified by pid and start time."""
 
     pid_file: Path
 
@@ -94,13 +94,13 @@ class Daemon:
                 close_fds=True,
                 env={**os.environ, **(environment or {})},
             )
-        # Not ours to wait for: it outlives this command, and Popen shall not complain of that.
+        # It outlives this command: without a return code, Popen would warn that it still runs.
         child.returncode = 0
         created = psutil.Process(child.pid).create_time()
         self.pid_file.write_text(f"{child.pid} {created}")
 
     def stop(self, timeout_s: float = 30) -> bool:
-        """End it in good order, by force after the timeout; True if it was running."""
+        """Stop it by SIGTERM, after the timeout by SIGKILL; True if it was running."""
         process = self.process()
         if process is None:
             return False
@@ -118,12 +118,12 @@ def wait_until(ready: Callable[[], bool], *, what: str, log: Path, timeout_s: fl
     """Poll until ready.
 
     Raises:
-        BytemeterError: not ready in time; the line tells where the log is.
+        BytemeterError: not ready in time; the message names the log.
     """
     deadline = time.monotonic() + timeout_s
     while not ready():
         if time.monotonic() > deadline:
-            raise BytemeterError(f"{what} was not up after {timeout_s:.0f} s; its log {log} tells why")
+            raise BytemeterError(f"{what} was not up after {timeout_s:.0f} s; see its log {log}")
         time.sleep(_POLL_S)
 
 
@@ -135,7 +135,7 @@ def listens(port: int) -> bool:
 
 
 def free_port(taken: Collection[int] = ()) -> int:
-    """A port of this machine that nothing listens on, other than those."""
+    """A port of this machine on which nothing listens and that is not in ``taken``."""
     while True:
         with socket.socket() as probe:
             probe.bind((HOST, 0))

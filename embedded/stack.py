@@ -1,4 +1,4 @@
-"""The embedded stack as one thing: up, down, status, and the settings that lead to it."""
+"""The embedded Kafka and PostgreSQL together: up, down, status, and settings with their endpoints."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ from embedded.broker import Broker
 from embedded.database import Database
 from embedded.home import Home
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 _ENDPOINTS = ("kafka", "database_url", "history")
 
 
 class EmbeddedStack:
-    """A real Kafka and a real PostgreSQL as local processes under one home."""
+    """The Kafka and the PostgreSQL of one home."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
         self.servers: tuple[Broker, Database] = (Broker(home), Database(home))
 
     def up(self) -> list[str]:
-        """Start what is not running, both at once; the names of what was started."""
+        """Start the servers that are not running, in parallel; returns the names of those started.
+
+        Raises:
+            BytemeterError: a server could not be started; then none is left running that was not before.
+        """
         with self.home.locked():
             absent = [server for server in self.servers if not server.running()]
             for server in absent:
@@ -41,12 +45,12 @@ class EmbeddedStack:
         return [server.name for server in absent]
 
     def down(self, only: list[str] | None = None) -> list[str]:
-        """Stop what is running (of those named); the names of what was stopped. Data stay."""
+        """Stop the running servers, or only the named ones; returns the names of those stopped. Their data stay."""
         with self.home.locked():
             return [s.name for s in self.servers if (only is None or s.name in only) and s.stop()]
 
     def running(self) -> dict[str, bool]:
-        """Each server's name, and whether it runs."""
+        """Whether each server runs, by name."""
         return {server.name: server.running() for server in self.servers}
 
     def settings(self, settings: Settings) -> Settings:
@@ -61,18 +65,21 @@ class EmbeddedStack:
 
 
 def embedded(settings: Settings) -> bool:
-    """Whether the settings mean the embedded stack: no endpoint of one's own is named."""
+    """Whether the settings mean the embedded stack: they name no endpoint."""
     return all(getattr(settings, name) is None for name in _ENDPOINTS)
 
 
 @contextmanager
-def endpoints(settings: Settings, *needed: str, tell: Tell) -> Iterator[Settings]:
-    """Settings in which the needed endpoints stand: one's own, or those of the embedded stack.
+def endpoints(settings: Settings, *needed: str, notify: Notify) -> Iterator[Settings]:
+    """Settings with the needed endpoints: those given, or all of the embedded stack if none is given.
 
-    A stack that is down is started for the duration and stopped afterwards.
+    Servers of the stack that are down are started, and stopped at the end.
+
+    Args:
+        notify: called with the line that names the stack.
 
     Raises:
-        BytemeterError: some endpoints are one's own and a needed one is missing; all missing are named.
+        BytemeterError: some endpoints are given, but not all needed ones; or the stack could not be started.
     """
     if not embedded(settings):
         missing = [PREFIX + name.upper() for name in needed if getattr(settings, name) is None]
@@ -80,13 +87,13 @@ def endpoints(settings: Settings, *needed: str, tell: Tell) -> Iterator[Settings
             given = [PREFIX + name.upper() for name in _ENDPOINTS if getattr(settings, name) is not None]
             raise BytemeterError(
                 f"{', '.join(given)} is set but {', '.join(missing)} is not; "
-                "set all that the command needs, or none to use the embedded stack"
+                "set all endpoints that the command needs, or none to use the embedded stack"
             )
         yield settings
         return
     stack = EmbeddedStack(Home(settings.home))
     started = stack.up()
-    tell(f"using the embedded stack of {settings.home}" + (" (started for this command)" if started else ""))
+    notify(f"using the embedded stack of {settings.home}" + (" (started for this command)" if started else ""))
     try:
         yield stack.settings(settings)
     finally:

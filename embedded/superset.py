@@ -9,7 +9,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,15 +19,14 @@ from bytemeter.errors import BytemeterError
 from bytemeter.postgres import database
 from bytemeter.settings import Settings
 from embedded.home import HOST, SUPERSET_PORT, Daemon, Home, listens, wait_until
-from serving.dashboards import SUPERSET
-from serving.dashboards import Superset as RunningSuperset
+from embedded.stack import Notify
+from serving.dashboards import SUPERSET, SupersetClient
 from serving.reader import reader_login
 
-Tell = Callable[[str], None]
 ADMIN = "admin"
 _REQUIREMENTS, _CONSTRAINTS = SUPERSET / "requirements.txt", SUPERSET / "constraints.txt"
 _START_S = 120
-# The charts of a dashboard are asked for at once, and each is some work for Superset itself.
+# A browser asks for all charts of a dashboard at once, and Superset computes for each.
 _WORKERS = 2
 
 
@@ -36,14 +35,14 @@ class Environment:
     """A virtual environment with Superset, shared by all homes of this user, and its empty metadata.
 
     Attributes:
-        tell: is told of the steps; an error that it raises ends the installation.
+        notify: called with a line at each step; an error that it raises ends the installation.
     """
 
-    tell: Tell
+    notify: Notify
 
     @property
     def path(self) -> Path:
-        """Its folder: another one for each Python and each set of requirements."""
+        """Its folder, named by a hash of the Python version and the requirements."""
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         wanted = _REQUIREMENTS.read_bytes() + _CONSTRAINTS.read_bytes() + sys.version.encode()
         return cache / "bytemeter" / f"superset-{hashlib.sha256(wanted).hexdigest()[:12]}"
@@ -58,10 +57,10 @@ class Environment:
         return str(self.path / "bin" / name)
 
     def install(self) -> None:
-        """Make it, unless that was done; takes some minutes.
+        """Create the environment unless it exists; takes some minutes.
 
         Raises:
-            BytemeterError: pip or Superset failed; the line tells where the log is.
+            BytemeterError: pip or Superset failed; the message names the log.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.with_suffix(".lock").open("w") as lock:
@@ -72,11 +71,11 @@ class Environment:
     def _install(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir()
-        self.tell("installing Superset into an environment of its own; that is done once and takes some minutes")
+        self.notify("installing Superset into an environment of its own: once, some minutes")
         self._run([sys.executable, "-m", "venv", str(self.path)])
         pip = [self.program("pip"), "install", "--disable-pip-version-check", "--no-compile", "--progress-bar", "off"]
         self._run([*pip, "-r", str(_REQUIREMENTS), "-c", str(_CONSTRAINTS)], shows=("Collecting ", "Installing "))
-        self.tell("preparing Superset's metadata")
+        self.notify("preparing Superset's metadata")
         draft = self.path / "draft"
         draft.mkdir()
         (draft / "secret_key").write_text(secrets.token_urlsafe(42))
@@ -87,7 +86,7 @@ class Environment:
     def _run(
         self, command: Sequence[str], *, environment: Mapping[str, str] | None = None, shows: tuple[str, ...] = ()
     ) -> None:
-        """Run a step; its output goes to a log, and the lines that begin as ``shows`` says are told, too."""
+        """Run a step; its output goes to a log, lines that begin with one of ``shows`` also to ``notify``."""
         log = self.path / "install.log"
         process = subprocess.Popen(
             command,
@@ -104,37 +103,37 @@ class Environment:
                 for line in process.stdout:
                     written.write(line)
                     if shows and line.startswith(shows):
-                        self.tell(f"  {line.strip()[:100]}")
+                        self.notify(f"  {line.strip()[:100]}")
             except BaseException:
                 process.terminate()
                 raise
         if process.returncode:
-            told = log.read_text().strip().splitlines() or ["no message"]
-            raise BytemeterError(f"installing Superset failed: {told[-1]}; see {log}")
+            lines = log.read_text().strip().splitlines() or ["no message"]
+            raise BytemeterError(f"installing Superset failed: {lines[-1]}; see {log}")
 
 
 @dataclass
-class Superset:
-    """Starts, finds and stops the Superset of a home.
+class SupersetServer:
+    """Starts and stops the Superset of a home, and says whether it runs.
 
     Attributes:
         port: on which it is to listen.
-        tell: is told of long steps.
+        notify: called with a line at each long step.
     """
 
     home: Home
-    tell: Tell
+    notify: Notify
     port: int = SUPERSET_PORT
     name: str = field(default="superset", init=False)
 
     @property
     def folder(self) -> Path:
-        """Where it keeps its metadata, its key and the administrator's password."""
+        """The folder of its metadata, its key and the administrator's password."""
         return self.home.folder(self.name)
 
     @property
     def log(self) -> Path:
-        """What it says."""
+        """The path of its log."""
         return self.folder / "superset.log"
 
     @property
@@ -144,16 +143,16 @@ class Superset:
 
     @property
     def url(self) -> str:
-        """Where it answers; the port is that of the last start."""
+        """Its URL; the port is that of the last start."""
         remembered = self.folder / "port"
         return f"http://{HOST}:{remembered.read_text() if remembered.exists() else self.port}"
 
     def running(self) -> bool:
-        """Whether its process is there."""
+        """Whether its process runs."""
         return self.daemon.process() is not None
 
-    def start(self, *, password: str | None = None) -> RunningSuperset:
-        """Install it and make its administrator on first use, start it and wait until it answers.
+    def start(self, *, password: str | None = None) -> SupersetClient:
+        """Start it and wait until it answers; at first use also install it and create its administrator.
 
         Args:
             password: of the administrator, if this is the first start; by default one that cannot be guessed.
@@ -161,16 +160,16 @@ class Superset:
         Raises:
             BytemeterError: a failed installation, a taken port, or not up in time.
         """
-        environment = Environment(self.tell)
+        environment = Environment(self.notify)
         environment.install()
         if not (self.folder / "password").exists():
             self._create(environment, password or secrets.token_urlsafe(12))
         if not self.running():
             self._serve(environment)
-        return RunningSuperset(self.url, ADMIN, (self.folder / "password").read_text())
+        return SupersetClient(self.url, ADMIN, (self.folder / "password").read_text())
 
     def stop(self) -> bool:
-        """Stop it in good order; True if it was running."""
+        """Stop it; True if it was running."""
         return self.daemon.stop()
 
     def _create(self, environment: Environment, password: str) -> None:
@@ -185,8 +184,8 @@ class Superset:
             check=False,
         )
         if done.returncode:
-            told = done.stderr.strip().splitlines() or ["no message"]
-            raise BytemeterError(f"Superset's administrator could not be made: {told[-1]}")
+            lines = done.stderr.strip().splitlines() or ["no message"]
+            raise BytemeterError(f"Superset's administrator could not be created: {lines[-1]}")
         _write_secret(self.folder / "password", password)
 
     def _serve(self, environment: Environment) -> None:
@@ -207,21 +206,21 @@ class Superset:
 
     def _answers(self) -> bool:
         if not self.running():
-            raise BytemeterError(f"Superset ended at once; its log {self.log} tells why")
+            raise BytemeterError(f"Superset ended at its start; see its log {self.log}")
         try:
             return httpx.get(f"{self.url}/health", timeout=10).status_code == httpx.codes.OK
         except httpx.TransportError:
             return False
 
 
-def serve_dashboards(superset: Superset, settings: Settings, *, password: str | None = None) -> RunningSuperset:
+def serve_dashboards(superset: SupersetServer, settings: Settings, *, password: str | None = None) -> SupersetClient:
     """Start Superset, let it read the database, and import our dashboards.
 
     Args:
-        password: see ``Superset.start``.
+        password: see ``SupersetServer.start``.
 
     Raises:
-        BytemeterError: Superset could not be installed or started, or the database is not prepared for it.
+        BytemeterError: Superset could not be installed or started, or the database lacks the reader role.
         TransientError: PostgreSQL cannot be reached.
     """
     running = superset.start(password=password)
@@ -230,7 +229,7 @@ def serve_dashboards(superset: Superset, settings: Settings, *, password: str | 
 
 
 def superset_environment(home: Path) -> dict[str, str]:
-    """The variables that lead Superset to our settings and to its home."""
+    """The environment variables by which Superset finds our settings and its home."""
     return {
         "SUPERSET_CONFIG_PATH": str(SUPERSET / "superset_config.py"),
         "BYTEMETER_SUPERSET_HOME": str(home),

@@ -1,1 +1,1 @@
-"""The serving layer: what people and programs read, and how it gets there."""
+"""The serving layer: the dashboards, and the login with which they read PostgreSQL."""

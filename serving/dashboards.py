@@ -22,29 +22,28 @@ _TIMEOUT_S = 120
 
 
 @dataclass(frozen=True)
-class Superset:
-    """A running Superset, and an administrator's login there."""
+class SupersetClient:
+    """The API of a running Superset, used by an administrator."""
 
     url: str
     user: str
     password: str = field(repr=False)
 
     def dashboards(self) -> list[str]:
-        """The URL of each of our dashboards."""
+        """The URLs of the dashboards."""
         return [f"{self.url}/superset/dashboard/{slug}/" for slug in SLUGS]
 
     def import_assets(self, database: URL) -> None:
         """Create the database connection, datasets, charts and dashboards, or bring them to this version.
 
-        Each asset has a fixed uuid, so importing again changes it and makes no second one; what users made beside ours
-        stays.
+        Each asset has a fixed uuid: a further import updates it, and users' own assets stay.
 
         Args:
-            database: what the dashboards read, with its login.
+            database: the URL of the database that the dashboards read, with its login.
 
         Raises:
-            BytemeterError: Superset refuses the login or the assets.
-            TransientError: Superset cannot be reached.
+            BytemeterError: Superset refused the login or the assets.
+            TransientError: Superset could not be reached.
         """
         try:
             with httpx.Client(base_url=self.url, timeout=_TIMEOUT_S) as client:
@@ -58,14 +57,14 @@ class Superset:
         except httpx.TransportError as error:
             raise TransientError(f"Superset at {self.url} cannot be reached: {error}") from None
         if answer.status_code != httpx.codes.OK:
-            raise BytemeterError(f"Superset at {self.url} refused the dashboards: {_told(answer)}")
+            raise BytemeterError(f"Superset at {self.url} refused the dashboards: {_one_line(answer)}")
 
     def _log_in(self, client: httpx.Client) -> dict[str, str]:
-        """The headers of a request that changes something."""
+        """Log in; returns the headers of a request that changes something."""
         login = {"username": self.user, "password": self.password, "provider": "db"}
         answer = client.post("/api/v1/security/login", json=login)
         if answer.status_code != httpx.codes.OK:
-            raise BytemeterError(f"Superset at {self.url} refused the login of {self.user}: {_told(answer)}")
+            raise BytemeterError(f"Superset at {self.url} refused the login of {self.user}: {_one_line(answer)}")
         bearer = {"Authorization": f"Bearer {answer.json()['access_token']}"}
         token = client.get("/api/v1/security/csrf_token/", headers=bearer).json()["result"]
         return {**bearer, "X-CSRFToken": token, "Referer": self.url}
@@ -84,6 +83,6 @@ def bundle(database: URL) -> bytes:
     return written.getvalue()
 
 
-def _told(answer: httpx.Response) -> str:
-    """What an answer says, in one line."""
+def _one_line(answer: httpx.Response) -> str:
+    """The status and the beginning of the text of an answer, in one line."""
     return f"{answer.status_code} {' '.join(answer.text.split())[:500]}"

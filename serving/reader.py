@@ -1,4 +1,4 @@
-"""The login with which dashboards read: a member of the role that may read all and change nothing."""
+"""The login with which dashboards read: a member of ``bytemeter_reader``, which may read all and change nothing."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ def reader_login(engine: Engine) -> URL:
     """The database's URL with a login of its own for dashboards; its password is a new one each time.
 
     Raises:
-        BytemeterError: the roles are missing, or the engine's user may not make a login.
+        BytemeterError: the roles are missing, or the engine's user may not create one.
         TransientError: PostgreSQL could not be reached.
     """
     user, password = f"dashboards_of_{engine.url.database}", secrets.token_urlsafe(16)
     with one_line_errors(engine.url), engine.begin() as connection:
-        if not _there(connection, "bytemeter_reader"):
+        if not _role_exists(connection, "bytemeter_reader"):
             raise BytemeterError("the database has no role bytemeter_reader; run `bytemeter migrate`")
         try:
-            if not _there(connection, user):
+            if not _role_exists(connection, user):
                 _execute(connection, "create role %I in role bytemeter_reader", user)
             _execute(connection, "alter role %I login password %L", user, password)
             _execute(connection, "alter role %I set default_transaction_read_only = on", user)
             _execute(connection, "alter role %I set statement_timeout = %L", user, _STATEMENT_TIMEOUT)
-            # Windows lie in the order of their time: those of a day are read faster by index than all of a month.
+            # Rows lie in the order of their windows: by index, a day is read faster than a scan reads a month.
             _execute(connection, "alter role %I set random_page_cost = 1.1", user)
         except ProgrammingError as error:
             raise BytemeterError(
-                f"the user {engine.url.username} may not make the login {user} for the dashboards: "
+                f"the user {engine.url.username} may not create the login {user} for the dashboards: "
                 f"{str(error.orig).splitlines()[0]}; grant it CREATEROLE, or name a user that has it"
             ) from None
     return engine.url.set(username=user, password=password)
 
 
-def _there(connection: Connection, role: str) -> bool:
+def _role_exists(connection: Connection, role: str) -> bool:
     return bool(connection.scalar(text("select count(*) from pg_roles where rolname = :role"), {"role": role}))
 
 
 def _execute(connection: Connection, statement: str, *values: str) -> None:
-    """Run a statement that takes no parameters; the server puts the values in, quoted."""
+    """Run a statement of a kind that takes no parameters; the server quotes the values into its text."""
     arguments = ", ".join(f":value_{n}" for n in range(len(values)))
-    given = {f"value_{n}": value for n, value in enumerate(values)}
-    quoted = connection.scalar(text(f"select format('{statement}', {arguments})"), given)
+    parameters = {f"value_{n}": value for n, value in enumerate(values)}
+    quoted = connection.scalar(text(f"select format('{statement}', {arguments})"), parameters)
     connection.execute(text(str(quoted).replace(":", "\\:")))

@@ -1,1 +1,1 @@
-"""Seeded traffic of phones, and the producer that sends it to Kafka."""
+"""Seeded traffic of phones and subscribers, and the producer that sends it to Kafka."""

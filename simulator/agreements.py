@@ -1,4 +1,4 @@
-"""Messages of the feed ``agreements``: one for each simulated subscriber, some of them late."""
+"""Messages of the feed ``agreements``: one per simulated subscriber; a share of the messages is late."""
 
 from __future__ import annotations
 
@@ -20,26 +20,27 @@ from simulator.traffic import Message, Sent, messages_of
 
 
 def _json(**fields: object) -> str:
-    """The fields as they stand in an object."""
+    """The fields as JSON, without the braces."""
     return json.dumps(fields, separators=(",", ":"))[1:-1]
 
 
-# What is told of each option; nothing of the default ones.
+# The JSON fields of each option; empty where the option is the default.
 _LIMITS = pa.array([_json(maxBytesInBillingPeriod=limit) for limit in LIMITS])
-_THRESHOLDS = pa.array(["," + _json(thresholds=some) if some else "" for some in THRESHOLDS])
+_THRESHOLDS = pa.array(["," + _json(thresholds=percents) if percents else "" for percents in THRESHOLDS])
 _ANCHORS = pa.array(["," + _json(anchorDay=day) if day > 1 else "" for day in ANCHORS])
 _SIGNED_BEFORE = dt.timedelta(days=12)
 
 
 @dataclass
 class AgreementSimulation:
-    """The agreements of the subscribers, in the order of their numbers; late ones come at the end.
+    """The agreements of the subscribers, in their order; late agreements come at the end.
 
     Attributes:
-        service_start: when the service of all starts.
+        count: how many subscribers.
+        service_start: the instant at which every agreement starts.
         due: wall-clock time at which the messages are due, epoch seconds.
-        late: share of the agreements that come ``late_s`` seconds after the others.
-        invalid: share of broken messages; their subscribers have no agreement.
+        late: share of the agreements that are due ``late_s`` seconds later.
+        invalid: share of invalid messages; their subscribers have no agreement.
     """
 
     feed: ClassVar[str] = "agreements"
@@ -53,7 +54,7 @@ class AgreementSimulation:
     sent: Sent = field(default_factory=Sent, init=False)
 
     def pieces(self, size: int = 10_000) -> Iterator[tuple[float, list[Message]]]:
-        """Messages in pieces, each with the time at which it is due."""
+        """Pieces of up to ``size`` messages, each with the time at which it is due."""
         rng = np.random.default_rng([self.seed, 3])
         everyone = subscribers(self.count, self.seed)
         late = rng.random(self.count) < self.late
@@ -72,22 +73,22 @@ class AgreementSimulation:
             messages[i] = {"key": messages[i]["key"], "value": fault(messages[i]["value"] or b"")}
             self.sent.invalid += 1
 
-    def _messages(self, some: Subscribers) -> list[Message]:
-        ids = joined("a9e00000-0000-4000-8000-", decimal(some.numbers, 12))
+    def _messages(self, group: Subscribers) -> list[Message]:
+        ids = joined("a9e00000-0000-4000-8000-", decimal(group.indexes, 12))
         values = joined(
             '{"id":"', ids,
-            '","msisdn":"', msisdns(some.numbers),
-            '",', self._of_zones.take(some.zones),
-            ",", _LIMITS.take(some.limits), _THRESHOLDS.take(some.thresholds), _ANCHORS.take(some.anchors), "}",
+            '","msisdn":"', msisdns(group.indexes),
+            '",', self._zone_fields.take(group.zones),
+            ",", _LIMITS.take(group.limits), _THRESHOLDS.take(group.thresholds), _ANCHORS.take(group.anchors), "}",
         )  # fmt: skip
         return messages_of(ids, values)
 
     @cached_property
-    def _of_zones(self) -> Texts:
-        """The fields that subscribers of the same time zone share."""
-        return pa.array([self._of_zone(zone) for zone in ZONES])
+    def _zone_fields(self) -> Texts:
+        """For each time zone the JSON fields that its subscribers share."""
+        return pa.array([self._fields_of(zone) for zone in ZONES])
 
-    def _of_zone(self, zone: str) -> str:
+    def _fields_of(self, zone: str) -> str:
         def zoned(instant: dt.datetime) -> str:
             return f"{instant.astimezone(ZoneInfo(zone)).isoformat(timespec='seconds')}[{zone}]"
 

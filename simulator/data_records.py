@@ -16,7 +16,7 @@ from simulator.traffic import Message, Traffic, Zipf, messages_of
 
 _MEAN_BYTES = 8_000_000
 _MOST_REMEMBERED = 100_000
-# Held, for ZoneInfo's own cache keeps only eight.
+# Kept here: the cache of ZoneInfo holds only eight.
 _ZONES = tuple(map(ZoneInfo, ZONES))
 
 
@@ -42,24 +42,24 @@ class DataRecordSimulation(Simulation):
 
     def messages(self, seconds: Ints) -> list[Message]:
         """See ``Simulation``."""
-        numbers = self.sent.records + np.arange(len(seconds))
-        subscribers = self._msisdns.take(self._subscribers)
+        indexes = self.sent.records + np.arange(len(seconds))
+        keys = self._msisdns.take(self._subscribers)
         before, after = self._around(seconds // 60, self._zones[self._subscribers])
         values = joined(
-            '{"id":"', self._salt, hexadecimal(numbers),
-            '","internalId":"r', decimal(numbers, 15),
-            '","msisdn":"', subscribers,
+            '{"id":"', self._salt, hexadecimal(indexes),
+            '","internalId":"r', decimal(indexes, 15),
+            '","msisdn":"', keys,
             '","recordedAt":"', before, decimal(seconds % 60, 2), after,
             '","recordedBytes":', plain(self._sizes), "}",
         )  # fmt: skip
-        return messages_of(subscribers, values)
+        return messages_of(keys, values)
 
     def _around(self, minutes: Ints, zones: Ints) -> tuple[Texts, Texts]:
-        """What stands before and after the seconds of instants in these minutes, told in these zones."""
+        """The text before and after the seconds of instants in these minutes (since 1970) and zones (indexes)."""
         if len(self._minutes) > _MOST_REMEMBERED:
             self._minutes.clear()
-        different, which = np.unique(minutes * len(ZONES) + zones, return_inverse=True)
-        texts = [self._minutes.get(both) or self._remember(both) for both in different.tolist()]
+        distinct, which = np.unique(minutes * len(ZONES) + zones, return_inverse=True)
+        texts = [self._minutes.get(both) or self._remember(both) for both in distinct.tolist()]
         before, after = (pa.array(column).take(which) for column in zip(*texts, strict=True))
         return before, after
 

@@ -17,9 +17,9 @@ APPS = (
 _LEAST_BYTES, _MOST_BYTES = 500, 10_000
 
 
-def device_ids(numbers: Ints) -> Texts:
-    """The ids of the n-th devices or antennas, in the form of the provisioned users."""
-    return joined("00000000-0000-0000-0000-", decimal(numbers, 12))
+def device_ids(indexes: Ints) -> Texts:
+    """The ids of the devices or antennas with these indexes, in the form of the provisioned users' ids."""
+    return joined("00000000-0000-0000-0000-", decimal(indexes, 12))
 
 
 class DeviceSimulation(Simulation):
@@ -50,8 +50,8 @@ class DeviceSimulation(Simulation):
     def messages(self, seconds: Ints) -> list[Message]:
         """See ``Simulation``."""
         ids = self._ids.take(self._drawn_ids)
-        numbers = self.sent.records + np.arange(len(seconds))
-        event_ids = ('","event_id":"', self._salt, hexadecimal(numbers)) if self.traffic.event_ids else ()
+        indexes = self.sent.records + np.arange(len(seconds))
+        event_ids = ('","event_id":"', self._salt, hexadecimal(indexes)) if self.traffic.event_ids else ()
         values = joined(
             '{"bytes":', self._sizes.take(self._drawn_sizes),
             ',"timestamp":', plain(seconds),

@@ -1,4 +1,4 @@
-"""The faults that real senders have: each breaks a good message in one way."""
+"""Faults as real senders make them: each turns a valid message into an invalid one."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Fault = Callable[[bytes], bytes | None]
 
 
 def _edit(change: _Edit) -> Fault:
-    def broken_value(value: bytes) -> bytes:
+    def with_change(value: bytes) -> bytes:
         fields = json.loads(value)
         change(fields)
         return json.dumps(fields).encode()
 
-    return broken_value
+    return with_change
 
 
-def _of_any(measure: str, text: str) -> dict[str, Fault]:
-    """Faults of every feed, shown on one of its numbers and one of its texts."""
+def _faults_in(measure: str, text: str) -> dict[str, Fault]:
+    """Faults that every feed can have, made in the field ``measure`` (a number) and the field ``text``."""
     return {
         "tombstone": lambda _: None,
         "cut short": lambda value: value[: len(value) // 2],
@@ -38,21 +38,21 @@ def _of_any(measure: str, text: str) -> dict[str, Fault]:
 
 
 DEVICES: Mapping[str, Fault] = {
-    **_of_any("bytes", "app"),
+    **_faults_in("bytes", "app"),
     "long ago": _edit(lambda fields: fields.update(timestamp=123_456_789)),
     "in the future": _edit(lambda fields: fields.update(timestamp=fields["timestamp"] + 40 * _TEN_DAYS_S)),
 }
 
 DATA_RECORDS: Mapping[str, Fault] = {
-    **_of_any("recordedBytes", "id"),
-    "not a number": _edit(lambda fields: fields.update(msisdn="+48 917 846 822")),
+    **_faults_in("recordedBytes", "id"),
+    "not an MSISDN": _edit(lambda fields: fields.update(msisdn="+48 917 846 822")),
     "no such day": _edit(lambda fields: fields.update(recordedAt="2020-02-30T00:00:00+01:00[Europe/Warsaw]")),
     "no offset": _edit(lambda fields: fields.update(recordedAt=fields["recordedAt"][:19])),
     "unknown zone": _edit(lambda fields: fields.update(recordedAt=fields["recordedAt"][:25] + "[Europe/Nowhere]")),
 }
 
 AGREEMENTS: Mapping[str, Fault] = {
-    **_of_any("maxBytesInBillingPeriod", "billingPeriodTimeZone"),
+    **_faults_in("maxBytesInBillingPeriod", "billingPeriodTimeZone"),
     "unknown zone": _edit(lambda fields: fields.update(billingPeriodTimeZone="Europe/Nowhere")),
     "no such anchor day": _edit(lambda fields: fields.update(anchorDay=32)),
     "no such threshold": _edit(lambda fields: fields.update(thresholds=[0])),

@@ -17,7 +17,7 @@ _MOST_QUEUED = 200_000
 
 
 def producer(client: Mapping[str, str]) -> Producer:
-    """An idempotent producer with large batches: what it acknowledges stands in the topic once."""
+    """An idempotent producer with large batches: an acknowledged message is in the topic once."""
     return Producer(
         {
             **client,
@@ -46,10 +46,10 @@ def send(
 
     Args:
         paced: hold each piece back until the wall clock reaches its event time.
-        stop: set from another thread to end early; what was sent by then is acknowledged.
+        stop: set from another thread to end early; messages sent by then are acknowledged.
 
     Raises:
-        TransientError: the broker did not take some of the messages.
+        TransientError: messages were refused, or not acknowledged in time.
     """
     stop = stop or threading.Event()
     failures: list[KafkaError] = []

@@ -15,25 +15,25 @@ from simulator.traffic import Message, Sent, Traffic
 
 
 def pace_of(traffic: Traffic) -> dict[str, Any]:
-    """How a traffic is sent: a number of records at once; without end ten times a second at the rate."""
+    """Arguments of ``simulate``: a fixed count of records is sent at once, endless traffic ten times a second."""
     paced = traffic.records is None
     return {"paced": paced, "piece": max(1, round(traffic.rate / 10)) if paced else 10_000}
 
 
 class Simulated(Protocol):
-    """What can be sent to a feed's topic."""
+    """Simulated messages of a feed."""
 
     feed: ClassVar[str]
     sent: Sent
 
     def pieces(self, size: int = ...) -> Iterator[tuple[float, list[Message]]]:
-        """Messages in pieces, each with the time at which it is due."""
+        """Pieces of messages, each with the time at which it is due, epoch seconds."""
 
 
 def simulate(
     settings: Settings, simulated: Simulated, stop: threading.Event, *, piece: int = 10_000, paced: bool
 ) -> Sent:
-    """Send what is simulated: at once, or paced by the times at which the pieces are due.
+    """Send all pieces, at once or paced by the times at which they are due; returns the counts.
 
     Raises:
         BytemeterError: the topic is missing, or Kafka did not take the records.

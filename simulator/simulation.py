@@ -1,4 +1,4 @@
-"""The messages of a traffic, piece by piece, whatever the feed: drawn, then disturbed by what real senders do."""
+"""The messages of any feed's traffic, piece by piece: drawn, then made late, duplicate or invalid in part."""
 
 from __future__ import annotations
 
@@ -21,22 +21,28 @@ _REMEMBERED = 5_000
 
 @dataclass
 class _Disturbed:
-    """Places in a piece: what is repeated there, which faults are made there, and what can be repeated later."""
+    """Which messages of a piece are disturbed, by their index in the piece.
 
-    repeats: dict[int, Message] = field(default_factory=dict)
+    Attributes:
+        duplicates: the earlier message that is sent again at the index.
+        faults: the fault that is made at the index.
+        remembered: indexes of messages that may be sent again later.
+    """
+
+    duplicates: dict[int, Message] = field(default_factory=dict)
     faults: dict[int, Fault] = field(default_factory=dict)
-    repeatable: list[int] = field(default_factory=list)
+    remembered: list[int] = field(default_factory=list)
 
 
 class Simulation(ABC):
-    """The messages of a traffic, and what of them counts.
+    """The messages of a traffic, and the counts of what was made.
 
-    A late record has an event time ten minutes to three hours before it is due; a duplicate is, byte for byte, one
-    of the last few thousand messages; an invalid one has one of the feed's faults.
+    A late record has an event time ten minutes to three hours before it is due. A duplicate equals one of the last
+    5,000 messages byte for byte. An invalid message has one of the feed's faults.
 
     Attributes:
         feed: the name of the feed.
-        faults: what can be wrong with a message, by name.
+        faults: the faults that a message can have, by name.
     """
 
     feed: ClassVar[str]
@@ -50,7 +56,7 @@ class Simulation(ABC):
         self._recent: deque[Message] = deque(maxlen=_REMEMBERED)
 
     def pieces(self, size: int = 10_000) -> Iterator[tuple[float, list[Message]]]:
-        """Messages in pieces, each with the event time at which its last one is due."""
+        """Pieces of up to ``size`` messages, each with the event time at which its last message is due."""
         for count in chunks(self.traffic, size):
             times = self._rhythm.take(count)
             seconds = times.astype("int64")
@@ -59,19 +65,19 @@ class Simulation(ABC):
             messages = self.messages(seconds)
             self._replace(messages, disturbed)
             self.sent.records += count
-            self.sent.valid_bytes += int(sizes.sum() - sizes[[*disturbed.repeats, *disturbed.faults]].sum())
+            self.sent.valid_bytes += int(sizes.sum() - sizes[[*disturbed.duplicates, *disturbed.faults]].sum())
             yield float(times[-1]), messages
 
     @abstractmethod
     def draw(self, count: int) -> Ints:
-        """Draw what the next records tell, but for their event times; their bytes."""
+        """Draw the next records, except their event times; returns the bytes of each."""
 
     @abstractmethod
     def messages(self, seconds: Ints) -> list[Message]:
-        """The messages of the records drawn, with these event times."""
+        """The messages of the records drawn, with these event times in epoch seconds."""
 
     def _disturb(self, seconds: Ints) -> _Disturbed:
-        """Choose the traffic's shares of late, repeated and invalid records; the late ones get their event times."""
+        """Choose the late, duplicate and invalid records; sets back the event times of the late ones."""
         late = self.traffic.late
         duplicate = late + self.traffic.duplicates
         invalid = duplicate + self.traffic.invalid
@@ -86,17 +92,17 @@ class Simulation(ABC):
             elif draws[i] >= duplicate:
                 disturbed.faults[i] = self.faults[names[int(self.rng.integers(len(names)))]]
             elif self._recent:
-                disturbed.repeats[i] = self._recent[int(self.rng.integers(len(self._recent)))]
+                disturbed.duplicates[i] = self._recent[int(self.rng.integers(len(self._recent)))]
         if self.traffic.duplicates:
-            disturbed.repeatable = np.flatnonzero(draws >= invalid)[-_REMEMBERED:].tolist()
+            disturbed.remembered = np.flatnonzero(draws >= invalid)[-_REMEMBERED:].tolist()
         return disturbed
 
     def _replace(self, messages: list[Message], disturbed: _Disturbed) -> None:
-        """Put the repeated and the invalid messages in the places chosen, and remember some of the others."""
-        for i, message in disturbed.repeats.items():
+        """Replace the messages chosen as duplicate or invalid, and remember messages for later duplicates."""
+        for i, message in disturbed.duplicates.items():
             messages[i] = message
         for i, fault in disturbed.faults.items():
             messages[i] = {"key": messages[i]["key"], "value": fault(messages[i]["value"] or b"")}
-        self._recent.extend([messages[i] for i in disturbed.repeatable])
-        self.sent.duplicates += len(disturbed.repeats)
+        self._recent.extend([messages[i] for i in disturbed.remembered])
+        self.sent.duplicates += len(disturbed.duplicates)
         self.sent.invalid += len(disturbed.faults)

@@ -1,4 +1,4 @@
-"""The simulated subscribers: their numbers, time zones and data plans."""
+"""The simulated subscribers: their MSISDNs, time zones and data plans."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ _FIRST_MSISDN = 48_500_000_000
 
 @dataclass(frozen=True)
 class Subscribers:
-    """Subscribers by their numbers, and the places of their zones and plans in the options above, column by column."""
+    """Subscribers as columns: their indexes, and the indexes of their options in ``ZONES``, ``LIMITS`` and so on."""
 
-    numbers: Ints
+    indexes: Ints
     zones: Ints
     limits: Ints
     anchors: Ints
     thresholds: Ints
 
     def __getitem__(self, which: slice | NDArray[np.bool_]) -> Subscribers:
-        """Some of them."""
+        """The subscribers of a slice or mask."""
         return Subscribers(*(getattr(self, column.name)[which] for column in fields(self)))
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.indexes)
 
 
-def msisdn(number: int) -> str:
-    """The n-th number."""
-    return str(_FIRST_MSISDN + number)
+def msisdn(index: int) -> str:
+    """The MSISDN of the subscriber with that index."""
+    return str(_FIRST_MSISDN + index)
 
 
-def msisdns(numbers: Ints) -> Texts:
-    """The n-th numbers."""
-    return decimal(_FIRST_MSISDN + numbers, len(str(_FIRST_MSISDN)))
+def msisdns(indexes: Ints) -> Texts:
+    """The MSISDNs of the subscribers with these indexes."""
+    return decimal(_FIRST_MSISDN + indexes, len(str(_FIRST_MSISDN)))
 
 
 def zones_of(count: int, seed: int) -> Ints:
-    """The places of the subscribers' time zones in ``ZONES``."""
+    """For each subscriber the index of the time zone in ``ZONES``."""
     return np.random.default_rng([seed, 1]).integers(len(ZONES), size=count)
 
 
 def subscribers(count: int, seed: int) -> Subscribers:
-    """The first subscribers; the same for the same count and seed."""
+    """The first ``count`` subscribers; the same for the same count and seed."""
     rng = np.random.default_rng([seed, 2])
     plans = (rng.integers(len(options), size=count) for options in (LIMITS, ANCHORS, THRESHOLDS))
     return Subscribers(np.arange(count), zones_of(count, seed), *plans)

@@ -1,4 +1,4 @@
-"""Columns of text, from which the messages of a whole piece are written at once."""
+"""Columns of text: how the messages of a whole piece are written at once."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _HEXADECIMAL = np.frombuffer(b"0123456789abcdef", "u1")
 
 
 def plain(numbers: Ints) -> Texts:
-    """The numbers in as many digits as they have."""
+    """The numbers in decimal, without leading zeros."""
     return pc.cast(pa.array(numbers), pa.string())
 
 
 def decimal(numbers: Ints, width: int) -> Texts:
-    """The numbers, none of them negative, in ``width`` decimal digits, with leading zeros."""
+    """The numbers, not negative, in ``width`` decimal digits, with leading zeros."""
     return pc.ascii_lpad(plain(numbers), width, "0")
 
 
@@ -36,11 +36,11 @@ def hexadecimal(numbers: Ints) -> Texts:
 
 
 def joined(*columns: Texts | str) -> Texts:
-    """The text of each row: its values of all columns, and the constants, without anything between."""
+    """The text of each row: the values of the columns and the constants, joined without a separator."""
     return pc.binary_join_element_wise(*columns, "")
 
 
 def encoded(texts: Texts) -> list[bytes]:
-    """Each as bytes."""
+    """Each text as UTF-8 bytes."""
     values: list[bytes] = texts.cast(pa.binary()).to_pylist()
     return values

@@ -1,4 +1,4 @@
-"""What traffic looks like: how much, of whom, and which share of it is late, repeated or broken."""
+"""The shape of traffic: its rate over the day, who sends how much, and the shares of disturbed records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MINUTE_S = 60
 _SAME_RATE_S = 600
 
 Floats = NDArray[np.float64]
-# A Kafka message to be: its key and its value, either may be None.
+# A Kafka message to be sent: key and value, either may be None.
 Message = dict[str, bytes | None]
 
 
@@ -30,13 +30,13 @@ class Traffic:
 
     Attributes:
         start: event time of the first record, epoch seconds (UTC).
-        rate: records a second, mean over a day; the rhythm of the day makes it less by night.
+        rate: records a second, mean over a day; fewer by night.
         records: how many records to make, None for no end.
-        subscribers, antennas: how many distinct ones.
+        subscribers, antennas: how many there are.
         depth: how far the rate goes below its mean by night, and above it by day; 0 is a steady rate.
         skew: exponent of the Zipf law by which subscribers and apps share the traffic; 0 is uniform.
         late, duplicates, invalid: shares of the records, each in 0..1.
-        event_ids: whether records carry an ``event_id``, where it is optional; without one a repeat cannot be told.
+        event_ids: whether records carry an ``event_id``, where it is optional; records without it are never duplicates.
     """
 
     start: float
@@ -59,14 +59,16 @@ class Traffic:
                 f"shares of late, duplicates and invalid are {shares}; expected 0 to 1, in sum at most 1"
             )
         if self.duplicates and not self.event_ids:
-            raise BytemeterError("duplicates need event ids: without an id a repeated record is a record of its own")
+            raise BytemeterError(
+                "duplicates need event ids: without an id each record counts; leave out --duplicates or --no-event-ids"
+            )
         if self.rate <= 0 or self.subscribers < 1 or self.antennas < 1:
             raise BytemeterError("rate, subscribers and antennas must be positive")
 
 
 @dataclass
 class Sent:
-    """What was sent, and the truth about it: only the valid, distinct records count."""
+    """Counts of the records sent, and the bytes of the records that count: valid and distinct."""
 
     records: int = 0
     late: int = 0
@@ -82,22 +84,22 @@ class Sent:
 
 @dataclass
 class Rhythm:
-    """Event times that advance record by record, slower by day (more records) than by night."""
+    """Event times that advance record by record: by day in shorter steps (more records) than by night."""
 
     now: float
     rate: float
     depth: float = 0.6
 
     def take(self, count: int) -> Floats:
-        """The next ``count`` event times; the rate is set anew every ten minutes."""
-        stretches = []
+        """The next ``count`` event times; the rate changes every ten minutes."""
+        runs = []
         while count > 0:
             step = 1 / self._rate()
             fitting = min(count, max(1, int(_SAME_RATE_S / step)))
-            stretches.append(self.now + step * np.arange(fitting, dtype=np.float64))
+            runs.append(self.now + step * np.arange(fitting, dtype=np.float64))
             self.now += step * fitting
             count -= fitting
-        return np.concatenate(stretches)
+        return np.concatenate(runs)
 
     def rewind(self, count: float) -> None:
         """Go back by the time that ``count`` records take, to the minute."""
@@ -123,26 +125,26 @@ class Zipf:
     def draw(self, rng: np.random.Generator, count: int) -> Ints:
         """``count`` numbers, with repetition.
 
-        By an indexed search (Chen and Asau, 1974): a table tells the least number that a draw may mean, and few steps
-        lead to the one it does; five times as fast as a binary search for 100,000.
+        By an indexed search (Chen and Asau, 1974): a table holds the least number that a draw can mean, and few steps
+        lead from there to the number; five times as fast as a binary search for 100,000 numbers.
         """
         draws = rng.random(count)
-        found: Ints = self._least[(draws * self._cells).astype(np.int64)]
+        numbers: Ints = self._least[(draws * self._cells).astype(np.int64)]
         draws *= self._cumulative[-1]
-        low = np.flatnonzero(self._cumulative[found] < draws)
+        low = np.flatnonzero(self._cumulative[numbers] < draws)
         while len(low):
-            found[low] += 1
-            low = low[self._cumulative[found[low]] < draws[low]]
-        return found
+            numbers[low] += 1
+            low = low[self._cumulative[numbers[low]] < draws[low]]
+        return numbers
 
 
 def messages_of(keys: Texts, values: Texts) -> list[Message]:
-    """A message of each key and its value."""
+    """The messages with these keys and values."""
     return [{"key": key, "value": value} for key, value in zip(encoded(keys), encoded(values), strict=True)]
 
 
 def chunks(traffic: Traffic, size: int) -> Iterator[int]:
-    """Sizes of the pieces in which the records are made; without end if ``records`` is None."""
+    """The sizes of the pieces that the records are made in; endless if ``records`` is None."""
     left = math.inf if traffic.records is None else traffic.records
     while left > 0:
         count = int(min(size, left))
@@ -151,17 +153,17 @@ def chunks(traffic: Traffic, size: int) -> Iterator[int]:
 
 
 def start_time(text: str | None, *, records: int | None, rate: float) -> float:
-    """The event time of the first record, epoch seconds: as told, else now, or such that the records end about now.
+    """The event time of the first record, epoch seconds: the given one; else now, or so that ``records`` end about now.
 
     Raises:
-        BytemeterError: the text is no time.
+        BytemeterError: the text is not a time.
     """
     if text is None:
         rhythm = Rhythm(time.time(), rate)
         rhythm.rewind(records or 0)
         return rhythm.now
     try:
-        told = dt.datetime.fromisoformat(text)
+        parsed = dt.datetime.fromisoformat(text)
     except ValueError:
         raise BytemeterError(f"{text!r} is not a time; give e.g. 2026-11-21T10:00:00") from None
-    return told.replace(tzinfo=told.tzinfo or dt.UTC).timestamp()
+    return parsed.replace(tzinfo=parsed.tzinfo or dt.UTC).timestamp()

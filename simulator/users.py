@@ -11,7 +11,7 @@ _QUOTAS = (1_000_000, 3_000_000, 10_000_000, 50_000_000)
 
 
 def provision(engine: Engine) -> int:
-    """Write the users to ``user_metadata`` with their quotas (bytes per hour); a user who exists stays unchanged.
+    """Write the users to ``user_metadata`` with their quotas (bytes per hour); existing users stay unchanged.
 
     Returns:
         How many users are new.

@@ -1,1 +1,1 @@
-"""The speed layer: live totals into PostgreSQL and the history into Delta, as records arrive."""
+"""The speed layer: counts records into PostgreSQL and appends them to the history in Delta, as they arrive."""

@@ -1,4 +1,4 @@
-"""The driver's part of each feed's account: counts per partition for the ledger, and the list of invalid messages."""
+"""The driver's part of a feed's account: counts per partition for the ledger, and the invalid messages."""
 
 from __future__ import annotations
 
@@ -10,41 +10,59 @@ from speed_layer.engine.live_query import Account
 from speed_layer.postgres.copying import copy
 
 
-def accounts(feed: str, rows: pa.Table) -> list[Account]:
-    """For each partition the messages received, and the invalid ones among them, of the part ``received``."""
-    counted = rows.group_by("partition").aggregate([("received", "sum"), ("invalid", "sum"), ("latest_us", "max")])
-    columns = (counted.column(name).to_pylist() for name in counted.column_names)
+def accounts(feed: str, received: pa.Table) -> list[Account]:
+    """Per partition the messages received, and how many of them are invalid.
+
+    Args:
+        received: the part of this name, see ``speed_layer.executor.accounts.account_parts``.
+    """
+    by_partition = received.group_by("partition").aggregate(
+        [("received", "sum"), ("invalid", "sum"), ("latest_us", "max")]
+    )
+    columns = (by_partition.column(name).to_pylist() for name in by_partition.column_names)
     return [
         Account(
             feed,
             partition,
-            received=received,
+            received=messages,
             invalid=invalid,
             latest_s=None if latest_us is None else latest_us // 1_000_000,
         )
-        for partition, received, invalid, latest_us in zip(*columns, strict=True)
+        for partition, messages, invalid, latest_us in zip(*columns, strict=True)
     ]
 
 
-def repeated(feed: str, repeats: pa.Table) -> list[Account]:
-    """For each partition how many of its messages were repeats."""
-    counted = pc.value_counts(repeats.column("partition")).to_pylist()
-    return [Account(feed, found["values"], duplicate=found["counts"]) for found in counted]
+def duplicate_accounts(feed: str, duplicates: pa.Table) -> list[Account]:
+    """Per partition the number of duplicates.
+
+    Args:
+        duplicates: a row per duplicate, with partition: int.
+    """
+    counts = pc.value_counts(duplicates.column("partition")).to_pylist()
+    return [Account(feed, count["values"], duplicate=count["counts"]) for count in counts]
 
 
-def list_invalid(connection: Connection, feed: str, rows: pa.Table) -> None:
-    """Keep the messages of the part ``invalid`` as received."""
-    if not rows.num_rows:
+repeated = duplicate_accounts
+
+
+def list_invalid(connection: Connection, feed: str, invalid: pa.Table) -> None:
+    """Append invalid messages to ``invalid_events``.
+
+    Key: (feed, partition, record_offset). Delivery: that of the transaction.
+
+    Args:
+        invalid: the part of this name, see ``speed_layer.executor.accounts.account_parts``.
+    """
+    if not invalid.num_rows:
         return
-    payload = pa.array(
-        [None if value is None else f"\\x{value.hex()}" for value in rows.column("payload").to_pylist()], pa.string()
-    )
-    listed = {
-        "feed": pa.array([feed] * rows.num_rows),
-        "partition": rows.column("partition"),
-        "record_offset": rows.column("record_offset"),
-        "reason": rows.column("reason"),
-        "payload": payload,
-        "event_time": pc.divide(rows.column("event_us"), 1_000_000).cast(pa.timestamp("s", "UTC")),
+    # As bytea is written in a CSV: hexadecimal.
+    payload = [None if value is None else f"\\x{value.hex()}" for value in invalid.column("payload").to_pylist()]
+    rows = {
+        "feed": pa.array([feed] * invalid.num_rows),
+        "partition": invalid.column("partition"),
+        "record_offset": invalid.column("record_offset"),
+        "reason": invalid.column("reason"),
+        "payload": pa.array(payload, pa.string()),
+        "event_time": pc.divide(invalid.column("event_us"), 1_000_000).cast(pa.timestamp("s", "UTC")),
     }
-    copy(connection, "invalid_events", pa.table(listed))
+    copy(connection, "invalid_events", pa.table(rows))

@@ -1,4 +1,4 @@
-"""Runs the queries of the feeds: starts them where PostgreSQL and the history stand, and again after an outage."""
+"""Runs the live and history queries of feeds, and restarts them after an outage."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Streams:
     """The live and the history queries of some feeds, in one Spark session.
 
     Attributes:
-        once: count what is there and return, instead of going on.
+        once: process the messages that the topics have at the start, then return.
         live, history: which of the two kinds of queries to run.
-        stop: set from another thread or a signal handler to end after the running micro-batches.
+        stop: set it, from another thread or a signal handler, to end after the running micro-batches.
     """
 
     session: SparkSession
@@ -46,17 +46,18 @@ class Streams:
     _started: bool = field(default=False, init=False)
 
     def run(self) -> None:
-        """Run until stopped, or with ``once`` until all that is there is counted.
+        """Run until stopped, or with ``once`` until all messages are processed.
 
-        An unreachable server ends the queries; they are started again, after a pause, from where PostgreSQL and the
-        history stand.
+        An unreachable server ends the queries. They are restarted after a pause, from the offsets that PostgreSQL and
+        the history hold.
 
         Raises:
-            BytemeterError: something that a new start does not mend; at the first start, and with ``once``, also an
-                unreachable server.
+            BytemeterError: a restart cannot help.
+            TransientError: a server cannot be reached at the first start, or with ``once``.
         """
         keep_freed_memory()
-        # It outlives the queries: what Kafka has not acknowledged yet is not sent a second time.
+        # Shared by all restarts: its producer still holds the events that Kafka has not acknowledged, and a new one
+        # would send them a second time.
         outbox = Outbox(Kafka(self.settings), database(self.settings.require_database_url()), SOURCE)
         pause = _FIRST_PAUSE_S
         while not self.stop.is_set():
@@ -86,14 +87,14 @@ class Streams:
             self._watch(queries)
 
     def _watch(self, queries: list[RunningQuery]) -> None:
-        while not self.stop.is_set() and any(query.active() for query in queries):
+        while not self.stop.is_set() and any(query.is_active() for query in queries):
             self.stop.wait(_POLL_S)
             for query in queries:
-                query.raise_failure()
+                query.raise_error()
                 if not self.once:
-                    query.check_progress()
+                    query.check_progress_if_due()
         for query in queries:
-            query.raise_failure()
+            query.raise_error()
         if self.once and not self.stop.is_set():
             for query in queries:
-                query.report_progress()
+                query.check_progress_until_done()

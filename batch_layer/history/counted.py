@@ -1,4 +1,4 @@
-"""Which records of the history the live query has counted, by their positions."""
+"""Which records of the history the live query has counted, by partition and offset."""
 
 from __future__ import annotations
 
@@ -13,42 +13,46 @@ from bytemeter.hashing import contained_in
 from bytemeter.history.reading import Split, read
 from bytemeter.offset_log import Offsets
 
-RowNumbers = npt.NDArray[np.int64]
+RowIndices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class CountedOffsets:
-    """What the live query has counted of a span. It goes to the executors: 8 bytes for each refused record.
+    """What the live query has counted of a span of event time. It is sent to the executors: 8 bytes per refused record.
 
     Attributes:
-        below: per partition the offset up to which it had come.
-        refused: per partition the offsets that it refused, in order: repeats, and times that the clock refused.
+        below: per partition the next offset of the ledger: records below it were counted or refused.
+        refused: per partition, in order, the offsets of the duplicates and of the records that the clock refused.
     """
 
     below: Offsets
     refused: Mapping[int, npt.NDArray[np.int64]]
 
     def holds(self, records: pa.Table) -> npt.NDArray[np.bool_]:
-        """Which of the records (partition: int, offset: long) were counted."""
+        """Whether each record was counted.
+
+        Args:
+            records: rows of at least partition: int and offset: long.
+        """
         partitions, offsets = (records.column(name).to_numpy() for name in ("partition", "offset"))
-        found = np.zeros(len(offsets), bool)
+        is_counted = np.zeros(len(offsets), bool)
         for partition, end in self.below.items():
-            here = np.flatnonzero((partitions == partition) & (offsets < end))
+            rows = np.flatnonzero((partitions == partition) & (offsets < end))
             if partition in self.refused:
-                here = here[~contained_in(offsets[here], self.refused[partition])]
-            found[here] = True
-        return found
+                rows = rows[~contained_in(offsets[rows], self.refused[partition])]
+            is_counted[rows] = True
+        return is_counted
 
 
 def counted_rows(
-    share: Iterable[Split], columns: pa.Schema, counted: CountedOffsets
-) -> Iterator[tuple[Split, RowNumbers, pa.Table]]:
-    """The rows of some splits that were counted, some hundred thousand at a time, with their numbers in the file.
+    splits: Iterable[Split], columns: pa.Schema, counted: CountedOffsets
+) -> Iterator[tuple[Split, RowIndices, pa.Table]]:
+    """Read the counted rows of splits, up to half a million at a time, with their indices in the file.
 
     Args:
-        columns: partition and offset among them.
+        columns: the columns to read, partition and offset among them.
     """
-    for split in share:
+    for split in splits:
         for first, rows in read(split, columns):
             kept = np.flatnonzero(counted.holds(rows))
             yield split, kept + first, rows if len(kept) == rows.num_rows else rows.take(kept)

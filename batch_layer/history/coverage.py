@@ -1,4 +1,4 @@
-"""What was counted at one instant, and the wait until the history holds all of it."""
+"""The wait until the history covers the offsets that the live query has counted."""
 
 from __future__ import annotations
 
@@ -16,18 +16,22 @@ _POLL_S = 1.0
 def wait_until_covered(
     history: History, counted: Offsets, *, wait_s: float, cancel: threading.Event | None = None
 ) -> None:
-    """Wait until the history holds all records below the offsets, or until cancelled.
+    """Wait until the history holds all valid records below the counted offsets, or until cancelled.
+
+    Args:
+        counted: per partition the next offset of the ledger.
+        wait_s: how long to wait, in seconds.
 
     Raises:
-        BytemeterError: it stays behind.
+        BytemeterError: the history is still behind after ``wait_s``.
     """
     deadline = time.monotonic() + wait_s
     feed, cancelled = history.feed.name, cancel or threading.Event()
     while behind := _behind(history.end_offsets(), counted):
         if time.monotonic() > deadline:
             raise BytemeterError(
-                f"the history of {feed} is behind what was counted, by partition (history, counted): {behind}; "
-                f"run `bytemeter stream {feed}` with the same BYTEMETER_HISTORY, then again"
+                f"the history of {feed} is behind the ledger, by partition (history, ledger): {behind}; "
+                f"run `bytemeter stream {feed}` with the same BYTEMETER_HISTORY, then start this job again"
             )
         if cancelled.wait(_POLL_S):
             return

@@ -1,7 +1,8 @@
-"""Looks for rows of the history that come again: a second row of a position, or of an event id within its hour.
+"""Finds rows of the history that come twice: the same (partition, offset), or the same event id in the same hour.
 
-To group all records by their ids costs more than all else. So a fingerprint of 64 bits is made of what must not come
-twice; only rows that share theirs with another, in general few, are grouped by the ids themselves.
+To group all records by their ids costs more than all the rest. So each row gets a fingerprint of 64 bits of its
+deduplication key. Only rows that share their fingerprint with another row, in general few, are grouped by the keys
+themselves.
 """
 
 from __future__ import annotations
@@ -17,91 +18,105 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession, Window
 from pyspark.sql import functions as F
 
-from batch_layer.history.counted import CountedOffsets, RowNumbers, counted_rows
+from batch_layer.history.counted import CountedOffsets, RowIndices, counted_rows
 from bytemeter.executors import map_shares, map_tables
 from bytemeter.feeds import Feed
 from bytemeter.hashing import Hashes, contained_in, hashes, mixed, occurs_repeatedly
 from bytemeter.history.reading import Split, columns_of, task_shares
 
-# By the numbers of files, those of some of their rows, in order.
-RowsByFile = Mapping[int, RowNumbers]
+# By the id of a file, the indices of rows in it, in order.
+RowsByFile = Mapping[int, RowIndices]
 
-NO_ROWS: RowNumbers = np.empty(0, np.int64)
-_KEY = "bytemeter repeat"
-_AT_ONCE = 2**19
-# What one task looks at has some multiple of that in memory. Spark puts parts into tasks by a hash: of one part for
-# each some tasks would get several.
-_TASK_BYTES, _PARTS_OF_TASK, _LEAST_PARTS, _MOST_PARTS = 256 * 2**20, 4, 64, 2**16
+NO_ROWS: RowIndices = np.empty(0, np.int64)
+_HASH_KEY = "bytemeter repeat"
+_ROWS_AT_ONCE = 2**19
+# A task holds a small multiple of that in memory. Spark assigns buckets to tasks by a hash: with one bucket per task,
+# one task would get several and another one none.
+_TASK_BYTES, _BUCKETS_PER_TASK, _LEAST_BUCKETS, _MOST_BUCKETS = 256 * 2**20, 4, 64, 2**16
 
 
-def repeats(
+def duplicate_rows(
     session: SparkSession, feed: Feed, splits: Sequence[Split], counted: CountedOffsets, *, bits: int = 64
 ) -> RowsByFile:
-    """Of the rows that were counted those that come again: of equal ones all but the lowest (partition, offset).
+    """Find the duplicates among the counted rows: of equal rows all but the one with the lowest (partition, offset).
 
     Args:
-        bits: of a fingerprint. With fewer of them more rows are looked at twice.
+        bits: the size of a fingerprint. With fewer bits the result is the same, but more rows are read twice.
     """
     cores = session.sparkContext.defaultParallelism
-    work = task_shares(splits, cores)
-    tasks = max(min(len(work), cores), sum(split.size for split in splits) // _TASK_BYTES, 1)
-    looking = _Fingerprints(feed, counted, bits, parts=min(max(_PARTS_OF_TASK * tasks, _LEAST_PARTS), _MOST_PARTS))
-    parts = map_shares(session, work, looking.of, "part int, prints binary, files binary, rows binary")
+    shares = task_shares(splits, cores)
+    tasks = max(min(len(shares), cores), sum(split.size for split in splits) // _TASK_BYTES, 1)
+    buckets = min(max(_BUCKETS_PER_TASK * tasks, _LEAST_BUCKETS), _MOST_BUCKETS)
+    keys = _DeduplicationKeys(feed, counted, bits, buckets)
+    fingerprints = map_shares(
+        session, shares, keys.fingerprints, "bucket int, prints binary, files binary, rows binary"
+    )
     suspects = _by_file(
-        map_tables(parts.repartition(tasks, "part"), _that_share_one, "file int, row long", whole=True).toArrow()
+        map_tables(
+            fingerprints.repartition(tasks, "bucket"), _rows_with_a_shared_print, "file int, row long", whole=True
+        ).toArrow()
     )
     if not suspects:
         return {}
     rows = map_shares(
         session,
-        task_shares([split for split in splits if split.file.number in suspects], cores),
-        lambda share: looking.identities(share, suspects),
+        task_shares([split for split in splits if split.file.id in suspects], cores),
+        lambda share: keys.of_rows(share, suspects),
         "hour timestamp, id string, partition int, offset long, file int, row long",
     )
     position = [F.when(F.col("id").isNull(), F.col(name)) for name in ("partition", "offset")]
-    same = Window.partitionBy("hour", "id", *position).orderBy("partition", "offset", "file", "row")
-    return _by_file(rows.withColumn("nth", F.row_number().over(same)).where("nth > 1").select("file", "row").toArrow())
+    same_key = Window.partitionBy("hour", "id", *position).orderBy("partition", "offset", "file", "row")
+    later = rows.withColumn("rank", F.row_number().over(same_key)).where("rank > 1")
+    return _by_file(later.select("file", "row").toArrow())
 
 
 @dataclass(frozen=True)
-class _Fingerprints:
-    """What executors make of splits.
+class _DeduplicationKeys:
+    """Makes the deduplication keys of rows, on executors.
+
+    The key of a row is (event hour, event id); of a row without an event id it is (partition, offset).
 
     Attributes:
-        parts: how many there are to be looked at, each by itself; what may be the same is in the same one.
+        bits: the size of a fingerprint.
+        buckets: rows with the same fingerprint are in the same bucket, and each bucket is compared by one task.
     """
 
     feed: Feed
     counted: CountedOffsets
     bits: int
-    parts: int
+    buckets: int
 
-    def of(self, share: Iterable[Split]) -> Iterator[pa.Table]:
-        """Fingerprints of counted rows, numbers of their files and of the rows, as arrays."""
+    def fingerprints(self, share: Iterable[Split]) -> Iterator[pa.Table]:
+        """The fingerprints of the counted rows, with the ids of their files and their indices in them, as arrays."""
         held: list[tuple[npt.NDArray[Any], ...]] = []
         count = 0
-        for split, numbers, rows in counted_rows(share, self._columns, self.counted):
-            held.append((self._prints(split, rows), np.full(len(numbers), split.file.number, np.int32), numbers))
-            count += len(numbers)
-            if count >= _AT_ONCE:
-                yield self._in_parts(held)
+        for split, indices, rows in counted_rows(share, self._columns, self.counted):
+            held.append((self._prints(split, rows), np.full(len(indices), split.file.id, np.int32), indices))
+            count += len(indices)
+            if count >= _ROWS_AT_ONCE:
+                yield self._in_buckets(held)
                 held, count = [], 0
         if held:
-            yield self._in_parts(held)
+            yield self._in_buckets(held)
 
-    def identities(self, share: Iterable[Split], chosen: RowsByFile) -> Iterator[pa.Table]:
-        """Of some rows what must not come twice."""
-        for split, numbers, rows in counted_rows(share, self._columns, self.counted):
-            those = pa.array(np.flatnonzero(contained_in(numbers, chosen.get(split.file.number, NO_ROWS))))
-            found = rows.take(those)
+    def of_rows(self, share: Iterable[Split], chosen: RowsByFile) -> Iterator[pa.Table]:
+        """The keys of the chosen rows.
+
+        Returns:
+            Rows of hour: timestamp, id: string (null without an event id), partition: int, offset: long, file: int,
+            row: long.
+        """
+        for split, indices, rows in counted_rows(share, self._columns, self.counted):
+            wanted = pa.array(np.flatnonzero(contained_in(indices, chosen.get(split.file.id, NO_ROWS))))
+            records = rows.take(wanted)
             yield pa.table(
                 {
-                    "hour": pa.array([split.file.hour] * len(those), pa.timestamp("us", "UTC")),
-                    "id": self._ids(found),
-                    "partition": found.column("partition"),
-                    "offset": found.column("offset"),
-                    "file": pa.array([split.file.number] * len(those), pa.int32()),
-                    "row": pa.array(numbers).take(those),
+                    "hour": pa.array([split.file.hour] * len(wanted), pa.timestamp("us", "UTC")),
+                    "id": self._ids(records),
+                    "partition": records.column("partition"),
+                    "offset": records.column("offset"),
+                    "file": pa.array([split.file.id] * len(wanted), pa.int32()),
+                    "row": pa.array(indices).take(wanted),
                 }
             )
 
@@ -116,49 +131,56 @@ class _Fingerprints:
 
     def _prints(self, split: Split, rows: pa.Table) -> Hashes:
         ids = self._ids(rows)
-        there = pc.is_valid(ids)
+        has_id = pc.is_valid(ids)
         prints = np.empty(rows.num_rows, np.uint64)
         hour = mixed(np.array([int(split.file.hour.timestamp())], np.uint64))
-        prints[there.to_numpy()] = hashes(ids.filter(there), _KEY) ^ hour
-        without = rows.filter(pc.invert(there))
-        partitions, offsets = (without.column(name).to_numpy().astype(np.uint64) for name in ("partition", "offset"))
-        prints[~there.to_numpy()] = mixed(mixed(partitions) ^ offsets)
+        prints[has_id.to_numpy()] = hashes(ids.filter(has_id), _HASH_KEY) ^ hour
+        without_id = rows.filter(pc.invert(has_id))
+        partitions, offsets = (without_id.column(name).to_numpy().astype(np.uint64) for name in ("partition", "offset"))
+        prints[~has_id.to_numpy()] = mixed(mixed(partitions) ^ offsets)
         return prints >> np.uint64(64 - self.bits)
 
-    def _in_parts(self, held: Sequence[tuple[npt.NDArray[Any], ...]]) -> pa.Table:
+    def _in_buckets(self, held: Sequence[tuple[npt.NDArray[Any], ...]]) -> pa.Table:
         prints, files, rows = (np.concatenate(values) for values in zip(*held, strict=True))
-        part = (prints % np.uint64(self.parts)).astype(np.uint16)
-        order = np.argsort(part, kind="stable")
-        there, begins = np.unique(part[order], return_index=True)
+        bucket = (prints % np.uint64(self.buckets)).astype(np.uint16)
+        order = np.argsort(bucket, kind="stable")
+        used, begins = np.unique(bucket[order], return_index=True)
         return pa.table(
             {
-                "part": there.astype(np.int32),
-                "prints": _blocks(prints[order], begins),
-                "files": _blocks(files[order], begins),
-                "rows": _blocks(rows[order], begins),
+                "bucket": used.astype(np.int32),
+                "prints": _as_bytes(prints[order], begins),
+                "files": _as_bytes(files[order], begins),
+                "rows": _as_bytes(rows[order], begins),
             }
         )
 
 
-def _blocks(values: npt.NDArray[Any], begins: npt.NDArray[np.intp]) -> pa.Array:
-    """The values as arrays that begin there, each as its bytes."""
-    return pa.array([some.tobytes() for some in np.split(values, begins[1:])[: len(begins)]], pa.binary())
+def _as_bytes(values: npt.NDArray[Any], begins: npt.NDArray[np.intp]) -> pa.Array:
+    """The values cut into arrays at ``begins``, each array as its bytes."""
+    return pa.array([array.tobytes() for array in np.split(values, begins[1:])[: len(begins)]], pa.binary())
 
 
-def _that_share_one(blocks: pa.Table) -> pa.Table:
-    """Rows whose fingerprint another one has, too."""
+def _rows_with_a_shared_print(buckets: pa.Table) -> pa.Table:
+    """The rows whose fingerprint occurs more than once.
+
+    Args:
+        buckets: rows of ``_DeduplicationKeys.fingerprints``.
+
+    Returns:
+        Rows of file: int and row: long.
+    """
     prints, files, rows = (
-        np.concatenate([np.frombuffer(block, type_) for block in blocks.column(name).to_pylist()])
+        np.concatenate([np.frombuffer(block, type_) for block in buckets.column(name).to_pylist()])
         for name, type_ in (("prints", np.uint64), ("files", np.int32), ("rows", np.int64))
     )
     in_order = np.sort(prints)
-    those = contained_in(prints, np.unique(in_order[occurs_repeatedly(in_order)]))
-    return pa.table({"file": files[those], "row": rows[those]})
+    shared = contained_in(prints, np.unique(in_order[occurs_repeatedly(in_order)]))
+    return pa.table({"file": files[shared], "row": rows[shared]})
 
 
-def _by_file(found: pa.Table) -> RowsByFile:
-    """Of rows of file: int and row: long."""
-    in_order = found.sort_by([("file", "ascending"), ("row", "ascending")])
+def _by_file(rows: pa.Table) -> RowsByFile:
+    """Rows of file: int and row: long, by their files."""
+    in_order = rows.sort_by([("file", "ascending"), ("row", "ascending")])
     files, begins = np.unique(in_order.column("file").to_numpy(), return_index=True)
-    rows = np.split(in_order.column("row").to_numpy(), begins[1:])
-    return dict(zip(files.tolist(), rows[: len(files)], strict=True))
+    indices = np.split(in_order.column("row").to_numpy(), begins[1:])
+    return dict(zip(files.tolist(), indices[: len(files)], strict=True))

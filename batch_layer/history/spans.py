@@ -1,4 +1,4 @@
-"""Which hours of the history are meant."""
+"""Which hours of the history a recompute reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from batch_layer.hours import HOUR
 
 @dataclass(frozen=True)
 class Span:
-    """[since, until) of event time, whole hours in UTC; ``hours``, if any, are those of them that are meant."""
+    """Whole hours of event time in UTC: all hours of [since, until), or only those in ``hours`` where that is given."""
 
     since: dt.datetime
     until: dt.datetime
@@ -19,9 +19,9 @@ class Span:
 
     @classmethod
     def of_hours(cls, hours: Sequence[dt.datetime]) -> Span:
-        """Some hours, given by their starts in order."""
+        """The hours with these starts, which are in order."""
         return cls(hours[0], hours[-1] + HOUR, frozenset(hours))
 
     def has(self, hour: dt.datetime) -> bool:
-        """Whether the hour that starts then, between the ends, is meant."""
+        """Whether the span contains the hour that starts at ``hour``, an instant in [since, until)."""
         return not self.hours or hour in self.hours

@@ -9,35 +9,36 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from batch_layer.history.records import CountedRecords
-from bytemeter.aggregations import TOTALS_SCHEMA, WindowStarts, summed, totals
+from bytemeter.aggregations import summed, totals, totals_schema
 from bytemeter.feeds import Feed
+from bytemeter.windows import Window
 
-_HELD = 1_000_000
+_MOST_HELD = 1_000_000
 
 
-def totals_by_window(records: CountedRecords, starts: WindowStarts) -> DataFrame:
-    """Totals of the feed's measure per dimension and window.
-
-    Each task adds up its share, Spark what the tasks found.
+def totals_by_window(records: CountedRecords, window: Window) -> DataFrame:
+    """Add up the feed's measure per dimension and window: each task its share, then Spark the results of the tasks.
 
     Returns:
-        Rows of type: string, id: string, window_s: long (epoch seconds of the window's start), value: long.
+        Rows of type: string, id: string, window_s: long (start of the window in seconds since 1970), value: long or
+        decimal (see ``bytemeter.aggregations.totals_schema``), each key once.
     """
     feed = records.feed
-    found = records.map_tables(lambda some: _added_up(feed, some, starts), feed.usage.columns, TOTALS_SCHEMA)
-    return found.groupBy("type", "id", "window_s").agg(F.sum("value").alias("value"))
+    fields = feed.totals.fields if feed.totals else []
+    partial_sums = records.map_tables(lambda tables: _added_up(feed, tables, window), fields, totals_schema(feed))
+    return partial_sums.groupBy("type", "id", "window_s").agg(F.sum("value").alias("value"))
 
 
-def _added_up(feed: Feed, records: Iterable[pa.Table], starts: WindowStarts) -> Iterator[pa.Table]:
-    """The totals of all; of what is added up several parts are held, in sum at most some multiple of what they give."""
-    parts: list[pa.Table] = []
-    held, most = 0, _HELD
-    for some in records:
-        parts.append(totals(feed, some, starts))
-        held += parts[-1].num_rows
+def _added_up(feed: Feed, tables: Iterable[pa.Table], window: Window) -> Iterator[pa.Table]:
+    """The totals of all tables together. At most twice as many partial totals are held as there are different keys."""
+    partial_sums: list[pa.Table] = []
+    held, most = 0, _MOST_HELD
+    for records in tables:
+        partial_sums.append(totals(feed, records, window))
+        held += partial_sums[-1].num_rows
         if held > most:
-            parts = [summed(pa.concat_tables(parts))]
-            held = parts[0].num_rows
-            most = 2 * held + _HELD
-    if parts:
-        yield summed(pa.concat_tables(parts))
+            partial_sums = [summed(pa.concat_tables(partial_sums))]
+            held = partial_sums[0].num_rows
+            most = 2 * held + _MOST_HELD
+    if partial_sums:
+        yield summed(pa.concat_tables(partial_sums))

@@ -18,9 +18,7 @@ from batch_layer.history.totals import totals_by_window
 from batch_layer.hourly.store import STAGING, HourlyStore, Recomputed, Snapshot, hourly_store
 from batch_layer.postgres.counted import read_counted_offsets
 from batch_layer.postgres.staging import stage
-from bytemeter.aggregations import windows
 from bytemeter.feeds import Feed
-from bytemeter.feeds.feed import HOUR_S
 from bytemeter.history.table import History
 from bytemeter.logs import logger
 from bytemeter.postgres import database, jdbc_options
@@ -31,12 +29,13 @@ from bytemeter.settings import Settings
 class HourlyJob:
     """Recomputes hours of one feed.
 
-    Delivery: each hour is replaced in one transaction by what the history holds of it, up to the offsets that the
-    ledger had at the start; run twice, the rows are the same. With ``dry_run`` nothing is written.
+    Delivery: the totals of each hour are replaced, in one transaction per day, by what the history holds up to the
+    offsets that the ledger had at the start. Run twice, the rows are the same. With ``dry_run`` nothing is written.
 
     Attributes:
-        wait_s: how long to wait for the history to hold what the ledger counted.
-        cancel: set from another thread to give up the wait, and what was not begun.
+        feed: one that has hourly totals.
+        wait_s: how long to wait, in seconds, until the history covers the ledger's offsets.
+        cancel: set from another thread to give up the wait, and the days that were not begun.
     """
 
     session: SparkSession
@@ -48,19 +47,20 @@ class HourlyJob:
 
     @property
     def history(self) -> History:
-        """Where the records are."""
+        """The history of the feed."""
         return History(self.session, self.settings.require_history(), self.feed)
 
     def dirty_hours(self) -> list[dt.datetime]:
-        """Starts of the hours with records that no recompute has seen."""
+        """The starts of the hours with records that no recompute has seen."""
         with hourly_store(database(self.settings.require_database_url()), self.feed) as store:
             return store.snapshot().dirty
 
     def run(self, hours: Iterable[dt.datetime] | None = None) -> Recomputed:
-        """Recompute the hours given, or all dirty ones.
+        """Recompute hours, given by their starts; without ``hours`` all dirty hours.
 
         Raises:
-            BytemeterError: the history stays behind the ledger, another hourly job runs, or tables are missing.
+            BytemeterError: the feed has no hourly totals, the history stays behind the ledger, another hourly job runs,
+                or tables are missing.
             TransientError: PostgreSQL cannot be reached.
         """
         result = Recomputed()
@@ -77,11 +77,9 @@ class HourlyJob:
     def _recompute(self, store: HourlyStore, hours: list[dt.datetime], snapshot: Snapshot) -> Recomputed:
         began = time.perf_counter()
         span = Span.of_hours(hours)
-        records = counted_records(
-            self.history, span, read_counted_offsets(store.connection, self.feed, span, snapshot.offsets)
-        )
-        jdbc = jdbc_options(self.settings.require_database_url())
-        staged = stage(totals_by_window(records, windows(HOUR_S)), STAGING, jdbc)
+        counted = read_counted_offsets(store.connection, self.feed, span, snapshot.offsets)
+        totals = totals_by_window(counted_records(self.history, span, counted), store.table.window)
+        staged = stage(totals, STAGING, jdbc_options(self.settings.require_database_url()))
         done_staging = time.perf_counter()
         result = store.replace(hours, staged, snapshot, dry_run=self.dry_run)
         logger().info(

@@ -9,26 +9,27 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, text
 
-from batch_layer.hourly import statements
 from batch_layer.postgres.staging import Staged, require_all
 from batch_layer.postgres.totals import DIFFERENCES_SHOWN, Difference, compare, write
 from bytemeter.errors import BytemeterError
-from bytemeter.feeds import Feed
+from bytemeter.feeds import Feed, Quotas, TotalsTable
 from bytemeter.offset_log import Offsets
-from bytemeter.postgres import one_line_errors
+from bytemeter.postgres import one_line_errors, try_lock
+from bytemeter.sql import Statements
 
+SQL = Statements(__package__, "statements.sql")
 STAGING = "staged_hourly"
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What was counted, at one instant.
+    """What the live query had counted at one instant.
 
     Attributes:
         at: the instant.
-        offsets: per partition the offset up to which the live query had counted.
-        versions: of each hour that has records.
-        dirty: hours whose records a recompute has not seen, or not all.
+        offsets: per partition the next offset of the ledger.
+        versions: the version of each hour that has records.
+        dirty: the hours with records that no recompute has seen.
     """
 
     at: dt.datetime
@@ -72,13 +73,26 @@ class HourlyStore:
     feed: Feed
     connection: Connection = field(repr=False)
 
+    @property
+    def table(self) -> TotalsTable:
+        """The table of the feed's hourly totals.
+
+        Raises:
+            BytemeterError: the feed has none.
+        """
+        if self.feed.totals is None or self.feed.totals.hourly is None:
+            raise BytemeterError(
+                f"the feed {self.feed.name} has no hourly totals; choose e.g. devices"
+            )
+        return self.feed.totals.hourly
+
     def snapshot(self) -> Snapshot:
-        """What was counted, read at one instant."""
+        """Read what was counted, in one repeatable-read transaction."""
         with one_line_errors(self.connection.engine.url), self.connection.begin():
             self.connection.execute(text("set transaction isolation level repeatable read, read only"))
             of_feed = {"feed": self.feed.name}
-            offsets = self.connection.execute(statements.COUNTED, of_feed).all()
-            hours = self.connection.execute(statements.HOURS, of_feed).all()
+            offsets = self.connection.execute(SQL["next_offsets"], of_feed).all()
+            hours = self.connection.execute(SQL["hours"], of_feed).all()
             return Snapshot(
                 at=self.connection.scalars(text("select now()")).one(),
                 offsets={row.partition: row.next_offset for row in offsets},
@@ -87,32 +101,42 @@ class HourlyStore:
             )
 
     def replace(self, hours: list[dt.datetime], staged: Staged, snapshot: Snapshot, *, dry_run: bool) -> Recomputed:
-        """Replace the hours by the staged totals, and clear the dirty marks that the snapshot knew.
+        """Replace the hours by the staged totals, and note that they were recomputed as of the snapshot.
 
         Raises:
-            TransientError: the staged rows are not those that Spark counted; run the job again.
+            TransientError: the staged rows are not the rows that Spark counted; run the job again.
         """
         with one_line_errors(self.connection.engine.url), self.connection.begin() as transaction:
             require_all(self.connection, staged)
-            compared = compare(self.connection, staged, self.feed.usage.hourly_table, hours)
-            self.connection.execute(statements.BREACHES)
-            breaches = self.connection.scalars(statements.COUNT_BREACHES).one()
+            compared = compare(self.connection, staged, self.feed, self.table, hours)
+            breaches = self._find_breaches()
             if dry_run:
                 transaction.rollback()
             else:
                 self._write(hours, snapshot)
         return Recomputed(len(hours), compared.changed, breaches, compared.differences)
 
+    def _find_breaches(self) -> int:
+        """Find the quota breaches of a feed that has quotas; how many there are."""
+        if self._quotas is None:
+            return 0
+        self.connection.execute(SQL["find_breaches"], {"email_type": self._quotas.email_type})
+        count: int = self.connection.scalars(text("select count(*) from breaches")).one()
+        return count
+
     def _write(self, hours: list[dt.datetime], snapshot: Snapshot) -> None:
-        write(self.connection, self.feed.usage.hourly_table)
-        self.connection.execute(statements.REMOVE_BREACHES, {"hours": hours})
-        self.connection.execute(statements.WRITE_BREACHES)
+        write(self.connection, self.feed, self.table)
+        if self._quotas:
+            self.connection.execute(SQL["remove_breaches"], {"hours": hours})
+            self.connection.execute(SQL["write_breaches"])
         versions = [snapshot.versions.get(hour, 0) for hour in hours]
-        self.connection.execute(
-            statements.MARK_RECOMPUTED,
-            {"feed": self.feed.name, "hours": hours, "versions": versions, "at": snapshot.at},
-        )
-        self.connection.execute(statements.CLEAR_STAGED)
+        recomputed = {"feed": self.feed.name, "hours": hours, "versions": versions, "at": snapshot.at}
+        self.connection.execute(SQL["mark_recomputed"], recomputed)
+        self.connection.execute(SQL["clear_staged"])
+
+    @property
+    def _quotas(self) -> Quotas | None:
+        return self.feed.totals.quotas if self.feed.totals else None
 
 
 @contextmanager
@@ -127,9 +151,9 @@ def hourly_store(engine: Engine, feed: Feed) -> Iterator[HourlyStore]:
         connection = engine.connect()
     try:
         with one_line_errors(engine.url), connection.begin():
-            if not connection.scalars(statements.LOCK, {"name": "bytemeter/hourly"}).one():
-                raise BytemeterError("another hourly job runs; wait for it, or stop it")
-            connection.execute(statements.CLEAR_STAGED)
+            if not try_lock(connection, "bytemeter/hourly"):
+                raise BytemeterError("another hourly job runs on this database; wait for it, or stop it")
+            connection.execute(SQL["clear_staged"])
         yield HourlyStore(feed, connection)
     finally:
         connection.close()

@@ -1,1 +1,1 @@
-"""What spark-submit runs: the mains of the batch layer."""
+"""The jobs of the batch layer: commands of ``bytemeter``, and mains for spark-submit."""

@@ -1,44 +1,70 @@
-"""``spark-submit monthly_usage.py --month M --kafka HOST:PORT --history URI --jdbc-url URL``: the monthly recompute."""
+"""The job ``monthly``: recomputes totals and data plans of a month, and emits the events that follow from it.
+
+On a cluster: ``spark-submit monthly_usage.py --month M --kafka HOST:PORT --history URI --jdbc-url URL``.
+"""
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from batch_layer.monthly.job import MonthlyJob
-from batch_layer.months import parse_month
-from bytemeter import logs
-from bytemeter.errors import BytemeterError
-from bytemeter.postgres import url_from_jdbc
-from bytemeter.settings import load_settings
-from bytemeter.spark import submitted_session
+import click
+
+from batch_layer.jobs.recompute import WAIT, difference_lines
+from batch_layer.months import Month, parse_month
+from bytemeter.job import Endpoint, Job, JobContext, submit_main
+
+if TYPE_CHECKING:
+    from batch_layer.monthly.job import MonthRecomputed
+
+_NEEDS: tuple[Endpoint, ...] = ("kafka", "database_url", "history")
+
+
+def run(context: JobContext, *, month: str, dry_run: bool, wait_s: float) -> None:
+    """Recompute the month and print what changed; with ``dry_run`` print the differences, too.
+
+    Raises:
+        BytemeterError: the text is not a month, or the recompute failed.
+    """
+    from batch_layer.monthly.job import MonthlyJob
+
+    chosen, now = parse_month(month), dt.datetime.now(dt.UTC)
+    with context.endpoints(*_NEEDS) as settings:
+        session = context.session(settings)
+        result = MonthlyJob(session, settings, chosen, now, dry_run=dry_run, wait_s=wait_s).run()
+    for line in _lines(result, chosen, dry_run=dry_run):
+        click.echo(line)
+
+
+def _lines(result: MonthRecomputed, month: Month, *, dry_run: bool) -> Iterator[str]:
+    if dry_run:
+        totals = [(f"{d.timestamp:%Y-%m} {d.type} {d.id}", d.before, d.after) for d in result.total_differences]
+        yield from difference_lines(totals, result.totals)
+        plans = [(f"{month} agreement {p.agreement_id}", p.before, p.after) for p in result.plan_differences]
+        yield from difference_lines(plans, result.plans)
+    verb = "would change" if dry_run else "changed"
+    events = ", ".join(f"{count} {type_}" for type_, count in sorted(result.events.items())) or "none"
+    yield f"{month}: {verb} {result.totals} totals, {result.plans} billing periods; events: {events}"
+
+
+JOB = Job(
+    name="monthly",
+    help="Recompute a month: totals, data plans, thresholds that were missed, periods that are over.",
+    needs=_NEEDS,
+    params=(
+        click.Option(["--month"], metavar="MONTH", required=True, help="e.g. 2026-11"),
+        click.Option(["--dry-run"], is_flag=True, help="print the differences, write and publish nothing"),
+        WAIT,
+    ),
+    run=run,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Recompute; 0 when done, 1 with one line when failed, 2 on wrong usage."""
-    given = _parser().parse_args(argv)
-    try:
-        month = parse_month(given.month)
-        settings = load_settings(kafka=given.kafka, database_url=url_from_jdbc(given.jdbc_url), history=given.history)
-        logs.configure(settings.log_format)
-        session = submitted_session("bytemeter-monthly")
-        MonthlyJob(session, settings, month, dt.datetime.now(dt.UTC), dry_run=given.dry_run).run()
-    except BytemeterError as error:
-        print(f"bytemeter: {error}", file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Recompute a month of usage from the history into PostgreSQL.")
-    parser.add_argument("--month", required=True, help="e.g. 2026-11")
-    parser.add_argument("--kafka", required=True, help="bootstrap servers HOST:PORT[,HOST:PORT], for threshold events")
-    parser.add_argument("--history", required=True, help="folder or gs://bucket/prefix")
-    parser.add_argument("--jdbc-url", required=True, help="jdbc:postgresql://HOST:PORT/DB?user=U&password=P")
-    parser.add_argument("--dry-run", action="store_true", help="tell the differences, write and publish nothing")
-    return parser
+    """Run the job inside spark-submit; see ``submit_main``."""
+    return submit_main(JOB, argv)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, SparkSession
 
 from batch_layer.history.coverage import WAIT_S, wait_until_covered
-from batch_layer.history.plans import crossings, data_records, joined_with_all, owned_records, usage_by_period
+from batch_layer.history.plans import broadcast_if_few, crossings, data_records, owned_records, totals_by_period
 from batch_layer.history.records import CountedRecords, counted_records
 from batch_layer.history.spans import Span
 from batch_layer.history.totals import totals_by_window
 from batch_layer.monthly.store import (
     SOURCE,
     Corrected,
-    Crossing,
     MonthSnapshot,
     PlanDifference,
     PlanStore,
@@ -28,17 +27,17 @@ from batch_layer.months import Month
 from batch_layer.postgres.counted import read_counted_offsets
 from batch_layer.postgres.staging import Staged, require_all, stage
 from batch_layer.postgres.totals import Compared, Difference, compare, write
-from bytemeter.aggregations import month_starts
-from bytemeter.feeds import DATA_RECORDS, DEVICES, Feed
+from bytemeter.feeds import DATA_RECORDS, FEEDS, Feed, TotalsTable
 from bytemeter.history.table import History
 from bytemeter.kafka import Kafka
 from bytemeter.logs import logger
+from bytemeter.plans.events import Crossing
 from bytemeter.plans.outbox import Outbox
+from bytemeter.plans.periods import instant
 from bytemeter.postgres import database, jdbc_options, one_line_errors
 from bytemeter.settings import Settings
 
-_STAGED_TOTALS, _STAGED_USAGE, _OWNERSHIP = "staged_monthly", "staged_plan_usage", "monthly_ownership"
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_STAGED_TOTALS, _STAGED_PLANS, _OWNERSHIP = "staged_monthly", "staged_plan_usage", "monthly_ownership"
 
 
 @dataclass(frozen=True)
@@ -117,44 +116,53 @@ class MonthlyJob:
         return result
 
     def _totals(self, store: PlanStore, snapshot: MonthSnapshot) -> Compared:
-        if DEVICES.name not in snapshot.offsets:
-            return Compared(0, ())
-        records = self._records(DEVICES, Span(self.month.start, self.month.end), store, snapshot)
-        staged = stage(totals_by_window(records, month_starts), _STAGED_TOTALS, self._jdbc())
+        """Replace the month's totals of each feed that has monthly totals and has counted records."""
+        compared = Compared(0, ())
+        for feed in FEEDS.values():
+            if feed.totals and feed.totals.monthly and feed.name in snapshot.offsets:
+                compared += self._totals_of(feed, feed.totals.monthly, store, snapshot)
+        return compared
+
+    def _totals_of(self, feed: Feed, into: TotalsTable, store: PlanStore, snapshot: MonthSnapshot) -> Compared:
+        records = self._records(feed, Span(self.month.start, self.month.end), store, snapshot)
+        staged = stage(totals_by_window(records, into.window), _STAGED_TOTALS, self._jdbc())
         connection = store.connection
         with one_line_errors(connection.engine.url), connection.begin() as transaction:
             require_all(connection, staged)
-            compared = compare(connection, staged, DEVICES.usage.monthly_table, [self.month.start])
+            compared = compare(connection, staged, feed, into, [self.month.start])
             if self.dry_run:
                 transaction.rollback()
             else:
-                write(connection, DEVICES.usage.monthly_table)
+                write(connection, feed, into)
         return compared
 
     def _plans(self, store: PlanStore, snapshot: MonthSnapshot) -> Corrected:
+        """Correct the totals of the month's billing periods, and emit what follows from them."""
         grace = dt.timedelta(seconds=self.settings.period_grace_s)
         if DATA_RECORDS.name in snapshot.offsets and snapshot.since < snapshot.until:
             owned = self._owned(store, snapshot)
-            staged = stage(usage_by_period(owned, most=snapshot.stretches), _STAGED_USAGE, self._jdbc())
-            found = self._crossings(owned, store.missed(staged))
+            staged = stage(totals_by_period(owned, most=snapshot.spans), _STAGED_PLANS, self._jdbc())
+            crossed = self._crossings(owned, store.missed(staged))
         else:
-            staged, found = Staged(_STAGED_USAGE, 0, 0), {}
-        return store.correct(staged, found, now=self.now, grace=grace, dry_run=self.dry_run)
+            staged, crossed = Staged(_STAGED_PLANS, 0, 0), {}
+        return store.correct(staged, crossed, now=self.now, grace=grace, dry_run=self.dry_run)
 
     def _owned(self, store: PlanStore, snapshot: MonthSnapshot) -> DataFrame:
+        """The month's data records, each with the billing period that owns it."""
         ownership = self.session.read.format("jdbc").options(**self._jdbc(), dbtable=_OWNERSHIP).load()
         records = self._records(DATA_RECORDS, Span(snapshot.since, snapshot.until), store, snapshot)
-        return data_records(records).transform(owned_records(joined_with_all(ownership, snapshot.stretches)))
+        return data_records(records).transform(owned_records(broadcast_if_few(ownership, snapshot.spans)))
 
     def _crossings(self, owned: DataFrame, missed: list[Threshold]) -> dict[Threshold, Crossing]:
+        """The records that crossed thresholds which the live query missed."""
         if not missed:
             return {}
         thresholds = self.session.createDataFrame(
             missed, "agreement_id string, period_start timestamp, threshold_bytes long"
         )
         return {
-            (row.agreement_id, row.period_start.astimezone(dt.UTC), row.threshold_bytes): Crossing(
-                row.total, _EPOCH + dt.timedelta(microseconds=row.us), row.internal_id
+            Threshold(row.agreement_id, row.period_start.astimezone(dt.UTC), row.threshold_bytes): Crossing(
+                row.total, instant(row.event_us), row.internal_id
             )
             for row in owned.transform(crossings(thresholds)).collect()
         }

@@ -1,15 +1,15 @@
-"""The monthly job's sink for data plans: live totals corrected, missed thresholds found, periods closed."""
+"""The monthly job's tables of data plans: live totals are corrected, missed thresholds found, periods closed."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
-from batch_layer.monthly import statements
 from batch_layer.months import Month
 from batch_layer.postgres.staging import Staged, require_all
 from batch_layer.postgres.totals import DIFFERENCES_SHOWN
@@ -17,48 +17,45 @@ from bytemeter.errors import BytemeterError
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
 from bytemeter.offset_log import Offsets
 from bytemeter.plans import outbox
-from bytemeter.plans.calendars import Calendar, Years, cover
-from bytemeter.plans.events import AMENDED, CORRECTED, ThresholdEvent
-from bytemeter.plans.judging import amendment, close, reached
-from bytemeter.postgres import one_line_errors
+from bytemeter.plans.calendars import Calendar, Years, ensure_periods
+from bytemeter.plans.events import Crossing, ThresholdEvent
+from bytemeter.plans.judging import amend, close_periods, reach_thresholds
+from bytemeter.plans.periods import instant
+from bytemeter.postgres import one_line_errors, try_lock
+from bytemeter.sql import Statements
 
+SQL = Statements(__package__, "store.sql")
 SOURCE = "batch"
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _CLOSED_AT_ONCE = 100_000
 
-Threshold = tuple[str, dt.datetime, int]
+
+class Threshold(NamedTuple):
+    """A threshold of a billing period."""
+
+    agreement_id: str
+    period_start: dt.datetime
+    threshold_bytes: int
 
 
 @dataclass(frozen=True)
 class MonthSnapshot:
-    """What was counted, at one instant.
+    """What the live query had counted, and who owned which records, at one instant.
 
     Attributes:
-        at: the instant.
         offsets: per feed and partition the offset up to which the live query had counted.
-        since, until: the span of the month's billing periods, whole hours; equal if there are none.
-        stretches: how many there are of a number, an agreement and a period of the month.
+        since, until: from when to when the month's billing periods reach, in whole hours; equal if there are none.
+        spans: how many ownership spans the month's billing periods have.
     """
 
-    at: dt.datetime
     offsets: Mapping[str, Offsets]
     since: dt.datetime
     until: dt.datetime
-    stretches: int
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """The running total, instant and internal id of the record that reached a threshold."""
-
-    total: int
-    at: dt.datetime
-    record: str
+    spans: int
 
 
 @dataclass(frozen=True)
 class PlanDifference:
-    """A total of a billing period that the recompute finds otherwise."""
+    """The total of a billing period, live and recomputed, where the two differ."""
 
     agreement_id: str
     period_start: dt.datetime
@@ -68,7 +65,13 @@ class PlanDifference:
 
 @dataclass(frozen=True)
 class Corrected:
-    """What was corrected, or with ``dry_run`` would have been: how many periods, the first of them, and the events."""
+    """What was corrected, or with ``dry_run`` would have been.
+
+    Attributes:
+        changed: how many billing periods.
+        differences: the first of them.
+        events: those that were written to the outbox.
+    """
 
     changed: int
     differences: tuple[PlanDifference, ...]
@@ -79,46 +82,38 @@ class Corrected:
 class PlanStore:
     """Data plan totals of the billing periods of a month.
 
-    Key: (agreement, period). Corrected by differences to a snapshot, under the lock of the ledger: what the live
-    query counts meanwhile stays. Done again it changes nothing and emits nothing.
+    Key: (agreement, period). Totals are corrected by their differences to a snapshot, under the ledger's lock: what the
+    live query counts meanwhile stays. Done again it changes nothing and emits nothing.
     """
 
     month: Month
     connection: Connection = field(repr=False)
 
-    @property
-    def _of_month(self) -> dict[str, int]:
-        return {"year": self.month.year, "month": self.month.month}
-
     def snapshot(self) -> MonthSnapshot:
-        """What was counted, who owns which records of the month, and its totals, all at one instant."""
+        """Read the ledger, stage the ownership spans of the month, and keep its live totals, all at one instant."""
         with one_line_errors(self.connection.engine.url), self.connection.begin():
             years = Years(self.month.year, self.month.year)
-            used = self.connection.execute(statements.CALENDARS).all()
-            cover(self.connection, {Calendar(row.time_zone, row.anchor_day): years for row in used})
+            calendars = self.connection.execute(SQL["calendars"]).all()
+            ensure_periods(self.connection, {Calendar(row.time_zone, row.anchor_day): years for row in calendars})
         with one_line_errors(self.connection.engine.url), self.connection.begin():
             self.connection.execute(text("set transaction isolation level repeatable read"))
-            at = self.connection.scalars(text("select now()")).one()
-            offsets: dict[str, Offsets] = {}
-            for row in self.connection.execute(statements.COUNTED):
-                offsets.setdefault(row.feed, {})[row.partition] = row.next_offset
-            self.connection.execute(statements.OWNERSHIP, self._of_month)
-            self.connection.execute(statements.LIVE_THEN, self._of_month)
-            first_us, last_us, stretches = self.connection.execute(statements.SPAN).one()
-        since, until = (_EPOCH + dt.timedelta(microseconds=us or 0) for us in (first_us, last_us))
-        since = since.replace(minute=0, second=0, microsecond=0)
-        return MonthSnapshot(at, offsets, since, _next_hour(until), stretches)
+            offsets = self._offsets()
+            self.connection.execute(SQL["stage_ownership"], self._of_month)
+            self.connection.execute(SQL["keep_live_totals"], self._of_month)
+            extent = self.connection.execute(SQL["ownership_extent"]).one()
+        since = instant(extent.first_us or 0).replace(minute=0, second=0, microsecond=0)
+        return MonthSnapshot(offsets, since, _next_hour(instant(extent.last_us or 0)), extent.spans)
 
     def missed(self, staged: Staged) -> list[Threshold]:
-        """Thresholds (agreement, period, bytes) that the recomputed totals reach and the live ones had not.
+        """Thresholds that the recomputed totals reach and the live totals had not reached at the snapshot.
 
         Raises:
             TransientError: the staged rows are not those that Spark counted; run the job again.
         """
         with one_line_errors(self.connection.engine.url), self.connection.begin():
             require_all(self.connection, staged)
-            rows = self.connection.execute(statements.MISSED, {"attempt": staged.attempt})
-            return [(row.agreement_id, row.period_start, row.threshold_bytes) for row in rows]
+            rows = self.connection.execute(SQL["missed_thresholds"], {"attempt": staged.attempt})
+            return [Threshold(row.agreement_id, row.period_start, row.threshold_bytes) for row in rows]
 
     def correct(
         self,
@@ -129,40 +124,56 @@ class PlanStore:
         grace: dt.timedelta,
         dry_run: bool,
     ) -> Corrected:
-        """Correct the live totals, emit what was missed, and close what is past its grace by the wall clock.
+        """Correct the live totals, emit missed thresholds, and close periods that are past their grace.
 
         Events are in the order: thresholds, amendments and corrections, closings.
+
+        Args:
+            staged: recomputed totals by billing period.
+            crossings: the records that crossed missed thresholds.
+            now: the wall clock, by which periods close.
         """
         with one_line_errors(self.connection.engine.url), self.connection.begin() as transaction:
-            self.connection.execute(statements.LOCK_LEDGER, {"feeds": [AGREEMENTS.name, DATA_RECORDS.name]})
-            self.connection.execute(statements.FIND_DIFFERENCES, {"attempt": staged.attempt})
-            changed = self.connection.scalars(statements.COUNT_DIFFERENCES).one()
-            first = self.connection.execute(statements.FIRST_DIFFERENCES, {"most": DIFFERENCES_SHOWN})
-            shown = tuple(PlanDifference(*row) for row in first)
-            self.connection.execute(statements.OPEN_PERIODS, {**self._of_month, "now": now})
-            self.connection.execute(statements.CORRECT)
-            events = [*self._crossed(crossings), *self._amended()]
-            self.connection.execute(statements.SET_NEXT_THRESHOLDS)
-            events += self._closed(now - grace)
+            self.connection.execute(SQL["lock_ledger"], {"feeds": [AGREEMENTS.name, DATA_RECORDS.name]})
+            self.connection.execute(SQL["find_differences"], {"attempt": staged.attempt})
+            changed = self.connection.scalars(text("select count(*) from differences")).one()
+            first = self.connection.execute(SQL["first_differences"], {"most": DIFFERENCES_SHOWN})
+            differences = tuple(PlanDifference(*row) for row in first)
+            self.connection.execute(SQL["open_periods_of_month"], {**self._of_month, "now": now})
+            self.connection.execute(SQL["correct_totals"])
+            events = [*self._thresholds(crossings), *self._amendments(), *self._closings(now - grace)]
             written = outbox.write(self.connection, events, source=SOURCE)
             if dry_run:
                 transaction.rollback()
-        return Corrected(changed, shown, written)
+        return Corrected(changed, differences, written)
 
-    def _closed(self, until: dt.datetime) -> Iterator[ThresholdEvent]:
+    @property
+    def _of_month(self) -> dict[str, int]:
+        return {"year": self.month.year, "month": self.month.month}
+
+    def _offsets(self) -> dict[str, Offsets]:
+        offsets: dict[str, Offsets] = {}
+        for row in self.connection.execute(text("select feed, partition, next_offset from ledger")):
+            offsets.setdefault(row.feed, {})[row.partition] = row.next_offset
+        return offsets
+
+    def _thresholds(self, crossings: Mapping[Threshold, Crossing]) -> Iterator[ThresholdEvent]:
+        """As of the record that crossed; as of now where the history has none: then it crossed since the snapshot."""
+        periods = self.connection.scalars(SQL["periods_to_judge"], self._of_month).all()
+        for _, event in reach_thresholds(self.connection, periods):
+            threshold = Threshold(event.agreement_id, event.period_start, event.threshold_bytes or 0)
+            yield event.crossed_by(crossings[threshold]) if threshold in crossings else event
+
+    def _amendments(self) -> list[ThresholdEvent]:
+        return amend(self.connection, self.connection.scalars(SQL["periods_to_amend"]).all())
+
+    def _closings(self, until: dt.datetime) -> Iterator[ThresholdEvent]:
         more = True
         while more:
-            closed = close(self.connection, until, most=_CLOSED_AT_ONCE, of_month=(self.month.year, self.month.month))
+            month = (self.month.year, self.month.month)
+            closed = close_periods(self.connection, until, most=_CLOSED_AT_ONCE, of_month=month)
             yield from closed.events
             more = closed.more
-
-    def _crossed(self, crossings: Mapping[Threshold, Crossing]) -> list[ThresholdEvent]:
-        periods = [tuple(row) for row in self.connection.execute(statements.CROSSED, self._of_month)]
-        return [_at(event, crossings) for event in reached(self.connection, periods)] if periods else []
-
-    def _amended(self) -> list[ThresholdEvent]:
-        rows = self.connection.execute(statements.AMEND)
-        return [amendment(row, AMENDED if row.status == "closed" else CORRECTED) for row in rows]
 
 
 @contextmanager
@@ -177,20 +188,12 @@ def plan_store(engine: Engine, month: Month) -> Iterator[PlanStore]:
         connection = engine.connect()
     try:
         with one_line_errors(engine.url), connection.begin():
-            if not connection.scalars(statements.LOCK).one():
+            if not try_lock(connection, "bytemeter/monthly"):
                 raise BytemeterError("another monthly job runs; wait for it, or stop it")
-            connection.execute(statements.CLEAR_STAGED)
+            connection.execute(SQL["clear_staged"])
         yield PlanStore(month, connection)
     finally:
         connection.close()
-
-
-def _at(event: ThresholdEvent, crossings: Mapping[Threshold, Crossing]) -> ThresholdEvent:
-    """The event as of the record that crossed, if the history tells it; else it crossed since the snapshot."""
-    crossing = crossings.get((event.agreement_id, event.period_start, event.threshold_bytes or 0))
-    if crossing is None:
-        return event
-    return replace(event, total_bytes=crossing.total, latest_recorded_at=crossing.at, latest_record=crossing.record)
 
 
 def _next_hour(at: dt.datetime) -> dt.datetime:

@@ -1,4 +1,4 @@
-"""Writes what Spark has recomputed to a staging table, and counts it on the way."""
+"""Spark writes recomputed rows to a staging table over JDBC, counted on the way."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from bytemeter.errors import TransientError
 
 @dataclass(frozen=True)
 class Staged:
-    """Rows staged by Spark: the table, the attempt that marks them, and how many there are."""
+    """Rows in a staging table.
+
+    Attributes:
+        table: the table's name.
+        attempt: the value of the column ``attempt`` in these rows.
+        rows: how many rows Spark has computed.
+    """
 
     table: str
     attempt: int
@@ -22,7 +28,10 @@ class Staged:
 
 
 def stage(rows: DataFrame, into: str, jdbc: dict[str, str]) -> Staged:
-    """Append the rows to a staging table whose column ``attempt`` the writing session gives."""
+    """Append rows to a staging table. Its column ``attempt`` takes its value from the writing session.
+
+    Delivery: at least once: Spark may run a task twice. ``require_all`` finds that out.
+    """
     attempt, observed = secrets.randbits(62), Observation()
     counted = rows.observe(observed, F.count(F.lit(1)).alias("rows"))
     options = {**jdbc, "dbtable": into, "options": f"-c bytemeter.attempt={attempt}"}
@@ -31,14 +40,15 @@ def stage(rows: DataFrame, into: str, jdbc: dict[str, str]) -> Staged:
 
 
 def require_all(connection: Connection, staged: Staged) -> None:
-    """Require that the rows are there, each once.
+    """Require that each row was staged exactly once.
 
     Raises:
-        TransientError: they are not.
+        TransientError: the table has more or fewer rows of the attempt than Spark has computed.
     """
     rows = table(staged.table, column("attempt"))
-    found = connection.scalars(select(func.count()).select_from(rows).where(rows.c.attempt == staged.attempt)).one()
-    if found != staged.rows:
+    count = connection.scalars(select(func.count()).select_from(rows).where(rows.c.attempt == staged.attempt)).one()
+    if count != staged.rows:
         raise TransientError(
-            f"{found} rows are staged, Spark counted {staged.rows}: a task was run twice; run the job again"
+            f"{staged.table} has {count} rows of this attempt, Spark computed {staged.rows}: a task was run twice; "
+            "run the job again"
         )

@@ -1,36 +1,40 @@
-"""Replaces whole windows of a table of totals (type, id, timestamp, value) by what was recomputed and staged."""
+"""Replaces whole windows of a table of totals by recomputed and staged totals."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     Connection,
-    DateTime,
     Insert,
-    MetaData,
     Select,
-    Table,
-    Text,
     and_,
+    cast,
     column,
     delete,
     func,
+    insert,
+    literal,
     select,
     table,
     text,
 )
-from sqlalchemy import Column as SqlColumn
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from batch_layer.postgres.staging import Staged
+from bytemeter.feeds import Feed, TotalsTable
+from bytemeter.sql import Statements
+from bytemeter.totals_table import SqlTotals, value_type
 
+SQL = Statements(__package__, "statements.sql")
 DIFFERENCES_SHOWN = 20
-_KEY = ("type", "timestamp", "id")
+_KEY = ("type", "start", "id")
+_RECOMPUTED = table("recomputed", *(column(name) for name in (*_KEY, "value")))
+_CHANGES = table("changes", *(column(name) for name in (*_KEY, "before", "after")))
 
 
 @dataclass(frozen=True)
@@ -40,41 +44,73 @@ class Difference:
     type: str
     id: str
     timestamp: dt.datetime
-    before: int | None
-    after: int | None
+    before: Decimal | None
+    after: Decimal | None
 
 
 @dataclass(frozen=True)
 class Compared:
-    """How many totals change, and the first of them."""
+    """How many totals change, and the first of the changes."""
 
     changed: int
     differences: tuple[Difference, ...]
 
+    def __add__(self, other: Compared) -> Compared:
+        return Compared(self.changed + other.changed, (self.differences + other.differences)[:DIFFERENCES_SHOWN])
 
-def compare(connection: Connection, staged: Staged, into: str, windows: Sequence[dt.datetime]) -> Compared:
-    """Compare the staged totals with those of the windows; leaves them in the temporary tables that ``write`` reads.
 
-    Totals by e-mail are added: those of the users that ``user_metadata`` knows.
+def compare(
+    connection: Connection, staged: Staged, feed: Feed, into: TotalsTable, windows: Sequence[dt.datetime]
+) -> Compared:
+    """Compare the staged totals with the rows of a table, in the caller's transaction.
+
+    Reads the staged rows and the table; writes the temporary tables ``recomputed`` and ``changes``, which ``write``
+    reads. For a feed with quotas the totals by e-mail address are added.
+
+    Args:
+        windows: the starts of the windows that are replaced.
     """
-    recomputed = _of_attempt(staged)
-    connection.exec_driver_sql(_TEMPORARY_TABLES)
-    connection.execute(_RECOMPUTED.from_select([*_KEY, "value"], recomputed))
-    connection.execute(_EMAILS)
-    connection.execute(_changes(into, windows))
+    connection.exec_driver_sql(SQL.raw("temporary_tables"))
+    connection.execute(insert(_RECOMPUTED).from_select([*_KEY, "value"], _of_attempt(staged)))
+    if feed.totals and feed.totals.quotas:
+        quotas = feed.totals.quotas
+        types = {"user_type": quotas.user_type, "email_type": quotas.email_type}
+        connection.execute(SQL["add_totals_by_email"], types)
+    connection.execute(_find_changes(SqlTotals.of(feed, into), windows))
     changed = connection.scalars(text("select count(*) from changes")).one()
-    first = connection.execute(_FIRST_CHANGES, {"most": DIFFERENCES_SHOWN})
+    first = connection.execute(SQL["first_changes"], {"most": DIFFERENCES_SHOWN})
     return Compared(changed, tuple(Difference(*row) for row in first))
 
 
-def write(connection: Connection, into: str) -> None:
-    """Write the totals that change, and remove those that are gone."""
-    target, changes = _totals(into), table("changes", *(column(name) for name in (*_KEY, "after")))
-    same = and_(*(target.c[name] == changes.c[name] for name in _KEY))
-    connection.execute(delete(target).where(same, changes.c.after.is_(None)))
-    rows = select(*(changes.c[name] for name in (*_KEY, "after"))).where(changes.c.after.is_not(None))
-    changed = insert(target).from_select([*_KEY, "value"], rows.order_by(*(changes.c[name] for name in _KEY)))
-    connection.execute(changed.on_conflict_do_update(index_elements=list(_KEY), set_={"value": changed.excluded.value}))
+def write(connection: Connection, feed: Feed, into: TotalsTable) -> None:
+    """Write the totals that change, and remove totals that are gone. Reads the temporary table ``changes``.
+
+    Key: the table's primary key; done again it changes nothing.
+    """
+    target, changes = SqlTotals.of(feed, into), _CHANGES.c
+    gone = and_(
+        target.of_feed,
+        *(target.table.c[name] == changes[key] for name, key in zip(_names(into), _KEY, strict=True)),
+        changes.after.is_(None),
+    )
+    connection.execute(delete(target.table).where(gone))
+    constants = dict(into.constants)
+    rows = select(
+        *(literal(value) for value in constants.values()),
+        *(changes[key] for key in _KEY),
+        cast(changes.after, value_type(feed)),
+    ).where(changes.after.is_not(None))
+    changed = upsert(target.table).from_select(
+        [*constants, *_names(into), into.value], rows.order_by(*(changes[key] for key in _KEY))
+    )
+    connection.execute(
+        changed.on_conflict_do_update(index_elements=target.key, set_={into.value: changed.excluded[into.value]})
+    )
+
+
+def _names(into: TotalsTable) -> tuple[str, str, str]:
+    """The table's columns for type, start and id, in the order of ``_KEY``."""
+    return (into.type, into.start, into.id)
 
 
 def _of_attempt(staged: Staged) -> Select[Any]:
@@ -84,48 +120,13 @@ def _of_attempt(staged: Staged) -> Select[Any]:
     )
 
 
-def _changes(into: str, windows: Sequence[dt.datetime]) -> Insert:
-    target = _totals(into)
-    old = select(target).where(target.c.timestamp.in_(list(windows))).subquery("old")
-    new = _totals("recomputed").alias("new")
-    joined = old.join(new, and_(*(old.c[name] == new.c[name] for name in _KEY)), full=True)
-    keys = [func.coalesce(old.c[name], new.c[name]) for name in _KEY]
-    differing = select(*keys, old.c.value, new.c.value).select_from(joined)
-    into_changes = insert(table("changes", *(column(name) for name in (*_KEY, "before", "after"))))
-    return into_changes.from_select(
-        [*_KEY, "before", "after"], differing.where(old.c.value.is_distinct_from(new.c.value))
-    )
-
-
-def _totals(name: str) -> Table:
-    return Table(
-        name,
-        MetaData(),
-        SqlColumn("type", Text),
-        SqlColumn("id", Text),
-        SqlColumn("timestamp", DateTime(timezone=True)),
-        SqlColumn("value", BigInteger),
-    )
-
-
-_TEMPORARY_TABLES = """
-create temporary table recomputed (
-    type text collate "C", id text collate "C", timestamp timestamptz, value bigint
-) on commit drop;
-
-create temporary table changes (
-    type text collate "C", id text collate "C", timestamp timestamptz, before bigint, after bigint
-) on commit drop;
-"""
-
-_RECOMPUTED = insert(_totals("recomputed"))
-
-_EMAILS = text("""
-insert into recomputed (type, id, timestamp, value)
-select 'email_bytes_total', u.email, r.timestamp, r.value
-from recomputed as r
-inner join user_metadata as u on u.id = r.id
-where r.type = 'user_bytes_total'
-""")
-
-_FIRST_CHANGES = text("select type, id, timestamp, before, after from changes order by timestamp, type, id limit :most")
+def _find_changes(target: SqlTotals, windows: Sequence[dt.datetime]) -> Insert:
+    """Compare ``recomputed`` with the windows of the table, row by row."""
+    names = _names(target.declared)
+    old = select(target.table).where(target.of_feed, target.start.in_(list(windows))).subquery("old")
+    new = _RECOMPUTED.alias("new")
+    before = old.c[target.declared.value]
+    joined = old.join(new, and_(*(old.c[name] == new.c[key] for name, key in zip(names, _KEY, strict=True))), full=True)
+    keys = [func.coalesce(old.c[name], new.c[key]) for name, key in zip(names, _KEY, strict=True)]
+    differing = select(*keys, before, new.c.value).select_from(joined).where(before.is_distinct_from(new.c.value))
+    return insert(_CHANGES).from_select([*_KEY, "before", "after"], differing)

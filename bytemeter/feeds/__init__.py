@@ -6,11 +6,31 @@ from bytemeter.errors import BytemeterError
 from bytemeter.feeds.agreements import AGREEMENTS
 from bytemeter.feeds.data_records import DATA_RECORDS
 from bytemeter.feeds.devices import DEVICES
-from bytemeter.feeds.feed import Dimension, Feed, Rule, Totals
+from bytemeter.feeds.feed import Feed, Kinds, Rule
+from bytemeter.feeds.fields import Decimal, Field, Text, Whole, WholeList
+from bytemeter.feeds.totals import Dimension, Quotas, Totals, TotalsTable
 
 FEEDS = {feed.name: feed for feed in (DEVICES, AGREEMENTS, DATA_RECORDS)}
 
-__all__ = ["AGREEMENTS", "DATA_RECORDS", "DEVICES", "FEEDS", "Dimension", "Feed", "Rule", "Totals", "feed_named"]
+__all__ = [
+    "AGREEMENTS",
+    "DATA_RECORDS",
+    "DEVICES",
+    "FEEDS",
+    "Decimal",
+    "Dimension",
+    "Feed",
+    "Field",
+    "Kinds",
+    "Quotas",
+    "Rule",
+    "Text",
+    "Totals",
+    "TotalsTable",
+    "Whole",
+    "WholeList",
+    "feed_named",
+]
 
 
 def feed_named(name: str) -> Feed:

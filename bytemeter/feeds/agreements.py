@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pyspark.sql.types import ArrayType, LongType, StringType, StructField, StructType
-
 from bytemeter import instants
 from bytemeter.feeds.data_records import NO_MSISDN
 from bytemeter.feeds.feed import YEAR_2200_S, Feed, Rule
+from bytemeter.feeds.fields import Field, Text, Whole, WholeList
 from bytemeter.feeds.rules import (
     before,
     item_not_between,
@@ -36,17 +35,15 @@ def _instant_rules(column: str) -> tuple[Rule, ...]:
 AGREEMENTS = Feed(
     name="agreements",
     topic="agreements",
-    schema=StructType(
-        [
-            StructField("id", StringType(), nullable=False),
-            StructField("msisdn", StringType(), nullable=False),
-            StructField("signedAt", StringType(), nullable=False),
-            StructField("serviceStartAt", StringType(), nullable=False),
-            StructField("billingPeriodTimeZone", StringType(), nullable=False),
-            StructField("maxBytesInBillingPeriod", LongType(), nullable=False),
-            StructField("thresholds", ArrayType(LongType()), nullable=True),
-            StructField("anchorDay", LongType(), nullable=True),
-        ]
+    fields=(
+        Field("id", Text()),
+        Field("msisdn", Text()),
+        Field("signedAt", Text()),
+        Field("serviceStartAt", Text()),
+        Field("billingPeriodTimeZone", Text()),
+        Field("maxBytesInBillingPeriod", Whole()),
+        Field("thresholds", WholeList(), required=False),
+        Field("anchorDay", Whole(), required=False),
     ),
     key="id",
     event_us=lambda records: instants.read(records.column("signedAt")),
@@ -63,4 +60,7 @@ AGREEMENTS = Feed(
         Rule("anchorDay not of 1 to 31", under("anchorDay", 1)),
         Rule("anchorDay not of 1 to 31", over("anchorDay", 31)),
     ),
+    live_query="data-plans",
+    # An agreement may be signed ahead of time.
+    clock_tolerance_s=None,
 )

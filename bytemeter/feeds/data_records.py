@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from bytemeter import instants
 from bytemeter.feeds.feed import MOST_BYTES, YEAR_2000_S, YEAR_2200_S, Feed, Rule
+from bytemeter.feeds.fields import Field, Text, Whole
 from bytemeter.feeds.rules import absent, over, under, unknown_zone, unlike
 
 # E.164: at most 15 digits.
@@ -22,14 +22,12 @@ def internal_ids(records: pa.Table) -> pa.ChunkedArray:
 DATA_RECORDS = Feed(
     name="data-records",
     topic="data-records",
-    schema=StructType(
-        [
-            StructField("id", StringType(), nullable=False),
-            StructField("internalId", StringType(), nullable=True),
-            StructField("msisdn", StringType(), nullable=False),
-            StructField("recordedAt", StringType(), nullable=False),
-            StructField("recordedBytes", LongType(), nullable=False),
-        ]
+    fields=(
+        Field("id", Text()),
+        Field("internalId", Text(), required=False),
+        Field("msisdn", Text()),
+        Field("recordedAt", Text()),
+        Field("recordedBytes", Whole()),
     ),
     key="msisdn",
     event_us=lambda records: instants.read(records.column("recordedAt")),
@@ -43,5 +41,6 @@ DATA_RECORDS = Feed(
         Rule("negative recordedBytes", under("recordedBytes", 0)),
         Rule("recordedBytes over 1 TiB", over("recordedBytes", MOST_BYTES)),
     ),
+    live_query="data-plans",
     assigned=("internalId",),
 )

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import pyarrow.compute as pc
-from pyspark.sql.types import LongType, StringType, StructField, StructType
 
-from bytemeter.feeds.feed import MOST_BYTES, YEAR_2000_S, YEAR_2200_S, Dimension, Feed, Rule, Totals
+from bytemeter.feeds.feed import MOST_BYTES, YEAR_2000_S, YEAR_2200_S, Feed, Rule
+from bytemeter.feeds.fields import Field, Text, Whole
 from bytemeter.feeds.rules import over, under
+from bytemeter.feeds.totals import Dimension, Quotas, Totals, TotalsTable
+from bytemeter.windows import FIVE_MINUTES, HOUR, CalendarMonth
 
 DEVICES = Feed(
     name="devices",
     topic="devices",
-    schema=StructType(
-        [
-            StructField("bytes", LongType(), nullable=False),
-            StructField("timestamp", LongType(), nullable=False),
-            StructField("app", StringType(), nullable=False),
-            StructField("id", StringType(), nullable=False),
-            StructField("antenna_id", StringType(), nullable=False),
-            StructField("event_id", StringType(), nullable=True),
-        ]
+    fields=(
+        Field("bytes", Whole()),
+        Field("timestamp", Whole()),
+        Field("app", Text()),
+        Field("id", Text()),
+        Field("antenna_id", Text()),
+        Field("event_id", Text(), required=False),
     ),
     key="id",
     event_us=lambda records: pc.multiply(records.column("timestamp"), 1_000_000),
@@ -30,15 +30,17 @@ DEVICES = Feed(
         Rule("timestamp before 2000", under("timestamp", YEAR_2000_S)),
         Rule("timestamp after 2200", over("timestamp", YEAR_2200_S - 1)),
     ),
+    live_query="totals",
     totals=Totals(
         measure="bytes",
         dimensions=(
-            Dimension("antenna_bytes_total", "antenna_id"),
-            Dimension("app_bytes_total", "app"),
-            Dimension("user_bytes_total", "id"),
+            Dimension("antenna_bytes_total", ("antenna_id",)),
+            Dimension("app_bytes_total", ("app",)),
+            Dimension("user_bytes_total", ("id",)),
         ),
-        live_table="bytes",
-        hourly_table="bytes_hourly",
-        monthly_table="bytes_monthly",
+        live=TotalsTable("bytes", FIVE_MINUTES),
+        hourly=TotalsTable("bytes_hourly", HOUR),
+        monthly=TotalsTable("bytes_monthly", CalendarMonth()),
+        quotas=Quotas("user_bytes_total", "email_bytes_total"),
     ),
 )

@@ -1,24 +1,36 @@
-"""What a feed is: everything the layers need to know about one kind of record, declared as data."""
+"""What a feed is: all that the layers need to know about one kind of record, declared as data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import pyarrow as pa
-from pyspark.sql.types import ArrayType, LongType, StringType, StructField, StructType
+from pyspark.sql.types import StructField, StructType
 
-from bytemeter.errors import BytemeterError
+from bytemeter.feeds.fields import Decimal, Field, Text, Whole
 from bytemeter.feeds.rules import Violated
+from bytemeter.feeds.totals import Dimension, Totals
 
-WINDOW_S = 300
-HOUR_S = 3_600
 # A total in a bigint holds eight million records of the largest size; more than that in five minutes is no usage.
 MOST_BYTES = 2**40
 YEAR_2000_S = 946_684_800
 YEAR_2200_S = 7_258_118_400
 
-_TYPES = (LongType(), StringType(), ArrayType(LongType()))
+# Columns that parsing, counting and the history add to those of the feed.
+RESERVED = frozenset(
+    {
+        *("partition", "offset", "value", "reason", "event_us", "raw"),
+        *("event_time", "event_date", "event_hour", "window_s"),
+        *("record_offset", "id_hash", "content_hash"),
+    }
+)
+RAW = Field("raw", Text())
+_A_DAY_S = 86_400
+
+# Given records as columns, for each the reason why it is invalid, or null.
+Validator = Callable[[pa.Table], pa.Array | pa.ChunkedArray]
 
 
 @dataclass(frozen=True)
@@ -28,7 +40,7 @@ class Rule:
     Attributes:
         reason: short and the same for all such records, so that they can be counted and replayed by it.
         violated: given records as columns (the feed's fields and event_us: long, the event time in microseconds since
-            1970), whether each violates it; a null counts as not violated.
+            1970), whether each violates the rule; null counts as not violated.
     """
 
     reason: str
@@ -36,39 +48,17 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Dimension:
-    """A field by whose values the measure is added up.
+class Kinds:
+    """Records of one feed that are of several kinds, each with a validator of its own, e.g. a JSON schema.
 
     Attributes:
-        type: the name that the totals carry in their column ``type``.
-        column: the field of the schema.
+        by: the field that names a record's kind.
+        validators: by kind. A validator gets all records of its kind as columns: the feed's fields, event_us and
+            value: binary, the message as received. A kind without validator is valid as far as the rules say.
     """
 
-    type: str
-    column: str
-
-
-@dataclass(frozen=True)
-class Totals:
-    """How a feed's records are added up by window.
-
-    Attributes:
-        measure: the field that is added up, a whole number.
-        dimensions: by what it is added up.
-        live_table, hourly_table, monthly_table: tables (type, id, timestamp, value) of the live windows and of what
-            is recomputed.
-    """
-
-    measure: str
-    dimensions: tuple[Dimension, ...]
-    live_table: str
-    hourly_table: str
-    monthly_table: str
-
-    @property
-    def columns(self) -> list[str]:
-        """The measure and what it is added up by."""
-        return [self.measure, *(dimension.column for dimension in self.dimensions)]
+    by: str
+    validators: Mapping[str, Validator] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -78,57 +68,104 @@ class Feed:
     Attributes:
         name: the feed's name, in the ledger and on the command line.
         topic: the Kafka topic without the setting ``topic_prefix``.
-        schema: the JSON fields (long, string or list of long); those not nullable are required.
-        key: the field that is the Kafka key.
+        fields: the fields that are picked from each message.
+        key: the field that is the Kafka key; None if messages have no key.
         event_us: given records as columns, the event time of each in microseconds since 1970 (UTC), null without one.
-        event_id: the field that identifies a record, if there is one; where it is null no repeat can be told.
-        rules: what makes a parsed record invalid, whenever it is looked at.
-        assigned: fields that are given to a record on its way, so that repeats of it may differ in them.
-        totals: how it is added up by window; None if it is not.
+        event_id: the field that identifies a record, if there is one; a record without it is never a duplicate.
+        rules: what makes a parsed record invalid, whenever it is judged.
+        live_query: the name of the live query that counts the feed (see ``speed_layer.live_queries``).
+        clock_tolerance_s: the live query refuses event times that lie further ahead of the clock, in seconds; None to
+            accept any. The default is a day.
+        assigned: fields that are given to a record on its way: duplicates may differ in them without a conflict.
+        keeps_raw: whether the history keeps the message as received, in its column ``raw``.
+        kinds: kinds of records with validators of their own; None if all records are of one kind.
+        totals: how the records are added up by window; None if they are not.
     """
 
     name: str
     topic: str
-    schema: StructType
-    key: str
+    fields: tuple[Field, ...]
+    key: str | None
     event_us: Callable[[pa.Table], pa.Array | pa.ChunkedArray]
     event_id: str | None
     rules: tuple[Rule, ...]
+    live_query: str
+    clock_tolerance_s: int | None = _A_DAY_S
     assigned: tuple[str, ...] = ()
+    keeps_raw: bool = False
+    kinds: Kinds | None = None
     totals: Totals | None = None
 
     @property
-    def usage(self) -> Totals:
-        """How the records are added up.
-
-        Raises:
-            BytemeterError: they are not.
-        """
-        if self.totals is None:
-            raise BytemeterError(f"the feed {self.name} has no totals by window; choose one that has, e.g. devices")
-        return self.totals
+    def names(self) -> list[str]:
+        """The names of the fields."""
+        return [field.name for field in self.fields]
 
     @property
-    def required(self) -> tuple[StructField, ...]:
-        """The fields that every record must have."""
-        return tuple(field for field in self.schema if not field.nullable)
+    def kept_fields(self) -> tuple[Field, ...]:
+        """The fields that the history keeps of a record."""
+        return (*self.fields, RAW) if self.keeps_raw else self.fields
 
-    @property
-    def texts(self) -> tuple[StructField, ...]:
-        """The fields that hold text."""
-        return tuple(field for field in self.schema if isinstance(field.dataType, StringType))
+    @cached_property
+    def schema(self) -> StructType:
+        """The fields as columns of Spark; those not required are nullable."""
+        return StructType([StructField(field.name, field.type.spark, not field.required) for field in self.fields])
 
     @property
     def content(self) -> tuple[str, ...]:
-        """The fields in which a repeat must be equal, or it is a conflict."""
-        return tuple(name for name in self.schema.names if name not in (self.event_id, *self.assigned))
+        """The fields in which a duplicate must equal the record that was counted, or it is a conflict."""
+        return tuple(name for name in self.names if name not in (self.event_id, *self.assigned))
+
+    @property
+    def clock_reason(self) -> str:
+        """The reason of records that the live query refuses because their event time is ahead of the clock."""
+        tolerance = self.clock_tolerance_s or 0
+        return f"timestamp over {'a day' if tolerance == _A_DAY_S else f'{tolerance} s'} in the future"
+
+    @property
+    def total_type(self) -> pa.DataType:
+        """The type of the feed's totals: int64 of whole numbers and counts, decimal128(38, scale) of decimals."""
+        measure = next((field.type for field in self.fields if self.totals and field.name == self.totals.measure), None)
+        return pa.decimal128(38, measure.scale) if isinstance(measure, Decimal) else pa.int64()
 
     def __post_init__(self) -> None:
-        names = {field.name for field in self.schema}
-        used = {self.key, *self.assigned} | ({self.event_id} - {None})
+        self._require(len(set(self.names)) == len(self.names), f"declares a field twice: {self.names}")
+        paths = [field.path for field in self.fields]
+        nested = [
+            field.name for field in self.fields if any(field.path[:n] in paths for n in range(1, len(field.path)))
+        ]
+        self._require(len(set(paths)) == len(paths), "has two fields with the same path")
+        self._require(not nested, f"has the fields {nested} inside other fields")
+        reserved = sorted(RESERVED.intersection(self.names))
+        self._require(not reserved, f"has the fields {reserved}, which are reserved; give them other names and a path")
+        by = self.kinds.by if self.kinds else None
+        self._require_fields({name for name in (self.key, self.event_id, by, *self.assigned) if name is not None})
         if self.totals:
-            used |= {self.totals.measure, *(d.column for d in self.totals.dimensions)}
-        if not used <= names:
-            raise ValueError(f"feed {self.name} uses {sorted(map(str, used - names))}, its schema has {sorted(names)}")
-        if any(field.dataType not in _TYPES for field in self.schema):
-            raise ValueError(f"feed {self.name} has a field that is none of {_TYPES}: {self.schema}")
+            self._check(self.totals)
+
+    def _check(self, totals: Totals) -> None:
+        self._require_fields({*totals.fields})
+        fields = {field.name: field for field in self.fields}
+        measure = fields[totals.measure] if totals.measure else None
+        self._require(
+            measure is None or (measure.required and isinstance(measure.type, Whole | Decimal)),
+            f"adds up {totals.measure}, which is not a required Whole or Decimal",
+        )
+        for dimension in totals.dimensions:
+            self._check_dimension(dimension, fields)
+        self._require(
+            len(set(totals.types)) == len(totals.types) > 0, f"has no dimension, or one twice: {totals.types}"
+        )
+
+    def _check_dimension(self, dimension: Dimension, fields: Mapping[str, Field]) -> None:
+        for name in dimension.fields:
+            usable = fields[name].required and isinstance(fields[name].type, Text)
+            self._require(usable, f"adds up by {name} ({dimension.type}), which is not a required Text")
+
+    def _require_fields(self, names: set[str]) -> None:
+        unknown = sorted(names.difference(self.names))
+        self._require(not unknown, f"uses the fields {unknown}, it has {self.names}")
+
+    def _require(self, holds: bool, complaint: str) -> None:
+        if not holds:
+            raise ValueError(f"feed {self.name} {complaint}")

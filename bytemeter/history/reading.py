@@ -1,6 +1,7 @@
-"""The files of the history as Arrow columns, read by executors.
+"""Executors read the data files of the history as Arrow columns.
 
-By Spark's reader each record becomes a row, and with Python behind it a column again: that takes several times as long.
+Spark's own reader makes a row of each record, and Python makes a column of the rows again: that takes several times as
+long.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from functools import cache
 import pyarrow as pa
 from pyarrow import parquet
 from pyarrow.fs import FileSystem
-from pyspark.sql.pandas.types import to_arrow_schema
 
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import Feed
@@ -25,22 +25,22 @@ _OF_ALL_FEEDS = (
 )
 _SPLIT_BYTES = 32 * 2**20
 _SHARE_BYTES = 64 * 2**20
-_AT_ONCE = 2**19
+_ROWS_AT_ONCE = 2**19
 
 
 @dataclass(frozen=True)
 class File:
-    """A file of the history.
+    """A data file of the history.
 
     Attributes:
-        number: tells it from the others that were asked for.
-        table: folder or URI.
-        path: below that.
-        hour: the start of the hour of its records (UTC).
+        id: its index among the files that were listed together.
+        table: folder or URI of the Delta table.
+        path: below the table.
+        hour: the event hour of its records (UTC).
         size: in bytes.
     """
 
-    number: int
+    id: int
     table: str
     path: str
     hour: dt.datetime
@@ -49,65 +49,67 @@ class File:
 
 @dataclass(frozen=True)
 class Split:
-    """A part of a file: of its row groups the ``number``-th of each ``of``."""
+    """A part of a file that one task reads: of its row groups ``index``, ``index + count``, ``index + 2 count`` ..."""
 
     file: File
-    number: int = 0
-    of: int = 1
+    index: int = 0
+    count: int = 1
 
     @property
     def size(self) -> int:
-        """Its bytes, if row groups are alike."""
-        return self.file.size // self.of
+        """Its size in bytes, if all row groups are of the same size."""
+        return self.file.size // self.count
 
 
 def splits(files: Iterable[File]) -> list[Split]:
-    """The files in splits of which each can be read by itself."""
-    return [
-        Split(file, number, of) for file in files for of in [-(-file.size // _SPLIT_BYTES) or 1] for number in range(of)
-    ]
+    """Cut the files into splits of about 32 MiB."""
+    counts = [(file, -(-file.size // _SPLIT_BYTES) or 1) for file in files]
+    return [Split(file, index, count) for file, count in counts for index in range(count)]
 
 
 def task_shares(splits: Sequence[Split], cores: int) -> list[list[Split]]:
-    """The splits for as many tasks as there are cores, or several times as many where a share would be large."""
+    """Deal the splits out to tasks: one task per core, or a multiple of that where a share would exceed 64 MiB."""
     rounds = -(-sum(split.size for split in splits) // (_SHARE_BYTES * cores)) or 1
-    many = min(len(splits), rounds * cores)
-    # A large file may have few row groups: only its first splits surely have one.
-    in_order = sorted(splits, key=lambda split: (split.number, -split.size))
-    return [in_order[number::many] for number in range(many)]
+    tasks = min(len(splits), rounds * cores)
+    # A large file may have few row groups, and then only its first splits have rows: those are dealt out first.
+    in_order = sorted(splits, key=lambda split: (split.index, -split.size))
+    return [in_order[task::tasks] for task in range(tasks)]
 
 
 def columns_of(feed: Feed, *names: str) -> pa.Schema:
-    """Columns of the history: of the feed's fields, of partition: int, offset: long and event_time: timestamp."""
-    fields = [*to_arrow_schema(feed.schema), *_OF_ALL_FEEDS]
+    """The schema of columns of the history: fields of the feed, or partition, offset and event_time."""
+    fields = [*(pa.field(f.name, f.type.arrow, not f.required) for f in feed.kept_fields), *_OF_ALL_FEEDS]
     return pa.schema([field for name in names for field in fields if field.name == name])
 
 
 def read(split: Split, columns: pa.Schema) -> Iterator[tuple[int, pa.Table]]:
-    """The rows of a split, some hundred thousand at a time, each time with the number of the first one in the file.
+    """Read the rows of a split, up to half a million at a time.
 
-    An optional field that the file has not got, as it was added later, is null.
+    An optional field that was added to the feed after the file was written is null.
+
+    Returns:
+        Pairs of the first row's index in the file, and the rows.
 
     Raises:
-        BytemeterError: the file has not got another one.
+        BytemeterError: the file lacks a required column.
     """
     filesystem, root = _storage(split.file.table)
     with filesystem.open_input_file(f"{root}/{split.file.path}") as source:
         file = parquet.ParquetFile(source, coerce_int96_timestamp_unit="us")
-        there = [name for name in columns.names if name in file.schema_arrow.names]
+        stored = [name for name in columns.names if name in file.schema_arrow.names]
         first = 0
-        for number in range(file.num_row_groups):
-            if number % split.of == split.number:
+        for group in range(file.num_row_groups):
+            if group % split.count == split.index:
                 begin = first
-                for batch in file.iter_batches(_AT_ONCE, [number], there, use_threads=False):
+                for batch in file.iter_batches(_ROWS_AT_ONCE, [group], stored, use_threads=False):
                     yield begin, pa.table([_column(field, batch, split) for field in columns], schema=columns)
                     begin += batch.num_rows
-            first += file.metadata.row_group(number).num_rows
+            first += file.metadata.row_group(group).num_rows
 
 
 @cache
 def _storage(table: str) -> tuple[FileSystem, str]:
-    # A bucket's has to log in.
+    # Cached: the filesystem of a bucket has to log in.
     filesystem, root = FileSystem.from_uri(table)
     return filesystem, root
 
@@ -118,6 +120,6 @@ def _column(field: pa.Field, batch: pa.RecordBatch, split: Split) -> pa.Array:
     if not field.nullable:
         raise BytemeterError(
             f"the file {split.file.path} of the history in {split.file.table} has no column {field.name}; "
-            "restore it, or leave the file out"
+            "restore the file, or remove it from the table"
         )
     return pa.nulls(batch.num_rows, field.type)

@@ -36,7 +36,7 @@ def _schema(feed: Feed) -> StructType:
         [
             StructField("partition", IntegerType()),
             StructField("offset", LongType()),
-            *(StructField(field.name, field.dataType) for field in feed.schema),
+            *(StructField(field.name, field.type.spark) for field in feed.kept_fields),
             StructField("event_time", TimestampType()),
             StructField("event_date", DateType()),
             StructField("event_hour", IntegerType()),

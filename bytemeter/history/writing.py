@@ -70,7 +70,8 @@ def kept(feed: Feed, messages: pa.Table) -> pa.Table:
     """
     records = valid(parse(feed, messages))
     time = records.column("event_us").cast(pa.timestamp("us", "UTC"))
-    return records.select(["partition", "offset", *feed.schema.names]).append_column("event_time", time)
+    columns = records.select(["partition", "offset", *feed.names]).append_column("event_time", time)
+    return columns.append_column("raw", records.column("value").cast(pa.string())) if feed.keeps_raw else columns
 
 
 def _write(feed: Feed, table: str, messages: pa.Table) -> pa.Table:

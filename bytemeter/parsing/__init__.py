@@ -1,23 +1,19 @@
-"""Kafka messages into records: parsed and judged, nothing repaired, nothing dropped.
+"""Kafka messages into records: parsed and judged on executors, nothing repaired, nothing dropped.
 
-Both streaming queries start here, on the executors, with many messages at a time as Arrow columns: some ten thousand of
-the live query, all of a task of the history's. Most messages are canonical (see ``bytemeter.parsing.canonical``) and
-are read all together; any other one is read by itself, to tell what is wrong with it or to find that it is good after
-all.
+Both streaming queries start here with many messages at a time as Arrow columns: about ten thousand in the live query,
+all messages of a task in the history query.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bytemeter.feeds.feed import Feed
-from bytemeter.parsing.canonical import canonical, canonical_fields
-from bytemeter.parsing.single import single_fields
+from bytemeter.feeds.feed import Feed, Kinds
+from bytemeter.parsing.decoding import decode
+from bytemeter.parsing.single import REASON
 
-REFUSED_BY_CLOCK = "timestamp over a day in the future"
-_A_DAY_US = 86_400_000_000
+__all__ = ["parse", "valid"]
 
 
 def parse(feed: Feed, messages: pa.Table, *, now_us: int | None = None) -> pa.Table:
@@ -25,48 +21,52 @@ def parse(feed: Feed, messages: pa.Table, *, now_us: int | None = None) -> pa.Ta
 
     Args:
         messages: rows of at least partition: int, offset: long and value: binary.
-        now_us: where given (microseconds since 1970), event times over a day after it are invalid. Only the live query
-            judges by the clock; the history keeps such records, and the batch leaves out what the live query refused.
+        now_us: the clock, in microseconds since 1970. Where it is given, event times that are further ahead of it than
+            the feed tolerates are invalid. Only the live query judges by the clock; the history keeps such records, and
+            recomputes leave out the records that the live query refused.
 
     Returns:
         For each message, in their order, a row of partition, offset, value: binary as received, the feed's fields (all
         nullable), event_us: long, the event time in microseconds since 1970, and reason: string, null if the record is
-        valid. Fields and times of an invalid record mean nothing.
+        valid. Fields and event time of an invalid record mean nothing.
     """
-    fields = _fields(feed, messages.column("value").combine_chunks())
+    fields = decode(feed.fields, messages.column("value").combine_chunks())
     records = messages.select(["partition", "offset", "value"])
-    for name in feed.schema.names:
+    for name in feed.names:
         records = records.append_column(name, fields.column(name))
     records = records.append_column("event_us", feed.event_us(records))
-    return records.append_column("reason", _reason(feed, records, fields.column("reason"), now_us))
+    reason = _reason(feed, records, fields.column(REASON), now_us)
+    if feed.kinds:
+        reason = _reason_by_kind(feed.kinds, records, reason)
+    return records.append_column(REASON, reason)
 
 
 def valid(records: pa.Table) -> pa.Table:
-    """The valid ones of parsed messages."""
-    return records.filter(pc.is_null(records.column("reason")))
-
-
-def _fields(feed: Feed, values: pa.BinaryArray) -> pa.Table:
-    """The feed's fields, and reason: what is wrong with a message that has not got them."""
-    together = canonical(feed, values)
-    alone = single_fields(feed, values.filter(pc.invert(together)).to_pylist())
-    if alone.num_rows == len(values):
-        return alone
-    fields = canonical_fields(feed, values.filter(together))
-    fields = fields.append_column("reason", pa.nulls(fields.num_rows, pa.string()))
-    if not alone.num_rows:
-        return fields
-    numbers = np.concatenate([np.flatnonzero(together), np.flatnonzero(pc.invert(together))])
-    return pa.concat_tables([fields, alone]).combine_chunks().take(np.argsort(numbers))
+    """The valid records of parsed messages."""
+    return records.filter(pc.is_null(records.column(REASON)))
 
 
 def _reason(feed: Feed, records: pa.Table, reason: pa.ChunkedArray, now_us: int | None) -> pa.ChunkedArray:
-    """What is wrong with the message; if nothing is, the first rule that its record violates."""
-    rules = [(rule.reason, rule.violated) for rule in feed.rules]
-    if now_us is not None:
-        rules.append((REFUSED_BY_CLOCK, lambda them: pc.greater(them.column("event_us"), now_us + _A_DAY_US)))
-    for told, violated in rules:
-        found = pc.fill_null(violated(records), False)
-        if pc.any(found).as_py():
-            reason = pc.if_else(pc.and_(found, pc.is_null(reason)), told, reason)
+    """What is wrong with the message; of a well-formed one the first rule that the record violates."""
+    violations = [(rule.reason, rule.violated(records)) for rule in feed.rules]
+    if now_us is not None and feed.clock_tolerance_s is not None:
+        latest_us = now_us + feed.clock_tolerance_s * 1_000_000
+        violations.append((feed.clock_reason, pc.greater(records.column("event_us"), latest_us)))
+    for violated_reason, violated in violations:
+        is_violated = pc.fill_null(violated, False)
+        if pc.any(is_violated).as_py():
+            reason = pc.if_else(pc.and_(is_violated, pc.is_null(reason)), violated_reason, reason)
     return reason
+
+
+def _reason_by_kind(kinds: Kinds, records: pa.Table, reason: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The reason, also of records that the validator of their kind refuses."""
+    for kind, validator in kinds.validators.items():
+        is_judged = _flat(pc.fill_null(pc.and_(pc.equal(records.column(kinds.by), kind), pc.is_null(reason)), False))
+        if pc.any(is_judged).as_py():
+            reason = pc.replace_with_mask(reason, is_judged, _flat(validator(records.filter(is_judged))))
+    return reason
+
+
+def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -1,93 +1,146 @@
-"""Messages that are not canonical, each read by itself: good after all, or what exactly is wrong."""
+"""The reference reader: one message at a time by Python's json module, either its fields or what is wrong with it.
+
+Its verdict is final. The fast decoder (``bytemeter.parsing.structs``) may only accept messages that this reader
+accepts, with the same values.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal as Number
 from typing import Any, NoReturn, TypeGuard
 
-import pyarrow as pa
-from pyspark.sql.pandas.types import to_arrow_schema
-from pyspark.sql.types import ArrayType, StringType, StructField
+from bytemeter.feeds.fields import Decimal, Field, Text, Whole, WholeList
 
-from bytemeter.feeds.feed import Feed
-
-MOST_CHARACTERS = 512
+REASON = "reason"
 _INT64 = range(-(2**63), 2**63)
+# Longer whole numbers are kept as text: Python would refuse to read one of over 4,300 digits.
+_DIGITS_OF_INT64 = 19
 
 
-def single_fields(feed: Feed, values: Sequence[bytes | None]) -> pa.Table:
-    """The fields of messages, all null where something is wrong, and reason: string, what it is (null if nothing)."""
-    rows = [_read(feed, value) for value in values]
-    schema = to_arrow_schema(feed.schema)
-    nullable = pa.schema([field.with_nullable(nullable=True) for field in schema] + [pa.field("reason", pa.string())])
-    return pa.Table.from_pylist(rows, nullable)
+def read_single(fields: tuple[Field, ...], value: bytes | None) -> dict[str, Any]:
+    """The fields of a message by name; of a malformed message only ``reason``, what is wrong with it.
 
-
-def _read(feed: Feed, value: bytes | None) -> dict[str, Any]:
+    Of a member that occurs twice in an object the last one counts, as in RFC 8259, section 4, most readers do.
+    """
     try:
-        told = _object(value)
-        return {field.name: _checked(field, told.get(field.name)) for field in feed.schema}
+        document = _object(value)
+        return {field.name: _checked(field, _at(document, field.path)) for field in fields}
     except _MalformedError as error:
-        return {"reason": str(error)}
+        return {REASON: str(error)}
 
 
 class _MalformedError(Exception):
     """What is wrong with a message."""
 
 
+@dataclass(frozen=True)
+class _Written:
+    """A number as it is written: one with a fraction, with an exponent, or with more than 19 digits."""
+
+    text: str
+
+
 def _object(value: bytes | None) -> dict[str, Any]:
     if value is None:
         raise _MalformedError("tombstone")
     try:
-        told = _JSON.decode(value.decode())
+        document = _JSON.decode(value.decode())
     except UnicodeDecodeError:
         raise _MalformedError("not UTF-8") from None
     except (ValueError, RecursionError):
         raise _MalformedError("not JSON") from None
-    if not isinstance(told, dict):
+    if not isinstance(document, dict):
         raise _MalformedError("not a JSON object")
-    return told
+    return document
 
 
-def _checked(field: StructField, value: Any) -> Any:
-    """The value, if it is one of the field."""
-    if value is None:
-        if not field.nullable:
-            raise _MalformedError(f"missing {field.name}")
-        return None
-    if isinstance(field.dataType, ArrayType):
-        if not isinstance(value, list) or not all(one is None or _is_whole(one) for one in value):
-            raise _MalformedError(f"{field.name} is not a list of whole numbers")
-        return value
-    return _text(field.name, value) if isinstance(field.dataType, StringType) else _number(field.name, value)
-
-
-def _number(name: str, value: Any) -> int:
-    if not _is_whole(value):
-        # A boolean is an int to Python.
-        number = type(value) in (int, float)
-        raise _MalformedError(f"fractional or too large {name}" if number else f"{name} is not a whole number")
+def _at(document: dict[str, Any], path: tuple[str, ...]) -> Any:
+    """The value at a path; None if a member on the path is missing or null."""
+    value: Any = document
+    for depth, member in enumerate(path):
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise _MalformedError(f"{'.'.join(path[:depth])} is not an object")
+        value = value.get(member)
     return value
 
 
-def _text(name: str, value: Any) -> str:
+def _checked(field: Field, value: Any) -> Any:
+    """The value, if the field may hold it."""
+    if value is None:
+        if field.required:
+            raise _MalformedError(f"missing {field.name}")
+        return None
+    return _CHECKS[type(field.type)](field, value)
+
+
+def _whole(field: Field, value: Any) -> int:
+    if not _is_whole(value):
+        # A boolean is an int to Python.
+        is_number = type(value) in (int, _Written)
+        reason = f"fractional or too large {field.name}" if is_number else f"{field.name} is not a whole number"
+        raise _MalformedError(reason)
+    return value
+
+
+def _wholes(field: Field, value: Any) -> list[int | None]:
+    if not isinstance(value, list) or not all(item is None or _is_whole(item) for item in value):
+        raise _MalformedError(f"{field.name} is not a list of whole numbers")
+    return value
+
+
+def _text(field: Field, value: Any) -> str:
+    name, most = field.name, field.type.max_length if isinstance(field.type, Text) else 0
     if not isinstance(value, str):
         raise _MalformedError(f"{name} is not a text")
     if not value:
         raise _MalformedError(f"empty {name}")
-    if len(value) > MOST_CHARACTERS:
-        raise _MalformedError(f"{name} over {MOST_CHARACTERS} characters")
+    if len(value) > most:
+        raise _MalformedError(f"{name} over {most} characters")
     if "\0" in value:
         raise _MalformedError(f"NUL in {name}")
     if any("\ud800" <= character <= "\udfff" for character in value):
-        # An escaped half of a character: JSON allows it, UTF-8 and PostgreSQL do not.
+        # JSON allows an escaped half of a surrogate pair, UTF-8 and PostgreSQL do not.
         raise _MalformedError(f"half a character in {name}")
     return value
 
 
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(?:\.([0-9]+))?")
+
+
+def _decimal(field: Field, value: Any) -> Number:
+    limits = field.type if isinstance(field.type, Decimal) else Decimal()
+    text = value.text if isinstance(value, _Written) else str(value) if type(value) is int else value
+    match = _DECIMAL.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise _MalformedError(f"{field.name} is not a decimal number")
+    digits, decimals = match.groups()
+    if len(digits) > limits.digits:
+        raise _MalformedError(f"{field.name} over {limits.digits} digits")
+    if len(decimals or "") > limits.scale:
+        raise _MalformedError(f"{field.name} over {limits.scale} decimals")
+    return Number(text)
+
+
+_CHECKS: Mapping[type, Callable[[Field, Any], Any]] = {
+    Text: _text,
+    Whole: _whole,
+    WholeList: _wholes,
+    Decimal: _decimal,
+}
+
+
 def _is_whole(value: Any) -> TypeGuard[int]:
     return type(value) is int and value in _INT64
+
+
+def _read_whole(text: str) -> int | _Written:
+    return int(text) if len(text) <= _DIGITS_OF_INT64 + 1 else _Written(text)
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -95,4 +148,4 @@ def _refuse(constant: str) -> NoReturn:
 
 
 # NaN and Infinity are Python's, not JSON's.
-_JSON = json.JSONDecoder(parse_constant=_refuse)
+_JSON = json.JSONDecoder(parse_constant=_refuse, parse_int=_read_whole, parse_float=_Written)

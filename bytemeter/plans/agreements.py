@@ -1,27 +1,31 @@
-"""Agreements as they stand in PostgreSQL, and what a message changes of them."""
+"""Agreements as PostgreSQL stores them, and what new messages change of them."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from bytemeter.plans.calendars import Calendar, cover, opening_periods, years_of
+from bytemeter.plans.calendars import Calendar, ensure_periods, years_by_calendar
+from bytemeter.plans.periods import instant
+from bytemeter.sql import Statements
 
+SQL = Statements(__package__, "agreements.sql")
 DEFAULT_THRESHOLDS = (50, 80, 100)
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """A data plan of a number (msisdn), from ``service_start_at`` on until the next agreement of the number starts.
+    """A data plan of an MSISDN, from ``service_start_at`` on until the next agreement of the MSISDN starts.
 
     Attributes:
+        limit: bytes included per billing period.
         thresholds: percents of the limit, ascending; 100 is always one.
+        anchor_day: day of the month on which a billing period starts.
     """
 
     id: str
@@ -35,11 +39,11 @@ class Agreement:
 
     @property
     def calendar(self) -> Calendar:
-        """By which its billing periods are found."""
+        """The calendar of its billing periods."""
         return Calendar(self.time_zone, self.anchor_day)
 
-    def serves_as(self, other: Agreement) -> bool:
-        """Whether both own the same records in the same periods."""
+    def owns_as(self, other: Agreement) -> bool:
+        """Whether both own the same records in the same billing periods."""
         return (self.msisdn, self.service_start_at, self.signed_at, self.calendar) == (
             other.msisdn,
             other.service_start_at,
@@ -47,80 +51,85 @@ class Agreement:
             other.calendar,
         )
 
+    def judges_as(self, other: Agreement) -> bool:
+        """Whether both have the same thresholds in bytes."""
+        return (self.limit, self.thresholds) == (other.limit, other.thresholds)
+
 
 @dataclass(frozen=True)
 class Changes:
     """What new messages change.
 
     Attributes:
-        msisdns: numbers whose records may have another owner now.
-        limits: open periods (agreement, start) of agreements whose limit or thresholds are other ones.
+        msisdns: their records may have another owner now.
+        relimited: open periods (``usage_id``) of agreements whose limit or thresholds changed: they are to be judged.
     """
 
     msisdns: frozenset[str]
-    limits: Sequence[tuple[str, dt.datetime]]
+    relimited: Sequence[int]
 
 
-def agreement(told: Mapping[str, Any]) -> Agreement:
-    """From what its message told: id, msisdn, signed_us, start_us, zone, limit, thresholds and anchor_day or null."""
+def agreement(fields: Mapping[str, Any]) -> Agreement:
+    """An agreement from the fields of its message.
+
+    Args:
+        fields: id, msisdn, zone: text; signed_us, start_us: microseconds since 1970; limit: bytes; thresholds: list of
+            percents, or None; anchor_day: 1 to 31, or None.
+    """
     return Agreement(
-        id=told["id"],
-        msisdn=told["msisdn"],
-        signed_at=_EPOCH + dt.timedelta(microseconds=told["signed_us"]),
-        service_start_at=_EPOCH + dt.timedelta(microseconds=told["start_us"]),
-        time_zone=told["zone"],
-        limit=told["limit"],
-        thresholds=tuple(sorted({*(told["thresholds"] or DEFAULT_THRESHOLDS), 100})),
-        anchor_day=told["anchor_day"] or 1,
+        id=fields["id"],
+        msisdn=fields["msisdn"],
+        signed_at=instant(fields["signed_us"]),
+        service_start_at=instant(fields["start_us"]),
+        time_zone=fields["zone"],
+        limit=fields["limit"],
+        thresholds=tuple(sorted({*(fields["thresholds"] or DEFAULT_THRESHOLDS), 100})),
+        anchor_day=fields["anchor_day"] or 1,
     )
 
 
 def replace(connection: Connection, messages: Iterable[Agreement]) -> Changes:
-    """Write the agreements, the last of each id, over those that are there.
+    """Write the agreements over the stored ones.
 
-    Key: the id. A new agreement gets its first open billing period, with 0 bytes: the one of its arrival, or of its
-    start if that is later.
+    Key: the id; of several messages with one id the last is written. A new agreement gets its first open billing
+    period, with 0 bytes: the one of its arrival, or of its start if that is later.
     """
     latest = {message.id: message for message in messages}
     if not latest:
         return Changes(frozenset(), ())
-    before = {row.id: _of(row) for row in connection.execute(_READ, {"ids": list(latest)})}
-    connection.execute(_WRITE, _columns(latest.values()))
-    moved = [id_ for id_, one in latest.items() if id_ not in before or not one.serves_as(before[id_])]
-    msisdns = {latest[id_].msisdn for id_ in moved} | {before[id_].msisdn for id_ in moved if id_ in before}
-    if msisdns:
-        connection.execute(_FOLLOW, {"msisdns": list(msisdns)})
-    limited = [
-        id_ for id_, old in before.items() if (old.limit, old.thresholds) != (latest[id_].limit, latest[id_].thresholds)
-    ]
-    _open_first_periods(connection, [latest[id_] for id_ in moved])
-    open_periods = connection.execute(_OPEN_PERIODS, {"ids": limited}) if limited else ()
-    return Changes(frozenset(msisdns), [(row.agreement_id, row.period_start) for row in open_periods])
+    stored = {row.id: _stored(row) for row in connection.execute(SQL["read_agreements"], {"ids": list(latest)})}
+    connection.execute(SQL["write_agreements"], _columns(latest.values()))
+    moved = [new for id_, new in latest.items() if id_ not in stored or not new.owns_as(stored[id_])]
+    msisdns = {new.msisdn for new in moved} | {stored[new.id].msisdn for new in moved if new.id in stored}
+    if moved:
+        connection.execute(SQL["set_served_until"], {"msisdns": list(msisdns)})
+        _open_first_periods(connection, moved)
+    relimited = [id_ for id_, old in stored.items() if not latest[id_].judges_as(old)]
+    periods = connection.scalars(SQL["apply_limits"], {"ids": relimited}).all() if relimited else ()
+    return Changes(frozenset(msisdns), periods)
 
 
-def _open_first_periods(connection: Connection, moved: Sequence[Agreement]) -> None:
-    if not moved:
-        return
+def _open_first_periods(connection: Connection, agreements: Collection[Agreement]) -> None:
     this_year = connection.scalars(text("select extract(year from now())::integer")).one()
-    cover(connection, years_of((one.calendar, max(this_year, one.service_start_at.year)) for one in moved))
-    connection.execute(_OPEN_FIRST, {"ids": [one.id for one in moved]})
+    years = ((one.calendar, max(this_year, one.service_start_at.year)) for one in agreements)
+    ensure_periods(connection, years_by_calendar(years))
+    connection.execute(SQL["open_first_periods"], {"ids": [one.id for one in agreements]})
 
 
-def _columns(agreements: Iterable[Agreement]) -> dict[str, list[object]]:
-    found = list(agreements)
+def _columns(agreements: Collection[Agreement]) -> dict[str, list[object]]:
     return {
-        "ids": [one.id for one in found],
-        "msisdns": [one.msisdn for one in found],
-        "signed": [one.signed_at for one in found],
-        "starts": [one.service_start_at for one in found],
-        "zones": [one.time_zone for one in found],
-        "limits": [one.limit for one in found],
-        "thresholds": [json.dumps(one.thresholds) for one in found],
-        "anchors": [one.anchor_day for one in found],
+        "ids": [one.id for one in agreements],
+        "msisdns": [one.msisdn for one in agreements],
+        "signed": [one.signed_at for one in agreements],
+        "starts": [one.service_start_at for one in agreements],
+        "zones": [one.time_zone for one in agreements],
+        "limits": [one.limit for one in agreements],
+        "thresholds": [json.dumps(one.thresholds) for one in agreements],
+        "anchor_days": [one.anchor_day for one in agreements],
     }
 
 
-def _of(row: Row[Any]) -> Agreement:
+def _stored(row: Row[Any]) -> Agreement:
     return Agreement(
         row.id,
         row.msisdn,
@@ -131,72 +140,3 @@ def _of(row: Row[Any]) -> Agreement:
         tuple(row.thresholds),
         row.anchor_day,
     )
-
-
-_READ = text("""
-select
-    id, msisdn, signed_at, service_start_at, billing_period_time_zone, max_bytes_in_billing_period, thresholds,
-    anchor_day
-from agreements
-where id = any(cast(:ids as text []))
-""")
-
-# Lists within a list would have to be of equal length: the thresholds come as JSON.
-_WRITE = text("""
-insert into agreements (
-    id, msisdn, signed_at, service_start_at, billing_period_time_zone, max_bytes_in_billing_period, thresholds,
-    anchor_day
-)
-select
-    a.id, a.msisdn, a.signed_at, a.starts_at, a.time_zone, a.max_bytes,
-    cast(translate(a.thresholds, '[]', '{}') as integer []), a.anchor_day
-from unnest(
-    cast(:ids as text []), cast(:msisdns as text []), cast(:signed as timestamptz []),
-    cast(:starts as timestamptz []), cast(:zones as text []), cast(:limits as bigint []),
-    cast(:thresholds as text []), cast(:anchors as smallint [])
-) as a (id, msisdn, signed_at, starts_at, time_zone, max_bytes, thresholds, anchor_day)
-on conflict (id) do update set
-    msisdn = excluded.msisdn,
-    signed_at = excluded.signed_at,
-    service_start_at = excluded.service_start_at,
-    billing_period_time_zone = excluded.billing_period_time_zone,
-    max_bytes_in_billing_period = excluded.max_bytes_in_billing_period,
-    thresholds = excluded.thresholds,
-    anchor_day = excluded.anchor_day
-""")
-
-# An agreement serves its number until the next one of that number starts. Of two that start at the same instant the one
-# signed later serves, the other never does. About "any(array)" see "Look-ups" in docs/architecture.md.
-_FOLLOW = text("""
-with followed as (
-    select
-        id,
-        coalesce(
-            lead(service_start_at) over (partition by msisdn order by service_start_at, signed_at, id),
-            timestamptz 'infinity'
-        ) as served_until
-    from agreements
-    where msisdn = any(cast(:msisdns as text []))
-)
-
-update agreements as a set served_until = f.served_until
-from followed as f
-where a.id = any(array[f.id]) and f.served_until <> a.served_until
-""")
-
-_OPEN_FIRST = opening_periods("""
-from agreements as a
-inner join billing_periods as p
-    on p.time_zone = a.billing_period_time_zone
-    and p.anchor_day = a.anchor_day
-    and p.period_start <= greatest(a.arrived_at, a.service_start_at)
-    and p.period_end > greatest(a.arrived_at, a.service_start_at)
-where a.id = any(cast(:ids as text [])) and a.served_until > greatest(a.arrived_at, a.service_start_at)
-on conflict do nothing
-""")
-
-_OPEN_PERIODS = text("""
-select agreement_id, period_start from data_plan_usage
-where agreement_id = any(cast(:ids as text [])) and status = 'open'
-order by agreement_id, period_start
-""")

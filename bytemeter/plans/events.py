@@ -1,11 +1,11 @@
-"""Threshold events: what happened to an agreement in a billing period, as an id and as a message."""
+"""Threshold events: what happened to an agreement in a billing period, with an id and as a Kafka message."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo
 
@@ -17,27 +17,38 @@ CORRECTED = "DATA_PLAN_CORRECTED"
 CLOSED = "BILLING_PERIOD_CLOSED"
 AMENDED = "BILLING_PERIOD_AMENDED"
 
-_WHOLE = 100
-_IDS = uuid.UUID("5d3c1e0e-7c5b-4f43-9d0e-1b7a3f5f6c11")
+_WHOLE_LIMIT = 100
+_NAMESPACE = uuid.UUID("5d3c1e0e-7c5b-4f43-9d0e-1b7a3f5f6c11")
 
 
-def type_of_threshold(percent: int) -> str:
-    """The type of the event that says that so many percent of the limit were reached."""
-    return EXCEEDED if percent == _WHOLE else REACHED
+@dataclass(frozen=True)
+class Crossing:
+    """The record that brought the running total of a billing period to a threshold.
+
+    Attributes:
+        total_bytes: the running total with this record.
+        recorded_at, internal_id: of the record.
+    """
+
+    total_bytes: int
+    recorded_at: dt.datetime
+    internal_id: str
 
 
 @dataclass(frozen=True)
 class ThresholdEvent:
-    """One event, and all that its message tells.
+    """One event: the fields of its message.
 
     Attributes:
-        period_start: identifies the billing period of the agreement.
+        agreement_id, period_start: identify the billing period.
+        zone: the agreement's time zone.
+        limit: bytes that the agreement includes per billing period.
         type: one of the five types.
         percent, threshold_bytes: the threshold, None unless one was reached.
         total_bytes: total of the period at the crossing, or at the closing, amendment or correction.
         latest_recorded_at, latest_record: instant and internal id of the record that crossed, else of the latest one;
             None if the period has no record.
-        ordinal: counts the amendments and corrections of a period, 0 of other events.
+        ordinal: counts the amendments and corrections of a period; 0 for other events.
     """
 
     agreement_id: str
@@ -54,16 +65,28 @@ class ThresholdEvent:
     latest_record: str | None
     ordinal: int = 0
 
+    def crossed_by(self, crossing: Crossing) -> ThresholdEvent:
+        """The same event as of the record that crossed the threshold."""
+        return replace(
+            self,
+            total_bytes=crossing.total_bytes,
+            latest_recorded_at=crossing.recorded_at,
+            latest_record=crossing.internal_id,
+        )
+
     @cached_property
     def event_id(self) -> str:
-        """The same for the same agreement, period, type, threshold (in percent and in bytes) and ordinal."""
+        """A UUID made of agreement, period, type, threshold (in percent and in bytes) and ordinal.
+
+        So an event that is written again, by whichever layer, has the same id.
+        """
         start = self.period_start.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         name = f"{self.agreement_id}|{start}|{self.type}|{self.percent}|{self.threshold_bytes}|{self.ordinal}"
-        return str(uuid.uuid5(_IDS, name))
+        return str(uuid.uuid5(_NAMESPACE, name))
 
     @property
     def payload(self) -> bytes:
-        """The message as Kafka carries it: JSON, ``latestRecordedAt`` in the agreement's time zone."""
+        """The value of the Kafka message: JSON, ``latestRecordedAt`` in the agreement's time zone."""
         latest = self.latest_recorded_at.astimezone(_zone(self.zone)) if self.latest_recorded_at else None
         message = {
             "eventId": self.event_id,
@@ -80,6 +103,11 @@ class ThresholdEvent:
             "type": self.type,
         }
         return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def type_of_threshold(percent: int) -> str:
+    """The type of the event for a threshold of so many percent of the limit."""
+    return EXCEEDED if percent == _WHOLE_LIMIT else REACHED
 
 
 @lru_cache(maxsize=1_000)

@@ -1,181 +1,124 @@
-"""What is judged of usage that is counted: thresholds that a changed limit or total has reached, periods that are over.
+"""Judges billing periods: thresholds that totals reach, totals that changed after an event, periods that are over.
 
-The statements run inside the caller's transaction, which holds the ledger's lock: one at a time judges. About
-``= any(array[...])`` see "Look-ups" in docs/architecture.md.
+The statements run inside the caller's transaction, which holds the ledger's lock: one transaction judges at a time.
+Periods are given by their ``usage_id``. About ``= any(array[...])`` see "Lookups" in docs/architecture.md.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row
 
-from bytemeter.plans.calendars import Calendar, cover, opening_periods, years_of
-from bytemeter.plans.events import CLOSED, ThresholdEvent, type_of_threshold
+from bytemeter.plans.arrays import bigint_array
+from bytemeter.plans.calendars import Calendar, ensure_periods, years_by_calendar
+from bytemeter.plans.events import AMENDED, CLOSED, CORRECTED, ThresholdEvent, type_of_threshold
+from bytemeter.sql import Statements
+
+SQL = Statements(__package__, "judging.sql")
+
+# Columns of the view judged_periods that are fields of an event.
+_PERIOD_FIELDS = (
+    "agreement_id",
+    "period_start",
+    "year",
+    "month",
+    "zone",
+    "limit",
+    "total_bytes",
+    "latest_recorded_at",
+    "latest_record",
+)
 
 
-def reached(connection: Connection, periods: Sequence[tuple[str, dt.datetime]]) -> list[ThresholdEvent]:
-    """The thresholds that the totals of these periods (agreement, start) have reached; sets their next ones anew.
+class ReachedThreshold(NamedTuple):
+    """A threshold that the total of a period reaches, and its event: with the total and the latest record as stored."""
 
-    For changed limits and corrected totals: the events tell the total as it is and the latest record. Some may have
-    been emitted before; a period without a record has reached none.
+    usage_id: int
+    event: ThresholdEvent
+
+
+def reach_thresholds(connection: Connection, usage_ids: Iterable[int]) -> list[ReachedThreshold]:
+    """The thresholds that the totals of these periods reach and had not reached before; sets their next ones.
+
+    A period without a record reaches none, not even one of 0 bytes. An event may have been emitted before: the total
+    fell and rose again, or the limit was the same before. Then its id is the same.
+
+    Returns:
+        In the order of agreement, period and threshold.
     """
-    chosen = {"agreements": [agreement for agreement, _ in periods], "starts": [start for _, start in periods]}
-    events = [threshold_event(row) for row in connection.execute(_REACHED, chosen)]
-    connection.execute(_NEXT, chosen)
-    return events
+    rows = connection.execute(SQL["reach_thresholds"], {"usage_ids": bigint_array(usage_ids)})
+    return [
+        ReachedThreshold(
+            row.usage_id,
+            _event(row, type_of_threshold(row.percent), percent=row.percent, threshold_bytes=row.threshold_bytes),
+        )
+        for row in rows
+    ]
+
+
+def amend(connection: Connection, usage_ids: Collection[int]) -> list[ThresholdEvent]:
+    """Emit that the totals of these periods changed: an amendment of a closed period, a correction of an open one."""
+    if not usage_ids:
+        return []
+    periods = {"usage_ids": bigint_array(usage_ids)}
+    connection.execute(SQL["count_amendments"], periods)
+    return [
+        _event(row, AMENDED if row.status == "closed" else CORRECTED, ordinal=row.amendments)
+        for row in connection.execute(SQL["read_periods"], periods)
+    ]
 
 
 @dataclass(frozen=True)
-class Closing:
-    """What one call of ``close`` has closed.
+class Closed:
+    """What one call of ``close_periods`` has closed.
 
     Attributes:
         events: in the order of the periods' ends and of the agreements.
         more: whether there may be more periods to close.
     """
 
-    events: list[ThresholdEvent]
+    events: Sequence[ThresholdEvent]
     more: bool
 
 
-def close(connection: Connection, until: dt.datetime, *, most: int, of_month: tuple[int, int] | None = None) -> Closing:
-    """Close open periods that end at or before ``until``, the earliest first, at most so many.
+def close_periods(
+    connection: Connection, until: dt.datetime, *, most: int, of_month: tuple[int, int] | None = None
+) -> Closed:
+    """Close open periods that end at or before ``until``, the earliest first.
+
+    The period after a closed one is opened, with 0 bytes, if the agreement still serves then and had arrived before its
+    end: so that it closes, too, if no record ever comes. A due period without a record is dropped instead of closed if
+    the agreement does not serve in it any more, or if its calendar has no such period any more.
+
+    A call costs what it closes, however many more periods are due. With ``of_month`` it also passes by those of months
+    before.
 
     Args:
+        most: how many to close in this call.
         of_month: close only periods of this (year, month).
-
-    The period after is opened, with 0 bytes, if the agreement still serves then and had arrived before its end: so
-    that it closes, too, if no record ever comes. A period of 0 bytes in which the agreement does not serve any more
-    is dropped, and so is one that is no period of the agreement any more.
-
-    A call costs what it closes, however many more periods are over. With ``of_month`` it also passes by those of months
-    before.
     """
     year, month = of_month or (None, None)
-    due = connection.execute(_DUE, {"until": until, "most": most, "year": year, "month": month}).all()
+    limits = {"until": until, "most": most, "year": year, "month": month}
+    due = connection.execute(SQL["due_periods"], limits).all()
     if not due:
-        return Closing([], more=False)
-    ends_in = {(row.time_zone, row.anchor_day, row.period_end.year) for row in due}
-    cover(connection, years_of((Calendar(zone, anchor_day), year) for zone, anchor_day, year in ends_in))
-    ids = {"ids": sorted(row.usage_id for row in due)}
-    connection.execute(_DROP, ids)
-    closed = sorted(connection.execute(_CLOSE, ids), key=lambda row: (row.period_end, row.agreement_id))
-    ends = {"agreements": [row.agreement_id for row in closed], "ends": [row.period_end for row in closed]}
-    connection.execute(_OPEN_NEXT, ends)
-    events = [ThresholdEvent(**_told(row), type=CLOSED, percent=None, threshold_bytes=None) for row in closed]
-    return Closing(events, more=len(due) == most)
+        return Closed([], more=False)
+    ends_in = {(Calendar(row.time_zone, row.anchor_day), row.period_end.year) for row in due}
+    ensure_periods(connection, years_by_calendar(ends_in))
+    periods = {"usage_ids": bigint_array(sorted(row.usage_id for row in due))}
+    connection.execute(SQL["drop_periods"], periods)
+    closed = {"usage_ids": bigint_array(connection.scalars(SQL["close_periods"], periods))}
+    connection.execute(SQL["open_next_periods"], closed)
+    events = [_event(row, CLOSED) for row in connection.execute(SQL["read_periods"], closed)]
+    return Closed(events, more=len(due) == most)
 
 
-def threshold_event(row: Row[Any]) -> ThresholdEvent:
-    """The event of a threshold; the row has the columns of ``ThresholdEvent`` but the type."""
-    return ThresholdEvent(
-        **_told(row),
-        type=type_of_threshold(row.percent),
-        percent=row.percent,
-        threshold_bytes=row.threshold_bytes,
-    )
-
-
-def amendment(row: Row[Any], type_: str) -> ThresholdEvent:
-    """The event that a total is another than was told; the row has also the ordinal."""
-    return ThresholdEvent(**_told(row), type=type_, percent=None, threshold_bytes=None, ordinal=row.ordinal)
-
-
-def _told(row: Row[Any]) -> dict[str, Any]:
-    names = ("agreement_id", "period_start", "year", "month", "zone", "limit", "total_bytes", "latest_recorded_at")
-    return {**{name: getattr(row, name) for name in names}, "latest_record": row.latest_record}
-
-
-_REACHED = text("""
-select
-    u.agreement_id, u.period_start, u.year, u.month,
-    a.billing_period_time_zone as zone, a.max_bytes_in_billing_period as "limit",
-    t.percent, threshold_bytes(t.percent, a.max_bytes_in_billing_period) as threshold_bytes,
-    u.total_recorded_bytes as total_bytes, u.latest_recorded_at, u.latest_internal_record_id as latest_record
-from unnest(cast(:agreements as text []), cast(:starts as timestamptz [])) as chosen (agreement_id, period_start)
-inner join data_plan_usage as u
-    on u.agreement_id = any(array[chosen.agreement_id]) and u.period_start = chosen.period_start
-inner join agreements as a on a.id = any(array[u.agreement_id])
-cross join lateral unnest(a.thresholds) as t (percent)
-where
-    u.latest_recorded_at is not null
-    and threshold_bytes(t.percent, a.max_bytes_in_billing_period) <= u.total_recorded_bytes
-order by u.agreement_id, u.period_start, threshold_bytes, t.percent
-""")
-
-_NEXT = text("""
-update data_plan_usage as u set
-    next_threshold_bytes = next_threshold(
-        a.thresholds,
-        a.max_bytes_in_billing_period,
-        case when u.latest_recorded_at is not null then u.total_recorded_bytes end
-    )
-from unnest(cast(:agreements as text []), cast(:starts as timestamptz [])) as chosen (agreement_id, period_start)
-inner join agreements as a on a.id = any(array[chosen.agreement_id])
-where u.agreement_id = any(array[chosen.agreement_id]) and u.period_start = chosen.period_start
-""")
-
-# Not in the order of agreements, too: all that end at the same instant would be sorted each time.
-_DUE = text("""
-with due as (
-    select usage_id, agreement_id, period_end
-    from data_plan_usage
-    where
-        status = 'open' and period_end <= :until
-        and (cast(:year as integer) is null or (year, month) = (:year, :month))
-    order by period_end
-    limit :most
-)
-
-select due.usage_id, due.period_end, a.billing_period_time_zone as time_zone, a.anchor_day
-from due
-inner join agreements as a on a.id = any(array[due.agreement_id])
-""")
-
-_DROP = text("""
-delete from data_plan_usage as u
-using unnest(cast(:ids as bigint [])) as due (usage_id), agreements as a
-where
-    u.usage_id = any(array[due.usage_id]) and u.latest_recorded_at is null
-    and a.id = any(array[u.agreement_id])
-    and (
-        a.served_until <= u.period_start
-        or a.service_start_at >= u.period_end
-        or not exists (
-            select from billing_periods as p
-            where
-                p.time_zone = a.billing_period_time_zone and p.anchor_day = a.anchor_day
-                and p.period_start = u.period_start
-        )
-    )
-""")
-
-_CLOSE = text("""
-update data_plan_usage as u set status = 'closed'
-from unnest(cast(:ids as bigint [])) as due (usage_id), agreements as a
-where u.usage_id = any(array[due.usage_id]) and a.id = any(array[u.agreement_id])
-returning
-    u.agreement_id, u.period_start, u.period_end, u.year, u.month,
-    a.billing_period_time_zone as zone, a.max_bytes_in_billing_period as "limit",
-    u.total_recorded_bytes as total_bytes, u.latest_recorded_at, u.latest_internal_record_id as latest_record
-""")
-
-_OPEN_NEXT = opening_periods("""
-from unnest(cast(:agreements as text []), cast(:ends as timestamptz [])) as closed (agreement_id, period_end)
-inner join agreements as a on a.id = any(array[closed.agreement_id])
-cross join lateral (
-    select *
-    from billing_periods as b
-    where
-        b.time_zone = a.billing_period_time_zone and b.anchor_day = a.anchor_day
-        and b.period_end > closed.period_end
-    order by b.period_start
-    limit 1
-) as p
-where p.period_end > a.arrived_at and p.period_end > a.service_start_at and p.period_start < a.served_until
-on conflict do nothing
-""")
+def _event(
+    period: Row[Any], type_: str, *, percent: int | None = None, threshold_bytes: int | None = None, ordinal: int = 0
+) -> ThresholdEvent:
+    """An event of a period, given as a row of the view judged_periods."""
+    fields = {name: getattr(period, name) for name in _PERIOD_FIELDS}
+    return ThresholdEvent(**fields, type=type_, percent=percent, threshold_bytes=threshold_bytes, ordinal=ordinal)

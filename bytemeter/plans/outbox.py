@@ -1,4 +1,4 @@
-"""The outbox of threshold events: written with what caused them, then published to Kafka."""
+"""The outbox of threshold events: written in the transaction that caused them, then published to Kafka."""
 
 from __future__ import annotations
 
@@ -10,31 +10,36 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaError, Producer
 from confluent_kafka import Message as Delivered
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
 from bytemeter.errors import TransientError
 from bytemeter.kafka import Kafka
 from bytemeter.logs import logger
 from bytemeter.plans.events import TOPIC, ThresholdEvent
 from bytemeter.postgres import one_line_errors
+from bytemeter.sql import Statements
 
+SQL = Statements(__package__, "outbox.sql")
 _AT_ONCE = 20_000
 
 
 def write(connection: Connection, events: Sequence[ThresholdEvent], *, source: str) -> list[ThresholdEvent]:
-    """Write the events that were not emitted before, in their order; those.
+    """Write the events that were not emitted before, and return them, in their order.
 
     Key: the event's id.
+
+    Args:
+        source: ``live`` or ``batch``: whose outbox publishes them.
     """
     slices = (events[first : first + _AT_ONCE] for first in range(0, len(events), _AT_ONCE))
-    return [event for some in slices for event in _written(connection, some, source)]
+    return [event for part in slices for event in _write(connection, part, source)]
 
 
 @dataclass
 class Outbox:
-    """Publishes what was written to ``threshold_events`` to the topic of the same name, and marks it as published.
+    """Publishes events of the table ``threshold_events`` to the topic of the same name, and marks them as published.
 
-    Delivery: at least once, keyed by the agreement. An event is published again only if this process ended, or lost
+    Key: the agreement's id. Delivery: at least once. An event is published again only if this process ended, or lost
     PostgreSQL, between the broker's acknowledgement and the mark; then byte for byte the same. While Kafka is away
     the events wait in the producer, which sends them once, and in the table.
 
@@ -48,6 +53,7 @@ class Outbox:
     source: str
     patience_s: float = 20.0
     _producer: Producer | None = field(default=None, init=False, repr=False)
+    # Ids of events that the producer has, and of those of them that the broker acknowledged.
     _handed_over: set[str] = field(default_factory=set, init=False, repr=False)
     _delivered: set[str] = field(default_factory=set, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
@@ -61,31 +67,31 @@ class Outbox:
         self._send((event.event_id, event.agreement_id.encode(), event.payload) for event in events)
 
     def publish_waiting(self) -> None:
-        """Publish what is written and not marked as published: what an earlier process or an outage has left.
+        """Publish the events that are not marked as published: an earlier process or an outage has left them.
 
         Raises:
             TransientError: see ``publish``; or PostgreSQL could not be reached.
         """
         while True:
             with one_line_errors(self.engine.url), self.engine.begin() as connection:
-                rows = connection.execute(_WAITING, {"source": self.source, "most": _AT_ONCE}).all()
+                rows = connection.execute(SQL["unpublished_events"], {"source": self.source, "most": _AT_ONCE}).all()
             if not rows:
                 return
             self._send((str(row.event_id), row.agreement_id.encode(), bytes(row.payload)) for row in rows)
 
     def close(self) -> None:
-        """End the producer; what Kafka has not acknowledged stays in the outbox."""
+        """End the producer. Events that Kafka has not acknowledged stay in the outbox."""
         self._producer = None
 
     def _send(self, messages: Iterable[tuple[str, bytes, bytes]]) -> None:
         with self._lock:
             topic = self.kafka.topic_name(TOPIC)
-            wanted = []
+            event_ids = []
             for event_id, key, payload in messages:
-                wanted.append(event_id)
+                event_ids.append(event_id)
                 if event_id not in self._handed_over:
                     self._produce(topic, event_id, key, payload)
-            self._wait_for(wanted)
+            self._wait_for(event_ids)
             self._mark()
 
     def _produce(self, topic: str, event_id: str, key: bytes, payload: bytes) -> None:
@@ -105,9 +111,9 @@ class Outbox:
             except BufferError:
                 producer.poll(0.05)
 
-    def _wait_for(self, wanted: Sequence[str]) -> None:
+    def _wait_for(self, event_ids: Sequence[str]) -> None:
         producer, deadline = self._connected(), time.monotonic() + self.patience_s
-        while missing := [event_id for event_id in wanted if event_id not in self._delivered]:
+        while missing := [event_id for event_id in event_ids if event_id not in self._delivered]:
             if time.monotonic() > deadline or any(event_id not in self._handed_over for event_id in missing):
                 self._mark()
                 raise TransientError(
@@ -120,7 +126,7 @@ class Outbox:
         delivered = list(self._delivered)
         if delivered:
             with one_line_errors(self.engine.url), self.engine.begin() as connection:
-                connection.execute(_MARK, {"ids": delivered, "at": dt.datetime.now(dt.UTC)})
+                connection.execute(SQL["mark_published"], {"ids": delivered, "at": dt.datetime.now(dt.UTC)})
             self._delivered.difference_update(delivered)
             self._handed_over.difference_update(delivered)
             logger().info("published", events=len(delivered))
@@ -142,7 +148,7 @@ class Outbox:
         return self._producer
 
 
-def _written(connection: Connection, events: Sequence[ThresholdEvent], source: str) -> list[ThresholdEvent]:
+def _write(connection: Connection, events: Sequence[ThresholdEvent], source: str) -> list[ThresholdEvent]:
     columns = {
         "ids": [event.event_id for event in events],
         "agreements": [event.agreement_id for event in events],
@@ -156,33 +162,5 @@ def _written(connection: Connection, events: Sequence[ThresholdEvent], source: s
         "ordinals": [event.ordinal for event in events],
         "payloads": [event.payload for event in events],
     }
-    new = {str(event_id) for event_id in connection.scalars(_WRITE, {**columns, "source": source})}
-    return [event for event in events if event.event_id in new]
-
-
-_WRITE = text("""
-insert into threshold_events (
-    event_id, agreement_id, period_start, type, threshold_percent, threshold_bytes, total_recorded_bytes,
-    latest_recorded_at, latest_internal_record_id, ordinal, payload, source
-)
-select e.*, :source
-from unnest(
-    cast(:ids as uuid []), cast(:agreements as text []), cast(:starts as timestamptz []), cast(:types as text []),
-    cast(:percents as integer []), cast(:thresholds as bigint []), cast(:totals as bigint []),
-    cast(:latest_at as timestamptz []), cast(:latest as text []), cast(:ordinals as integer []),
-    cast(:payloads as bytea [])
-) as e
-on conflict do nothing
-returning event_id
-""")
-
-_WAITING = text("""
-select event_id, agreement_id, payload from threshold_events
-where source = :source and published_at is null
-order by sequence
-limit :most
-""")
-
-_MARK = text("""
-update threshold_events set published_at = :at where event_id = any(cast(:ids as uuid []))
-""")
+    written = {str(event_id) for event_id in connection.scalars(SQL["write_events"], {**columns, "source": source})}
+    return [event for event in events if event.event_id in written]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MONTHS = 12
 _SECOND = dt.timedelta(seconds=1)
 # No zone has ever jumped further: Samoa left out one day, when it crossed the date line in 2011.
@@ -37,6 +38,11 @@ def periods(zone: ZoneInfo, anchor_day: int, *, first_year: int, last_year: int)
         end = _start(next_year, next_month, anchor_day, zone)
         yield BillingPeriod(start, end, year, month)
         year, month, start = next_year, next_month, end
+
+
+def instant(us: int) -> dt.datetime:
+    """The instant of so many microseconds since 1970, in UTC."""
+    return _EPOCH + dt.timedelta(microseconds=us)
 
 
 def first_instant(day: dt.date, zone: ZoneInfo) -> dt.datetime:

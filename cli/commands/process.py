@@ -1,9 +1,7 @@
-"""What commands share of their process: its messages, its Spark session, its end by a signal."""
+"""What the commands have in common: notices on standard error, and a Spark session of this machine."""
 
 from __future__ import annotations
 
-import signal
-import threading
 from typing import TYPE_CHECKING
 
 import click
@@ -14,23 +12,14 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-def tell(message: str) -> None:
+def notify(message: str) -> None:
+    """Print a notice that is not part of a command's result."""
     click.echo(f"bytemeter: {message}", err=True)
 
 
 def spark_session(settings: Settings) -> SparkSession:
+    """A Spark session of this machine."""
     from bytemeter.spark import local_session
 
     gcs = (settings.history or "").startswith("gs://")
     return local_session("bytemeter", logs=settings.home / "logs", memory=settings.driver_memory, gcs=gcs)
-
-
-def stopped_by_signal() -> threading.Event:
-    stop = threading.Event()
-
-    def end(*_: object) -> None:
-        stop.set()
-
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, end)
-    return stop

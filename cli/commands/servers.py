@@ -1,4 +1,4 @@
-"""Commands about the servers: the embedded stack, psql, and the settings in force."""
+"""Commands for the servers: the embedded stack, Superset, psql, and the settings in force."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 import click
 from sqlalchemy.engine import make_url
 
+from bytemeter.job import stopped_by_signal
 from bytemeter.settings import PREFIX, Settings
-from cli.commands.process import stopped_by_signal, tell
+from cli.commands.process import notify
 from embedded.database import client
 from embedded.home import SUPERSET_PORT, Home
 from embedded.stack import EmbeddedStack, endpoints
 
 if TYPE_CHECKING:
-    from serving.dashboards import Superset as RunningSuperset
+    from serving.dashboards import SupersetClient
 
 _PORT = click.option(
     "--port", type=click.IntRange(1, 65_535), default=SUPERSET_PORT, help="of Superset, unless it is running already"
@@ -26,13 +27,13 @@ _PORT = click.option(
 
 
 @click.command()
-@click.option("--dashboards", is_flag=True, help="Superset with our dashboards, too")
+@click.option("--dashboards", is_flag=True, help="also start Superset with the dashboards")
 @_PORT
 @click.pass_obj
 def up(settings: Settings, dashboards: bool, port: int) -> None:
     """Start the embedded Kafka and PostgreSQL, and leave them running."""
     from bytemeter.prepare import prepare
-    from embedded.superset import Superset, serve_dashboards
+    from embedded.superset import SupersetServer, serve_dashboards
 
     stack = EmbeddedStack(Home(settings.home))
     started = stack.up()
@@ -42,31 +43,31 @@ def up(settings: Settings, dashboards: bool, port: int) -> None:
     click.echo(f"history     {ready.history}")
     if dashboards:
         prepare(ready)
-        _tell_dashboards(serve_dashboards(Superset(stack.home, tell, port), ready))
+        _print_dashboards(serve_dashboards(SupersetServer(stack.home, notify, port), ready))
 
 
 @click.command()
 @click.pass_obj
 def down(settings: Settings) -> None:
     """Stop the embedded Kafka, PostgreSQL and Superset; their data stay."""
-    from embedded.superset import Superset
+    from embedded.superset import SupersetServer
 
     home = Home(settings.home)
-    superset = Superset(home, tell)
+    superset = SupersetServer(home, notify)
     stopped = [superset.name] if superset.stop() else []
     stopped += EmbeddedStack(home).down()
     click.echo(f"stopped {' and '.join(stopped)}" if stopped else "nothing was running")
 
 
 @click.command()
-@click.option("--dashboards", is_flag=True, help="Superset has to be up, too")
+@click.option("--dashboards", is_flag=True, help="expect Superset to be up, too")
 @click.pass_obj
 def status(settings: Settings, dashboards: bool) -> None:
-    """Tell what of the embedded stack is running; exit code 1 if something is down."""
-    from embedded.superset import Superset
+    """List the servers of the embedded stack, up or down; exit code 1 if one is down."""
+    from embedded.superset import SupersetServer
 
     home = Home(settings.home)
-    running, superset = EmbeddedStack(home).running(), Superset(home, tell)
+    running, superset = EmbeddedStack(home).running(), SupersetServer(home, notify)
     if dashboards or superset.running():
         running[superset.name] = superset.running()
     for name, is_up in running.items():
@@ -79,23 +80,23 @@ def status(settings: Settings, dashboards: bool) -> None:
 @_PORT
 @click.pass_obj
 def dashboards(settings: Settings, port: int) -> None:
-    """Serve the dashboards by Superset until Ctrl-C; a Superset that runs already gets them anew and goes on."""
-    from embedded.superset import Superset, serve_dashboards
+    """Serve the dashboards by Superset until Ctrl-C; into a Superset that runs already they are imported again."""
+    from embedded.superset import SupersetServer, serve_dashboards
 
-    superset = Superset(Home(settings.home), tell, port)
-    ran, stop = superset.running(), stopped_by_signal()
-    with endpoints(settings, "database_url", tell=tell) as ready:
+    superset = SupersetServer(Home(settings.home), notify, port)
+    was_running, stop = superset.running(), stopped_by_signal()
+    with endpoints(settings, "database_url", notify=notify) as ready:
         try:
-            _tell_dashboards(serve_dashboards(superset, ready))
-            if not ran:
+            _print_dashboards(serve_dashboards(superset, ready))
+            if not was_running:
                 click.echo("Ctrl-C ends it")
                 stop.wait()
         finally:
-            if not ran:
+            if not was_running:
                 superset.stop()
 
 
-def _tell_dashboards(superset: RunningSuperset) -> None:
+def _print_dashboards(superset: SupersetClient) -> None:
     click.echo(f"dashboards  {superset.url} (user {superset.user}, password {superset.password})")
     for url in superset.dashboards():
         click.echo(f"            {url}")
@@ -106,7 +107,7 @@ def _tell_dashboards(superset: RunningSuperset) -> None:
 @click.pass_obj
 def psql(settings: Settings, arguments: tuple[str, ...]) -> None:
     """Open psql on the database; ARGUMENTS go to psql, e.g. -c 'select * from usage_hourly'."""
-    with endpoints(settings, "database_url", tell=tell) as ready:
+    with endpoints(settings, "database_url", notify=notify) as ready:
         url = make_url(ready.require_database_url())
         login = {
             "PGHOST": url.host, "PGPORT": str(url.port or 5432), "PGUSER": url.username,
@@ -127,7 +128,7 @@ def psql(settings: Settings, arguments: tuple[str, ...]) -> None:
 @click.pass_obj
 def env(settings: Settings) -> None:
     """Print the settings in force as export lines, for other tools; passwords included."""
-    with endpoints(settings, tell=tell) as ready:
+    with endpoints(settings, notify=notify) as ready:
         values = {
             "HOME": settings.home.absolute(),
             "KAFKA": ready.kafka,

@@ -1,4 +1,4 @@
-"""Makes Superset's administrator; run by its environment's Python, with name and password as two lines of the input.
+"""Creates Superset's administrator; run by the Python of its environment, with name and password as two input lines.
 
 Superset's own command takes the password as an argument, which every user of the machine could read.
 """
@@ -13,4 +13,4 @@ with app.app_context():
     security = app.appbuilder.sm
     role = security.find_role("Admin")
     if not security.add_user(name, "Bytemeter", "Administrator", "admin@localhost", role, password=password):
-        sys.exit(f"the user {name} could not be made")
+        sys.exit(f"the user {name} could not be created")

@@ -8,12 +8,12 @@ from superset.utils.log import StdOutEventLogger
 
 _HOME = Path(os.environ["BYTEMETER_SUPERSET_HOME"])
 
-# Signs sessions and encrypts the database's password: it has to stay the same.
+# Signs sessions and encrypts the password of the database, so it must not change.
 SECRET_KEY = (_HOME / "secret_key").read_text().strip()
 SQLALCHEMY_DATABASE_URI = f"sqlite:///{_HOME / 'superset.db'}"
 
-# A chart tells what the tables hold now, never what they held. What a user has chosen is kept, for all processes; the
-# menus and settings that each page begins with are made once a minute.
+# Charts show what the tables hold now: no figures are cached. Users' filters and drafts are kept in files, for all
+# processes; menus and page settings for a minute in each process.
 _OFF = {"CACHE_TYPE": "NullCache"}
 _IN_FILES = {
     "CACHE_TYPE": "FileSystemCache",
@@ -26,13 +26,13 @@ DATA_CACHE_CONFIG = _OFF
 FILTER_STATE_CACHE_CONFIG = _IN_FILES
 EXPLORE_FORM_DATA_CACHE_CONFIG = _IN_FILES
 
-# Queries run in the request. What users did goes to the log: SQLite, which keeps the assets, writes one at a time.
+# Queries run in the request. User actions go to the log, not to SQLite, which allows one writer at a time.
 CELERY_CONFIG = None
 RESULTS_BACKEND = None
 EVENT_LOGGER = StdOutEventLogger()
 
 FEATURE_FLAGS = {
-    # All charts are drawn at once, also those that have to be scrolled to.
+    # All charts are drawn at once, also those below the visible part of the page.
     "DASHBOARD_VIRTUALIZATION": False,
 }
 PERMANENT_SESSION_LIFETIME = timedelta(days=7)
@@ -59,7 +59,7 @@ THEME_DARK = None
 DEFAULT_RELATIVE_START_TIME = "now"
 DEFAULT_RELATIVE_END_TIME = "now"
 
-# Analysts ask for large tables; the role of the database ends what takes too long.
+# Analysts read large tables; the timeout of the database login ends slow queries.
 ROW_LIMIT = 10_000
 SUPERSET_WEBSERVER_TIMEOUT = 60
 LOG_LEVEL = "WARNING"

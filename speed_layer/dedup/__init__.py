@@ -1,1 +1,1 @@
-"""Deduplication by event id: which records of a micro-batch were counted before."""
+"""Deduplication by event id: finds the records of a micro-batch whose event id was counted before."""

@@ -1,8 +1,10 @@
-"""The ids of a segment in PostgreSQL, many to a row.
+"""Stores the event ids of a segment in packs: rows of ``seen_ids`` with up to 48 ids each.
 
-An id in a row of its own costs the row's header, an index entry and their share of the log: four times as much as in a
-pack. The packs of a full segment are in the order of their keys; the first key of each is kept in memory, and tells in
-which pack an id is.
+An id in a row of its own would cost a row header, an index entry and their share of the write-ahead log: four times as
+much as in a pack. The packs of a full segment are sorted by key. Their fence keys (the first key of each pack) are kept
+in memory, and show which pack may contain an id.
+
+"The same id" means here: the same event id in the same event hour.
 """
 
 from __future__ import annotations
@@ -11,114 +13,131 @@ from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
-from speed_layer.dedup.filter import Keys, Numbers
+from bytemeter.hashing import Mask
+from bytemeter.sql import Statements
+from speed_layer.dedup.filter import Indexes, Keys
 from speed_layer.postgres.copying import copy_fixed
 
-# Numbers are stored as PostgreSQL sends them.
+SQL = Statements(__package__, "seen_ids.sql")
+
+# One id with the (partition, offset) and the content hash of the record that was counted; the hour counts from 1970.
+# Integers are in PostgreSQL's byte order, so that an entry is copied without conversion.
 ENTRY = np.dtype(
     [("id_hash", "<u8", (2,)), ("hour", ">i4"), ("partition", ">i4"), ("offset", ">i8"), ("content", ">i8")]
 )
-# Four packs to a page, none of them outside of its row.
-_PACK = 48
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+# Entries: four packs fill a page, and none is so large that PostgreSQL stores it outside its row.
+_PACK_SIZE = 48
+_GOLDEN_RATIO = np.uint64(0x9E3779B97F4A7C15)
 
 # Rows of ENTRY.
 Entries = npt.NDArray[np.void]
-Fences = npt.NDArray[np.uint64]
+FenceKeys = npt.NDArray[np.uint64]
 
 
 def keys_of(entries: Entries) -> Keys:
-    """What stands for an id and its hour, in filters and in the order of packs."""
-    hours = entries["hour"].astype(np.uint64) * _GOLDEN
+    """The keys of entries in filters; the first of the two integers also gives the order of a full segment's packs."""
+    hours = entries["hour"].astype(np.uint64) * _GOLDEN_RATIO
     keys: Keys = np.bitwise_xor(entries["id_hash"], hours[:, np.newaxis])
     return keys
 
 
-def write(connection: Connection, segment: int, entries: Entries, first_pack: int = 0) -> int:
-    """Append entries to a segment in packs that are numbered from the one given; returns the number after the last."""
-    full = len(entries) // _PACK
-    for pack, size, those in (
-        (first_pack, _PACK, entries[: full * _PACK]),
-        (first_pack + full, len(entries) % _PACK, entries[full * _PACK :]),
-    ):
-        if len(those):
-            packed = those.view(f"V{size * ENTRY.itemsize}")
-            columns = {
-                "segment": np.full(len(packed), segment, ">i4"),
-                "pack": np.arange(pack, pack + len(packed), dtype=">i4"),
-                "ids": packed,
-            }
-            copy_fixed(connection, "seen_ids", columns)
-    return first_pack + -(-len(entries) // _PACK)
+def append(connection: Connection, segment: int, entries: Entries, first_pack: int = 0) -> int:
+    """Append entries to a segment.
+
+    Args:
+        first_pack: the index of the first new pack.
+
+    Returns:
+        The index after that of the last pack.
+    """
+    full_packs = len(entries) // _PACK_SIZE
+    in_full_packs, remainder = np.split(entries, [full_packs * _PACK_SIZE])
+    _copy_packs(connection, segment, in_full_packs, _PACK_SIZE, first_pack)
+    _copy_packs(connection, segment, remainder, len(remainder), first_pack + full_packs)
+    return first_pack + full_packs + bool(len(remainder))
 
 
-def write_in_order(connection: Connection, segment: int, entries: Entries) -> Fences:
-    """Make a segment of these entries and no others; returns the first key of each of its packs."""
-    connection.execute(_CLEAR, {"segment": segment})
+def replace_sorted(connection: Connection, segment: int, entries: Entries) -> FenceKeys:
+    """Replace the packs of a segment by packs of these entries, sorted by key. Returns their fence keys."""
+    connection.execute(SQL["delete_packs"], {"segment": segment})
     keys = keys_of(entries)[:, 0]
     order = np.argsort(keys)
-    write(connection, segment, entries[order])
-    return keys[order[::_PACK]]
+    append(connection, segment, entries[order])
+    return keys[order[::_PACK_SIZE]]
 
 
-def read(connection: Connection, segment: int) -> Entries:
+def read_segment(connection: Connection, segment: int) -> Entries:
     """All entries of a segment."""
-    return _joined(connection.scalars(_ALL, {"segment": segment}))
+    return _concatenated(connection.scalars(SQL["packs_of_segment"], {"segment": segment}))
 
 
-def read_packs(connection: Connection, packs: Iterable[tuple[int, Numbers]]) -> Entries:
-    """The entries of some packs, given by their segments."""
-    numbers = [(segment, pack) for segment, those in packs for pack in those.tolist()]
-    if not numbers:
+def read_packs(connection: Connection, packs_by_segment: Iterable[tuple[int, Indexes]]) -> Entries:
+    """The entries of packs.
+
+    Args:
+        packs_by_segment: segments with indexes of their packs.
+    """
+    wanted = [(segment, pack) for segment, packs in packs_by_segment for pack in packs.tolist()]
+    if not wanted:
         return np.empty(0, ENTRY)
-    segments, of_segments = map(list, zip(*numbers, strict=True))
-    return _joined(connection.scalars(_SOME, {"segments": segments, "packs": of_segments}))
+    segments, packs = map(list, zip(*wanted, strict=True))
+    return _concatenated(connection.scalars(SQL["packs_by_index"], {"segments": segments, "packs": packs}))
 
 
-def packs_with(fences: Fences, keys: Keys) -> Numbers:
-    """In which packs of a full segment the keys may be."""
+def candidate_packs(fences: FenceKeys, keys: Keys) -> Indexes:
+    """The indexes of the packs of a full segment that may contain one of the keys, ascending.
+
+    Args:
+        fences: the segment's fence keys.
+    """
     last = np.searchsorted(fences, keys[:, 0], "right") - 1
-    keys_left = keys[last >= 0]
+    covered_keys = keys[last >= 0]
     last = last[last >= 0]
-    # Equal keys may begin in a pack and go on in the next ones.
-    first = np.maximum(np.searchsorted(fences, keys_left[:, 0], "left") - 1, 0)
-    most = int((last - first).max(initial=0))
-    return np.unique(np.concatenate([np.minimum(first + step, last) for step in range(most + 1)]))
+    # Entries with equal keys may fill several packs, and begin within the pack before these.
+    first = np.maximum(np.searchsorted(fences, covered_keys[:, 0], "left") - 1, 0)
+    longest = int((last - first).max(initial=0))
+    return np.unique(np.concatenate([np.minimum(first + step, last) for step in range(longest + 1)]))
 
 
-def find(entries: Entries, wanted: Entries) -> Numbers:
-    """For each wanted entry the number of that with the same id and hour; -1 without one."""
-    keys, wanted_keys = keys_of(entries)[:, 0], keys_of(wanted)[:, 0]
+def find_same_ids(stored: Entries, wanted: Entries) -> Indexes:
+    """For each wanted entry the index of the stored entry with the same id; -1 if there is none.
+
+    Different ids may have the same key, so the ids themselves are compared.
+    """
+    keys, wanted_keys = keys_of(stored)[:, 0], keys_of(wanted)[:, 0]
     order = np.argsort(keys)
-    at = np.searchsorted(keys, wanted_keys, sorter=order)
-    found = np.full(len(wanted), -1)
-    left = np.arange(len(wanted))
-    while len(left := left[at[left] < len(keys)]):
-        those = order[at[left]]
-        same = alike(entries[those], wanted[left])
-        found[left[same]] = those[same]
-        left = left[~same & (keys[those] == wanted_keys[left])]
-        at[left] += 1
-    return found
+    next_in_order = np.searchsorted(keys, wanted_keys, sorter=order)
+    indexes = np.full(len(wanted), -1)
+    pending = np.arange(len(wanted))
+    while len(pending := pending[next_in_order[pending] < len(keys)]):
+        compared = order[next_in_order[pending]]
+        same = same_ids(stored[compared], wanted[pending])
+        indexes[pending[same]] = compared[same]
+        pending = pending[~same & (keys[compared] == wanted_keys[pending])]
+        next_in_order[pending] += 1
+    return indexes
 
 
-def alike(some: Entries, others: Entries) -> npt.NDArray[np.bool_]:
-    """Which of them, pair by pair, have the same id and hour."""
-    same: npt.NDArray[np.bool_] = (some["id_hash"] == others["id_hash"]).all(axis=1) & (some["hour"] == others["hour"])
+def same_ids(left: Entries, right: Entries) -> Mask:
+    """Compare two arrays of entries pair by pair: whether both have the same id."""
+    same: Mask = (left["id_hash"] == right["id_hash"]).all(axis=1) & (left["hour"] == right["hour"])
     return same
 
 
-def _joined(packs: Iterable[memoryview]) -> Entries:
+def _copy_packs(connection: Connection, segment: int, entries: Entries, pack_size: int, first_pack: int) -> None:
+    """Copy entries whose number is a multiple of the pack size."""
+    if not len(entries):
+        return
+    packs = entries.view(f"V{pack_size * ENTRY.itemsize}")
+    columns = {
+        "segment": np.full(len(packs), segment, ">i4"),
+        "pack": np.arange(first_pack, first_pack + len(packs), dtype=">i4"),
+        "ids": packs,
+    }
+    copy_fixed(connection, "seen_ids", columns)
+
+
+def _concatenated(packs: Iterable[memoryview]) -> Entries:
     return np.frombuffer(b"".join(packs), ENTRY)
-
-
-_CLEAR = text("delete from seen_ids where segment = :segment")
-_ALL = text("select ids from seen_ids where segment = :segment")
-# About "any" see ``speed_layer.postgres.lookups``.
-_SOME = text("""
-select s.ids
-from unnest(cast(:segments as integer []), cast(:packs as integer [])) as wanted (segment, pack)
-inner join seen_ids as s on s.segment = any(array[wanted.segment]) and s.pack = wanted.pack
-""")

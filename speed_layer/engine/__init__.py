@@ -1,1 +1,1 @@
-"""The machinery of both streaming queries on the driver: start, micro-batches, transactions, ledger, restart."""
+"""Runs the streaming queries on the driver: start, micro-batches, transactions, ledger, errors and idle partitions."""

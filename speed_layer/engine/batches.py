@@ -1,4 +1,4 @@
-"""The live query's micro-batches: each one read and judged by Spark, then counted in one transaction."""
+"""The live query's micro-batches: Spark reads and parses each one, one transaction counts it."""
 
 from __future__ import annotations
 
@@ -18,59 +18,62 @@ from bytemeter.offset_log import OffsetLog
 from speed_layer.engine.commits import CommitQueue
 from speed_layer.engine.live_query import Count, FeedOffsets, LiveQuery
 from speed_layer.engine.live_store import LiveStore, MicroBatch
-from speed_layer.executor.blocks import NO_MESSAGES, Parts, in_blocks, parts_of
+from speed_layer.executor.blocks import NO_MESSAGES, Parts, messages_to_blocks, parts_from_blocks
 
 
-def blocks_of_all(query: LiveQuery, messages: Mapping[str, DataFrame]) -> DataFrame:
-    """What is to be counted of all feeds of a query, given its messages by the feed's name.
+def blocks_of_feeds(query: LiveQuery, messages: Mapping[str, DataFrame]) -> DataFrame:
+    """The blocks of all feeds of a query.
+
+    Args:
+        messages: of the Kafka source, by feed name.
 
     Returns:
-        Rows of feed: string (its name), part: string and block: binary (see ``speed_layer.executor.blocks``).
+        Rows of feed: string (the feed's name), part: string and block: binary (see ``speed_layer.executor.blocks``).
     """
-    return reduce(
-        DataFrame.union,
-        (
-            in_blocks(messages[feed.name], query.to_parts(feed)).select(F.lit(feed.name).alias("feed"), "part", "block")
-            for feed in query.feeds
-        ),
+    blocks_by_feed = (
+        messages_to_blocks(messages[feed.name], query.to_parts(feed)).select(
+            F.lit(feed.name).alias("feed"), "part", "block"
+        )
+        for feed in query.feeds
     )
+    return reduce(DataFrame.union, blocks_by_feed)
 
 
 @dataclass
 class LiveBatches:
-    """What the streaming query calls for each micro-batch.
+    """The function that Spark calls for each micro-batch of a live query.
 
-    Delivery: exactly once into PostgreSQL, by the offsets (see ``LiveStore``). Everything else is done again after a
-    crash: the checkpoint is scratch, a new start reads from the ledger's offsets.
+    Delivery: exactly once into PostgreSQL by the offsets in the ledger (see ``LiveStore``). The checkpoint may be lost:
+    each start reads from the ledger's offsets.
 
     Attributes:
-        position: up to where this query has read, per feed and partition.
+        next_offsets: by feed and partition the offset at which the next micro-batch starts.
     """
 
     query: LiveQuery
     store: LiveStore
     commits: CommitQueue
     offset_log: OffsetLog
-    position: FeedOffsets
-    _nothing: Mapping[str, Parts] = field(init=False, repr=False)
+    next_offsets: FeedOffsets
+    _empty_parts: Mapping[str, Parts] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._nothing = {feed.name: self.query.to_parts(feed)(NO_MESSAGES) for feed in self.query.feeds}
+        self._empty_parts = {feed.name: self.query.to_parts(feed)(NO_MESSAGES) for feed in self.query.feeds}
 
     def __call__(self, blocks: DataFrame, batch_id: int) -> None:
-        """Hand what is in the blocks of one micro-batch over to be counted.
+        """Let executors parse a micro-batch, and submit it to be counted.
+
+        Args:
+            blocks: see ``blocks_of_feeds``.
 
         Raises:
-            Exception: what counting the one before raised.
+            Exception: the error of the previous micro-batch's transaction.
         """
-        end = {feed: self.offset_log.end(batch_id, topic.name) for feed, topic in self.store.topics.items()}
-        start = {
-            feed: {p: self.position[feed][p] for p in offsets if p in self.position[feed]}
-            for feed, offsets in end.items()
-        }
+        end = {feed: self.offset_log.end_offsets(batch_id, topic.name) for feed, topic in self.store.topics.items()}
+        start = self._start_offsets(end)
         began = time.perf_counter()
-        received = self._by_feed(blocks.toArrow())
-        records = _messages(received)
+        received = self._parts_by_feed(blocks.toArrow())
+        records = _received_count(received)
         logger().info(
             "read",
             query=self.query.name,
@@ -80,7 +83,14 @@ class LiveBatches:
         )
         prepared = self.commits.prepare(partial(self.query.prepare, received))
         self.commits.submit(partial(self._commit, prepared, start, end, records))
-        self.position = {feed: {**self.position[feed], **offsets} for feed, offsets in end.items()}
+        self.next_offsets = {feed: {**self.next_offsets[feed], **offsets} for feed, offsets in end.items()}
+
+    def _start_offsets(self, end: FeedOffsets) -> FeedOffsets:
+        """Where the micro-batch starts; new partitions, which the ledger does not know, are left out."""
+        return {
+            feed: {p: self.next_offsets[feed][p] for p in offsets if p in self.next_offsets[feed]}
+            for feed, offsets in end.items()
+        }
 
     def _commit(self, prepared: Future[Count], start: FeedOffsets, end: FeedOffsets, records: int) -> None:
         began = time.perf_counter()
@@ -93,13 +103,13 @@ class LiveBatches:
             commit_ms=round(1000 * (time.perf_counter() - began)),
         )
 
-    def _by_feed(self, blocks: pa.Table) -> dict[str, Parts]:
+    def _parts_by_feed(self, blocks: pa.Table) -> dict[str, Parts]:
         return {
-            feed: parts_of(blocks.filter(pc.equal(blocks.column("feed"), feed)), nothing)
-            for feed, nothing in self._nothing.items()
+            feed: parts_from_blocks(blocks.filter(pc.equal(blocks.column("feed"), feed)), empty_parts)
+            for feed, empty_parts in self._empty_parts.items()
         }
 
 
-def _messages(received: Mapping[str, Parts]) -> int:
-    """How many they are."""
+def _received_count(received: Mapping[str, Parts]) -> int:
+    """How many messages a micro-batch has, given its parts by feed."""
     return sum(pc.sum(parts["received"].column("received")).as_py() or 0 for parts in received.values())

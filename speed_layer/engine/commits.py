@@ -1,4 +1,4 @@
-"""CommitQueue micro-batches in a thread of its own, in turn, while Spark reads the next one."""
+"""Commits micro-batches one after the other in a thread, while Spark reads the next one."""
 
 from __future__ import annotations
 
@@ -14,46 +14,54 @@ Prepared = TypeVar("Prepared")
 
 @dataclass
 class CommitQueue:
-    """The commits of one query: at most one runs, and one more micro-batch waits for it.
+    """The commits of one query: at most one runs, and at most one more micro-batch waits for it.
 
-    Delivery: that of what is handed over. A failure is told to whoever comes next; nothing is committed after it, since
-    what was committed then does not end where the next micro-batch starts.
+    Delivery: that of the commit functions. After a commit has failed no other is run, because the next micro-batch
+    starts where the failed one should have ended.
     """
 
-    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "commits"), init=False, repr=False)
-    _beside: ThreadPoolExecutor = field(
+    _committer: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, "commits"), init=False, repr=False
+    )
+    _preparer: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, "preparing"), init=False, repr=False
     )
-    _running: Future[None] | None = field(default=None, init=False, repr=False)
+    _latest: Future[None] | None = field(default=None, init=False, repr=False)
 
-    def prepare(self, part: Callable[[], Prepared]) -> Future[Prepared]:
-        """Do what the next commit needs while one may run; it tells what that raised."""
-        return self._beside.submit(part)
+    def prepare(self, work: Callable[[], Prepared]) -> Future[Prepared]:
+        """Start work that the next commit needs, beside the commit that may be running.
+
+        Returns:
+            Its result, or the error that it raised.
+        """
+        return self._preparer.submit(work)
 
     def submit(self, commit: Callable[[], None]) -> None:
-        """Wait until the micro-batch before is committed, and let this one be.
+        """Wait until the previous micro-batch is committed, then start this commit.
 
         Raises:
-            Exception: what committing the one before raised.
+            Exception: the error of the previous commit.
         """
-        if self._running:
-            self._running.result()
-        self._running = self._pool.submit(commit)
+        if self._latest:
+            self._latest.result()
+        self._latest = self._committer.submit(commit)
 
-    def busy(self) -> bool:
-        """Whether a commit runs."""
-        running = self._running
-        return running is not None and not running.done()
+    def is_committing(self) -> bool:
+        """Whether a commit is running."""
+        return self._latest is not None and not self._latest.done()
 
-    def failure(self) -> BaseException | None:
-        """What the last commit raised, if it has ended so."""
-        running = self._running
-        return running.exception() if running and running.done() else None
+    def error(self) -> BaseException | None:
+        """The error of the latest commit, if it has failed."""
+        latest = self._latest
+        return latest.exception() if latest and latest.done() else None
 
     def close(self) -> None:
-        """Wait for the commit that runs; it takes no other. If it fails, that is logged: what it held is read again."""
-        ran_on = self.busy()
-        self._pool.shutdown()
-        self._beside.shutdown()
-        if ran_on and (failed := self.failure()):
-            logger().warning("not committed", reason=str(failed))
+        """Wait for the commit that is running, and take no other.
+
+        An error of this last commit is only logged: its micro-batch is read again at the next start.
+        """
+        was_committing = self.is_committing()
+        self._committer.shutdown()
+        self._preparer.shutdown()
+        if was_committing and (error := self.error()):
+            logger().warning("not committed", reason=str(error))

@@ -1,4 +1,4 @@
-"""The history query: the files that executors wrote of each micro-batch, committed to the feed's Delta table."""
+"""The history query's micro-batches: executors write their files, the driver commits these to the Delta table."""
 
 from __future__ import annotations
 
@@ -17,28 +17,32 @@ from speed_layer.engine.commits import CommitQueue
 
 @dataclass
 class HistoryBatches:
-    """What the streaming query calls for each micro-batch.
+    """The function that Spark calls for each micro-batch of a history query.
 
-    Delivery: exactly once (see ``History``), also when the checkpoint is lost: it is scratch, a new start reads from
-    the end offsets of the last commit.
+    Delivery: exactly once by the end offsets of the last commit (see ``History``). The checkpoint may be lost: each
+    start reads from these end offsets.
 
     Attributes:
-        position: the end offsets of what was handed over last, at a start those of the last commit.
+        topic: with its prefix.
+        end_offsets: by partition the end offsets of the last micro-batch submitted; at a start, of the last commit.
     """
 
     history: History
     commits: CommitQueue
     offset_log: OffsetLog
     topic: str
-    position: Offsets
+    end_offsets: Offsets
 
     def __call__(self, files: DataFrame, batch_id: int) -> None:
-        """Let executors write the files of a micro-batch (see ``bytemeter.history.history_files``), hand them over.
+        """Write the files of a micro-batch on the executors, and submit them to be committed.
+
+        Args:
+            files: a row per file (see ``bytemeter.history.writing.history_files``).
 
         Raises:
-            Exception: what committing the ones before raised.
+            Exception: the error of the previous commit.
         """
-        end = self.offset_log.end(batch_id, self.topic)
+        end = self.offset_log.end_offsets(batch_id, self.topic)
         began = time.perf_counter()
         written = [Written(**file.asDict()) for file in files.collect()]
         logger().info(
@@ -49,10 +53,10 @@ class HistoryBatches:
             records=sum(file.records for file in written),
             write_ms=round(1000 * (time.perf_counter() - began)),
         )
-        self.commits.submit(partial(self._commit, written, end, self.position))
-        self.position = end
+        self.commits.submit(partial(self._commit, written, end, after=self.end_offsets))
+        self.end_offsets = end
 
-    def _commit(self, files: list[Written], end: Offsets, after: Offsets) -> None:
+    def _commit(self, files: list[Written], end: Offsets, *, after: Offsets) -> None:
         began = time.perf_counter()
         self.history.append(files, end, after=after)
         logger().info(

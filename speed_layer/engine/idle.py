@@ -1,4 +1,4 @@
-"""Which partitions have been read to their end for a while, and so do not hold back what waits for event time."""
+"""Knows which partitions are idle, so that they do not hold back the watermark."""
 
 from __future__ import annotations
 
@@ -8,37 +8,43 @@ from dataclasses import dataclass, field
 
 from bytemeter.offset_log import Offsets
 
+# Feed and partition.
 Partition = tuple[str, int]
 
 
 @dataclass
 class IdlePartitions:
-    """Remembers since when each partition (feed, number) was seen read to its end.
+    """Remembers since when each partition has been read to its end.
 
     Attributes:
-        after_s: how long a partition must be at its end to be idle.
-        clock: seconds, never going back.
+        after_s: how long a partition must have been at its end to be idle.
+        clock: monotonic time in seconds.
     """
 
     after_s: float
     clock: Callable[[], float] = time.monotonic
-    _since: dict[Partition, float] = field(default_factory=dict)
+    _at_end_since: dict[Partition, float] = field(default_factory=dict)
 
-    def seen(self, feed: str, counted: Offsets, latest: Mapping[int, int]) -> None:
-        """Note where the partitions stand: counted up to here, while the broker's end was there."""
+    def observe(self, feed: str, next_offsets: Offsets, ends: Mapping[int, int]) -> None:
+        """Compare what is counted with the broker's end offsets, by partition.
+
+        Args:
+            next_offsets: the next offset to count; a partition that is missing starts at 0.
+            ends: the offset that the next message gets, read from the broker before ``next_offsets`` were read.
+        """
         now = self.clock()
-        for partition, end in latest.items():
-            if counted.get(partition, 0) >= end:
-                self._since.setdefault((feed, partition), now)
+        for partition, end in ends.items():
+            if next_offsets.get(partition, 0) >= end:
+                self._at_end_since.setdefault((feed, partition), now)
             else:
-                self._since.pop((feed, partition), None)
+                self._at_end_since.pop((feed, partition), None)
 
-    def moved(self, partitions: Iterable[Partition]) -> None:
-        """Note that records of these partitions were counted."""
+    def mark_active(self, partitions: Iterable[Partition]) -> None:
+        """Note that records of these partitions were counted: they are not idle."""
         for partition in partitions:
-            self._since.pop(partition, None)
+            self._at_end_since.pop(partition, None)
 
-    def idle(self, feed: str, partition: int) -> bool:
-        """Whether the partition has been at its end for long enough."""
-        since = self._since.get((feed, partition))
+    def is_idle(self, feed: str, partition: int) -> bool:
+        """Whether the partition has been at its end for ``after_s`` seconds."""
+        since = self._at_end_since.get((feed, partition))
         return since is not None and self.clock() - since >= self.after_s

@@ -1,4 +1,4 @@
-"""What a live query is: what is made of its feeds' messages, and how one transaction counts them."""
+"""The interface between the engine and the live queries: what executors make of messages, how a transaction counts."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from bytemeter.offset_log import Offsets
 from bytemeter.plans.watermark import PartitionProgress
 from speed_layer.executor.blocks import Parts, ToParts
 
-# Per feed and partition.
+# By feed name and partition.
 FeedOffsets = Mapping[str, Offsets]
 
 
 @dataclass(frozen=True)
 class Account:
-    """What became of the messages of one partition; what is none of these was counted.
+    """How many messages of one partition were received, and what became of them; the remaining ones were counted.
 
     Attributes:
         unmatched: negative where records that had waited were counted.
-        latest_s: latest event time of a valid record, epoch seconds.
+        latest_s: the latest event time of a valid record, epoch seconds.
     """
 
     feed: str
@@ -35,48 +35,58 @@ class Account:
     latest_s: int | None = None
 
 
-# Counts a micro-batch, inside of a transaction, and tells what became of its messages.
+# Counts a micro-batch inside a transaction, and returns the accounts of its messages.
 Count = Callable[[Connection], list[Account]]
 
 
 class LiveQuery(Protocol):
-    """One or more feeds that are counted together, in one transaction per micro-batch.
+    """One or more feeds that are counted together, in one PostgreSQL transaction per micro-batch.
 
-    ``to_parts`` is Spark's part: to read and judge each message by itself, on all executors. The other methods are the
-    driver's and PostgreSQL's part; all but ``prepare`` and the last two run inside the transaction.
-
-    Attributes:
-        name: of the streaming query and the advisory lock.
+    ``to_parts`` runs on Spark's executors. The other methods run on the driver: ``open``, ``load``, the ``Count`` that
+    ``prepare`` returns, and ``on_progress`` inside a transaction; ``prepare`` in another thread, without one.
     """
 
     @property
     def name(self) -> str:
-        """See above."""
+        """The name of the streaming query and, with a prefix, of the advisory lock."""
 
     @property
     def feeds(self) -> tuple[Feed, ...]:
-        """The feeds."""
+        """The feeds that are counted together."""
 
     def to_parts(self, feed: Feed) -> ToParts:
-        """What makes of messages of a feed all that is needed to count them; ``received`` tells how many they are."""
+        """The function that makes parts of messages of this feed.
+
+        The parts include ``received`` (see ``speed_layer.executor.accounts.account_parts``).
+        """
 
     def open(self, connection: Connection) -> None:
-        """Prepare the session."""
+        """Prepare a new session, for example its temporary tables."""
 
     def load(self, connection: Connection) -> None:
-        """Read what counting has to know of what was counted before; once, before the first micro-batch is counted."""
+        """Read the state that counting needs, such as event ids that were counted before.
+
+        Called once, before the first micro-batch is counted.
+        """
 
     def prepare(self, received: Mapping[str, Parts]) -> Count:
-        """Do what can be done of counting a micro-batch, given by feed, while the one before is still being counted.
+        """Do the work on a micro-batch that does not depend on the transaction of the previous one, which still runs.
 
-        So it changes nothing, and reads nothing that counting changes.
+        It changes no state, and reads none that counting changes.
+
+        Args:
+            received: the parts of the micro-batch by feed name.
         """
 
     def on_progress(self, connection: Connection, progress: Mapping[str, Mapping[int, PartitionProgress]]) -> bool:
-        """Do what follows from how far the feeds have come; whether there is more of it to do."""
+        """React to how far the feeds have come, for example close billing periods. Returns whether work is left.
+
+        Args:
+            progress: by feed name and partition.
+        """
 
     def rolled_back(self) -> None:
-        """Forget what the transaction would have done."""
+        """Forget what the transaction prepared for its commit."""
 
     def committed(self) -> None:
-        """Do what may be seen only now that the transaction is committed."""
+        """Do what must follow the commit, for example publish events."""

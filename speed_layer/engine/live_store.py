@@ -9,39 +9,32 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, text
+from sqlalchemy import Connection, Engine, Row
 
 from bytemeter.errors import BytemeterError
 from bytemeter.kafka import Topic
 from bytemeter.offset_log import Offsets
 from bytemeter.plans.watermark import PartitionProgress
-from bytemeter.postgres import one_line_errors
-from speed_layer.engine import ledger
+from bytemeter.postgres import one_line_errors, try_lock
+from bytemeter.sql import Statements
 from speed_layer.engine.idle import IdlePartitions
 from speed_layer.engine.live_query import Account, Count, FeedOffsets, LiveQuery
+
+SQL = Statements(__package__, "ledger.sql")
+SESSION = SQL.raw("session_settings")
 
 _LOCK_WAIT_S = 10
 _POLL_S = 0.2
 
-# What transactions that count rely on.
-SESSION = """
--- A server process whose client was killed ends soon, and with it the lock.
-set client_connection_check_interval = '500ms';
--- A micro-batch is sorted, joined and kept in memory.
-set work_mem = '128MB';
-set temp_buffers = '256MB';
--- Tables are reached by their indexes, whatever is known of them at the moment.
-set enable_seqscan = off;
-"""
-
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """What one transaction counts.
+    """The messages that one transaction counts.
 
     Attributes:
-        count: counts it (see ``LiveQuery.prepare``).
-        start, end: per feed and partition the first offset of the micro-batch and the one after its last.
+        count: counts them (see ``LiveQuery.prepare``).
+        start, end: by feed and partition the first offset, and the offset after the last one. Partitions that the
+            ledger does not know yet have no start.
     """
 
     count: Count = field(repr=False)
@@ -51,95 +44,106 @@ class MicroBatch:
 
 @dataclass
 class LiveStore:
-    """What a live query has counted, and the ledger of its feeds.
+    """The tables and the ledger of a live query.
 
-    Key: the offsets. A micro-batch is counted once: the transaction requires that the ledger stands where the
-    micro-batch starts, so that a replay or a second process changes nothing and fails.
+    Key: the offsets. Delivery: exactly once. A transaction counts a micro-batch only if the ledger's next offsets are
+    the micro-batch's start; a replay, or a second process, fails and changes nothing.
 
     Attributes:
-        topics: of each feed, by its name.
-        idleness: which partitions have been read to their end for a while.
+        topics: by feed name.
     """
 
     query: LiveQuery
     topics: Mapping[str, Topic]
     connection: Connection = field(repr=False)
-    idleness: IdlePartitions
-    # The micro-batches and what settles between them run in threads of their own, on one connection.
-    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    idle_partitions: IdlePartitions
+    # Micro-batches and ``report_progress`` run in different threads, but on one connection.
+    _transaction_lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
     _loaded: bool = field(default=False, init=False, repr=False)
 
     def start_offsets(self) -> dict[str, Offsets]:
-        """Where to go on, per feed: the ledger's offsets, and the beginning of partitions that it does not know.
+        """By feed and partition the offset to resume reading from: the ledger's, or the earliest of a new partition.
 
         Raises:
-            BytemeterError: a topic is not the one that was counted, or lacks records that were not counted yet.
+            BytemeterError: a topic was re-created, is shorter than what was counted, or lacks messages that were not
+                counted yet.
         """
         with self._transaction():
-            rows = self.connection.execute(ledger.LOCK, {"feeds": list(self.topics)}).all()
-        return {feed: _start(topic, [row for row in rows if row.feed == feed]) for feed, topic in self.topics.items()}
+            rows = self._lock_ledger()
+        return {
+            feed: _resume_offsets(topic, [row for row in rows if row.feed == feed])
+            for feed, topic in self.topics.items()
+        }
 
     def load(self) -> None:
-        """Read what counting has to know of what was counted before, unless that was done.
+        """Let the query read the state that it needs; does nothing the second time.
 
         Raises:
             BytemeterError: a table is missing.
-            TransientError: PostgreSQL could not be reached.
+            TransientError: PostgreSQL cannot be reached.
         """
         if not self._loaded:
-            with self._one_at_a_time, self._transaction():
+            with self._transaction_lock, self._transaction():
                 self.query.load(self.connection)
             self._loaded = True
 
     def commit(self, batch: MicroBatch) -> None:
-        """Count a micro-batch: all of it, or nothing.
+        """Count a micro-batch and move the ledger in one transaction, or roll back both.
 
         Raises:
-            BytemeterError: the ledger does not stand where the micro-batch starts.
-            TransientError: PostgreSQL could not be reached, or Kafka did not take what is to be published.
+            BytemeterError: the ledger's next offsets are not the micro-batch's start.
+            TransientError: PostgreSQL cannot be reached, or Kafka did not accept the events to publish.
         """
         self.load()
-        with self._counting():
+        with self._query_transaction():
             self._require_ledger_at(batch.start)
             self._move_ledger(batch.end, batch.count(self.connection))
-            self.idleness.moved((feed, p) for feed in batch.end for p in _advanced(batch, feed))
+            self.idle_partitions.mark_active(_advanced_partitions(batch))
             self.query.on_progress(self.connection, self._progress())
 
     def report_progress(self) -> bool:
-        """Do some of what follows from how far the feeds have come by now, without new records; whether more is left.
+        """Let the query react to the progress of its feeds, in a transaction. Returns whether work is left.
 
         Raises:
             TransientError: see ``commit``.
         """
-        with self._counting():
-            self.connection.execute(ledger.LOCK, {"feeds": list(self.topics)})
+        with self._query_transaction():
+            self._lock_ledger()
             return self.query.on_progress(self.connection, self._progress())
 
-    def counted(self) -> dict[str, Offsets]:
-        """Per feed and partition the offset up to which the ledger has counted."""
-        with self._one_at_a_time, self._transaction():
-            rows = self.connection.execute(ledger.READ, {"feeds": list(self.topics)}).all()
+    def next_offsets(self) -> dict[str, Offsets]:
+        """By feed and partition the next offset to count; partitions without a row in the ledger are missing."""
+        with self._transaction_lock, self._transaction():
+            rows = self._read_ledger()
         return {feed: {row.partition: row.next_offset for row in rows if row.feed == feed} for feed in self.topics}
 
-    def observe(self, ends: Mapping[str, Mapping[int, int]]) -> None:
-        """Note up to where the topics reach, for those who ask how many records wait.
+    def record_topic_ends(self, ends: Mapping[str, Mapping[int, int]]) -> None:
+        """Store the topics' end offsets, for views that show how many messages wait.
 
         Args:
-            ends: per feed and partition the offset that the next record gets.
+            ends: by feed and partition the offset that the next message gets.
         """
         rows = [
             {"feed": feed, "partition": partition, "end_offset": offset}
             for feed, offsets in ends.items()
             for partition, offset in offsets.items()
         ]
-        with self._one_at_a_time, self._transaction():
-            self.connection.execute(ledger.OBSERVE, rows)
+        with self._transaction_lock, self._transaction():
+            self.connection.execute(SQL["record_topic_end"], rows)
+
+    def _lock_ledger(self) -> Sequence[Row[Any]]:
+        return self.connection.execute(SQL["lock_ledger"], {"feeds": list(self.topics)}).all()
+
+    def _read_ledger(self) -> Sequence[Row[Any]]:
+        return self.connection.execute(SQL["read_ledger"], {"feeds": list(self.topics)}).all()
 
     def _progress(self) -> dict[str, dict[int, PartitionProgress]]:
-        rows = self.connection.execute(ledger.READ, {"feeds": list(self.topics)}).all()
+        rows = self._read_ledger()
         return {
             feed: {
-                row.partition: PartitionProgress(self.idleness.idle(feed, row.partition), row.latest_event_time)
+                row.partition: PartitionProgress(
+                    self.idle_partitions.is_idle(feed, row.partition), row.latest_event_time
+                )
                 for row in rows
                 if row.feed == feed
             }
@@ -147,31 +151,31 @@ class LiveStore:
         }
 
     def _require_ledger_at(self, start: FeedOffsets) -> None:
-        rows = self.connection.execute(ledger.LOCK, {"feeds": list(self.topics)}).all()
+        rows = self._lock_ledger()
         for feed, offsets in start.items():
-            stands = {row.partition: row.next_offset for row in rows if row.feed == feed}
-            moved = {p: offset for p, offset in stands.items() if offset != offsets.get(p)}
+            ledger = {row.partition: row.next_offset for row in rows if row.feed == feed}
+            moved = {partition: offset for partition, offset in ledger.items() if offset != offsets.get(partition)}
             if moved:
                 raise BytemeterError(
-                    f"the ledger of {feed} stands at {moved}, this query read from {offsets}: another process "
-                    "counted the feed meanwhile; let one process count it, and start this one again if it shall be "
-                    "the one"
+                    f"the ledger of {feed} stands at {moved}, this query read from {offsets}: another process has "
+                    "counted the feed in between; let only one process count it, and restart this one if it is the one "
+                    "to keep"
                 )
 
     def _move_ledger(self, end: FeedOffsets, accounts: Iterable[Account]) -> None:
-        ends = [
-            {"feed": feed, "partition": p, "next_offset": offset, "topic_id": self.topics[feed].id}
+        moves = [
+            {"feed": feed, "partition": partition, "next_offset": offset, "topic_id": self.topics[feed].id}
             for feed, offsets in end.items()
-            for p, offset in offsets.items()
+            for partition, offset in offsets.items()
         ]
-        self.connection.execute(ledger.MOVE, ends)
-        if found := [asdict(account) for account in accounts]:
-            self.connection.execute(ledger.ADD, found)
+        self.connection.execute(SQL["move_next_offset"], moves)
+        if additions := [asdict(account) for account in accounts]:
+            self.connection.execute(SQL["add_account"], additions)
 
     @contextmanager
-    def _counting(self) -> Iterator[None]:
-        """A transaction of the query's, and what follows from its end."""
-        with self._one_at_a_time:
+    def _query_transaction(self) -> Iterator[None]:
+        """A transaction, of whose end the query is notified."""
+        with self._transaction_lock:
             try:
                 with self._transaction():
                     yield
@@ -188,13 +192,16 @@ class LiveStore:
 
 @contextmanager
 def live_store(
-    engine: Engine, query: LiveQuery, topics: Mapping[str, Topic], idleness: IdlePartitions
+    engine: Engine, query: LiveQuery, topics: Mapping[str, Topic], idle_partitions: IdlePartitions
 ) -> Iterator[LiveStore]:
-    """The store of a live query, for one process at a time: its connection holds the query's advisory lock.
+    """Open the store of a live query, for one process at a time: its connection holds the query's advisory lock.
+
+    Args:
+        topics: by feed name.
 
     Raises:
         BytemeterError: another process holds the lock, or tables are missing.
-        TransientError: PostgreSQL could not be reached.
+        TransientError: PostgreSQL cannot be reached.
     """
     with one_line_errors(engine.url):
         connection = engine.connect()
@@ -207,32 +214,37 @@ def live_store(
             connection.close()
             raise
     try:
-        yield LiveStore(query, topics, connection, idleness)
+        yield LiveStore(query, topics, connection, idle_partitions)
     finally:
         connection.close()
 
 
-def _start(topic: Topic, rows: Sequence[Row[Any]]) -> Offsets:
+def _resume_offsets(topic: Topic, rows: Sequence[Row[Any]]) -> Offsets:
     start_over = "start over with an empty BYTEMETER_DATABASE_URL and BYTEMETER_HISTORY, or restore the topic"
-    if other := {row.topic_id for row in rows} - {topic.id}:
+    if other_ids := {row.topic_id for row in rows} - {topic.id}:
         raise BytemeterError(
-            f"topic {topic.name} was re-created: its id is {topic.id}, counted was {other.pop()}; {start_over}"
+            f"topic {topic.name} was re-created: its id is {topic.id}, the ledger has {other_ids.pop()}; {start_over}"
         )
-    counted = {row.partition: row.next_offset for row in rows}
-    return topic.start_after(counted, what="counted", remedy=start_over)
+    next_offsets = {row.partition: row.next_offset for row in rows}
+    return topic.resume_offsets(next_offsets, sink="the ledger", remedy=start_over)
 
 
-def _advanced(batch: MicroBatch, feed: str) -> list[int]:
-    start = batch.start.get(feed, {})
-    return [partition for partition, offset in batch.end[feed].items() if offset != start.get(partition)]
+def _advanced_partitions(batch: MicroBatch) -> list[tuple[str, int]]:
+    """Feed and partition of each partition of which the micro-batch has messages."""
+    return [
+        (feed, partition)
+        for feed, offsets in batch.end.items()
+        for partition, offset in offsets.items()
+        if offset != batch.start.get(feed, {}).get(partition)
+    ]
 
 
 def _lock(connection: Connection, query: LiveQuery) -> None:
-    statement = text("select pg_try_advisory_lock(hashtextextended(:name, 0))")
+    """Take the query's lock. Waits some seconds, in which the server notices that a killed process has gone."""
     deadline = time.monotonic() + _LOCK_WAIT_S
     while True:
         with connection.begin():
-            if connection.scalar(statement, {"name": f"bytemeter/live/{query.name}"}):
+            if try_lock(connection, f"bytemeter/live/{query.name}"):
                 return
         if time.monotonic() > deadline:
             names = [feed.name for feed in query.feeds]

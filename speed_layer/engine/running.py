@@ -1,4 +1,4 @@
-"""A started query, and why it ended: our own error where the micro-batch raised one, else what Spark tells."""
+"""A started query, and the error with which it ended: our own if a micro-batch raised one, else Spark's, explained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from speed_layer.engine.progress import ProgressWatch
 BatchFunction = Callable[[DataFrame, int], None]
 
 _MISSING_TABLE = 'ERROR: relation "'
-# Servers that are away show as these; whatever else is wrong with them is told when the query is started again.
+# A line with one of these reports a server that cannot be reached. If it is another error of that server, the restart
+# meets it again and reports it.
 _OUTAGES = (
     "org.apache.kafka",
     "org.postgresql.util.PSQLException",
@@ -28,74 +29,78 @@ _OUTAGES = (
 
 
 class ErrorCapture:
-    """A batch function that keeps the error that it raised: Spark tells only its text."""
+    """A batch function that keeps the error that it raised; Spark passes on only the error's text.
+
+    Attributes:
+        error: None as long as no micro-batch failed.
+    """
 
     def __init__(self, function: BatchFunction) -> None:
         self._function = function
-        self.failure: Exception | None = None
+        self.error: Exception | None = None
 
-    def __call__(self, messages: DataFrame, batch_id: int) -> None:
-        """Run the batch function."""
+    def __call__(self, rows: DataFrame, batch_id: int) -> None:
+        """Call the function."""
         try:
-            self._function(messages, batch_id)
+            self._function(rows, batch_id)
         except Exception as error:
-            self.failure = error
+            self.error = error
             raise
 
 
 @dataclass(frozen=True)
 class RunningQuery:
-    """A streaming query that is to be watched.
+    """A started streaming query.
 
     Attributes:
-        commits: of what it has read.
-        settling: of a live query, what is done between micro-batches.
+        batches: what Spark calls for each micro-batch.
+        commits: the commits of its micro-batches.
+        progress: of a live query only.
     """
 
     query: StreamingQuery
     batches: ErrorCapture
     commits: CommitQueue
-    settling: ProgressWatch | None = None
+    progress: ProgressWatch | None = None
 
-    def active(self) -> bool:
-        """Whether it still reads, or commits what was read."""
-        return bool(self.query.isActive) or self.commits.busy()
+    def is_active(self) -> bool:
+        """Whether it still reads micro-batches or commits one."""
+        return bool(self.query.isActive) or self.commits.is_committing()
 
-    def report_progress(self) -> None:
-        """Do what follows from how far its feeds have come, see ``ProgressWatch``."""
-        if self.settling:
-            self.settling.now()
+    def check_progress_if_due(self) -> None:
+        """See ``ProgressWatch.check_if_due``; a history query has nothing to do."""
+        if self.progress:
+            self.progress.check_if_due()
 
-    def check_progress(self) -> None:
-        """The same, unless it was done just before."""
-        if self.settling:
-            self.settling.when_due()
+    def check_progress_until_done(self) -> None:
+        """See ``ProgressWatch.check_until_done``; a history query has nothing to do."""
+        if self.progress:
+            self.progress.check_until_done()
 
-    def raise_failure(self) -> None:
-        """Tell why the query failed, if it did.
+    def raise_error(self) -> None:
+        """Raise the error with which the query failed; return if it did not.
 
         Raises:
-            TransientError: a server was away.
-            BytemeterError: what the micro-batch or its commit raised, or a missing table.
-            Exception: any other error of them or of Spark.
+            TransientError: a server could not be reached.
+            BytemeterError: a micro-batch or its commit raised it, or a table is missing.
+            Exception: any other error of a micro-batch, its commit or Spark.
         """
-        uncommitted = self.commits.failure()
-        failure = uncommitted or self.query.exception()
-        if failure is None:
+        commit_error = self.commits.error()
+        reported = commit_error or self.query.exception()
+        if reported is None:
             return
-        cause = uncommitted or self.batches.failure or failure
+        cause = commit_error or self.batches.error or reported
         if isinstance(cause, Py4JJavaError | PySparkException):
-            raise _explained(self.query.name, cause) from failure
+            raise _explained(self.query.name, cause) from reported
         raise cause
 
 
 def _explained(name: str, error: Exception) -> Exception:
-    told = str(error)
-    lines = [line.strip() for line in told.splitlines() if any(outage in line for outage in _OUTAGES)]
-    if _MISSING_TABLE in told:
-        return BytemeterError(
-            f"the query {name} misses a table: {lines[0] if lines else told[:200]}; run `bytemeter migrate`"
-        )
-    if lines:
-        return TransientError(f"the query {name} lost a server: {lines[0].removeprefix('Caused by: ')}")
+    text = str(error)
+    outage_lines = [line.strip() for line in text.splitlines() if any(outage in line for outage in _OUTAGES)]
+    if _MISSING_TABLE in text:
+        reason = outage_lines[0] if outage_lines else text[:200]
+        return BytemeterError(f"the query {name} needs a table that is missing: {reason}; run `bytemeter migrate`")
+    if outage_lines:
+        return TransientError(f"the query {name} lost a server: {outage_lines[0].removeprefix('Caused by: ')}")
     return error

@@ -1,4 +1,4 @@
-"""WindowStarts streaming queries where their sinks stand."""
+"""Starts the streaming queries, each at the offsets up to which its sink holds records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bytemeter.plans.outbox import Outbox
 from bytemeter.postgres import database
 from bytemeter.settings import Settings
 from bytemeter.source import stream
-from speed_layer.engine.batches import LiveBatches, blocks_of_all
+from speed_layer.engine.batches import LiveBatches, blocks_of_feeds
 from speed_layer.engine.commits import CommitQueue
 from speed_layer.engine.history import HistoryBatches
 from speed_layer.engine.idle import IdlePartitions
@@ -30,20 +30,19 @@ from speed_layer.engine.live_query import LiveQuery
 from speed_layer.engine.live_store import live_store
 from speed_layer.engine.progress import ProgressWatch
 from speed_layer.engine.running import BatchFunction, ErrorCapture, RunningQuery
-from speed_layer.plans.query import DataPlanQuery
-from speed_layer.totals.query import TotalsQuery
+from speed_layer.live_queries import CountingContext, live_queries
 
-_SETTLE_S = 5.0
+_CHECK_PROGRESS_S = 5.0
 
 
 @dataclass
 class Starter:
-    """Starts queries in one Spark session; they end, and what they need is given back, when ``resources`` is closed.
-
-    A micro-batch that is being read then is given up and read again at the next start.
+    """Starts queries in one Spark session.
 
     Attributes:
-        once: the queries end when they have read what was there at their start.
+        resources: closing it stops the queries, waits for the commits that run, and closes connections and checkpoints.
+            A micro-batch that is being read is given up; the next start reads it again.
+        once: queries end when they have read the messages that the topics had at the start.
     """
 
     session: SparkSession
@@ -52,61 +51,60 @@ class Starter:
     once: bool
 
     def start_live(self, feeds: Iterable[Feed], outbox: Outbox) -> Iterator[RunningQuery]:
-        """Start the live queries that count these feeds.
+        """Start the live queries that count these feeds (see ``speed_layer.live_queries``).
 
         Raises:
-            BytemeterError: a topic or a table is missing, or does not fit what was counted; another process counts.
+            BytemeterError: a topic or a table is missing, a topic does not continue what the ledger has counted, or
+                another process counts a feed.
             TransientError: a server cannot be reached.
         """
-        chosen = list(feeds)
-        for feed in chosen:
-            if feed.totals:
-                yield self._start_live(TotalsQuery(feed))
-        if any(not feed.totals for feed in chosen):
-            outbox.publish_waiting()
-            grace = dt.timedelta(seconds=self.settings.period_grace_s)
-            clock = None if self.once else _now
-            yield self._start_live(DataPlanQuery(outbox, grace, clock))
+        grace = dt.timedelta(seconds=self.settings.period_grace_s)
+        clock = None if self.once else _now
+        for query in live_queries(feeds, CountingContext(outbox, grace, clock)):
+            yield self._start_live_query(query)
 
     def start_history(self, feed: Feed) -> RunningQuery:
         """Start the history query of a feed.
 
         Raises:
-            BytemeterError: see ``start_live``; the history has other columns.
-            TransientError: see ``start_live``.
+            BytemeterError: the topic is missing, it does not continue what the history holds, or the history has other
+                columns than the feed.
+            TransientError: a server cannot be reached.
         """
-        kafka, checkpoint = Kafka(self.settings), self._scratch()
-        topic = _described(kafka, feed)
+        kafka, checkpoint = Kafka(self.settings), self._temporary_folder()
+        topic = _topic_of(kafka, feed)
         history = History(self.session, self.settings.require_history(), feed)
         history.create()
-        kept = history.end_offsets()
-        start = topic.start_after(kept, what="kept", remedy="start over with an empty BYTEMETER_HISTORY")
-        commits = self._commits()
-        batches = HistoryBatches(history, commits, OffsetLog(checkpoint), topic.name, kept)
+        end_offsets = history.end_offsets()
+        start = topic.resume_offsets(
+            end_offsets, sink="the history", remedy="start over with an empty BYTEMETER_HISTORY"
+        )
+        commits = self._commit_queue()
+        batches = HistoryBatches(history, commits, OffsetLog(checkpoint), topic.name, end_offsets)
         files = self._messages(kafka, topic, start).transform(history_files(feed, history.path))
         started = self._start(
             f"history-{feed.name}", files, batches, checkpoint, interval_s=self.settings.history_interval_s
         )
         return RunningQuery(*started, commits)
 
-    def _start_live(self, query: LiveQuery) -> RunningQuery:
-        kafka, checkpoint = Kafka(self.settings), self._scratch()
+    def _start_live_query(self, query: LiveQuery) -> RunningQuery:
+        kafka, checkpoint = Kafka(self.settings), self._temporary_folder()
         url = self.settings.require_database_url()
-        topics = {feed.name: _described(kafka, feed) for feed in query.feeds}
-        idleness = IdlePartitions(0.0 if self.once else self.settings.partition_idle_s)
-        store = self.resources.enter_context(live_store(database(url), query, topics, idleness))
+        topics = {feed.name: _topic_of(kafka, feed) for feed in query.feeds}
+        idle_partitions = IdlePartitions(0.0 if self.once else self.settings.partition_idle_s)
+        store = self.resources.enter_context(live_store(database(url), query, topics, idle_partitions))
         start = store.start_offsets()
-        commits = self._commits()
-        # A head start: it takes seconds where much was counted before, as Spark does to read the first micro-batch.
+        commits = self._commit_queue()
+        # Already now, so that it runs beside Spark's reading of the first micro-batch: each takes seconds.
         commits.submit(store.load)
         batches = LiveBatches(query, store, commits, OffsetLog(checkpoint), start)
         messages = {name: self._messages(kafka, topic, start[name]) for name, topic in topics.items()}
-        blocks = blocks_of_all(query, messages)
-        settling = ProgressWatch(kafka, store, every_s=min(self.settings.partition_idle_s / 4, _SETTLE_S))
+        blocks = blocks_of_feeds(query, messages)
+        progress = ProgressWatch(kafka, store, every_s=min(self.settings.partition_idle_s / 4, _CHECK_PROGRESS_S))
         started = self._start(
             f"live-{query.name}", blocks, batches, checkpoint, interval_s=self.settings.live_interval_s
         )
-        return RunningQuery(*started, commits, settling)
+        return RunningQuery(*started, commits, progress)
 
     def _messages(self, kafka: Kafka, topic: Topic, start: Offsets) -> DataFrame:
         return stream(self.session, kafka, topic.name, start, most_records=self.settings.max_records_per_batch)
@@ -120,26 +118,26 @@ class Starter:
         *,
         interval_s: float,
     ) -> tuple[StreamingQuery, ErrorCapture]:
-        # Queries share the cores fairly: a long write of the history does not hold up live micro-batches.
+        # A scheduler pool per query shares the cores fairly: a long write of the history does not delay live queries.
         self.session.sparkContext.setLocalProperty("spark.scheduler.pool", name)
-        remembering = ErrorCapture(batches)
+        capture = ErrorCapture(batches)
         writer = rows.writeStream.queryName(name).option("checkpointLocation", checkpoint.as_uri())
         trigger = {"availableNow": True} if self.once else {"processingTime": f"{interval_s} seconds"}
-        query = writer.foreachBatch(remembering).trigger(**trigger).start()
+        query = writer.foreachBatch(capture).trigger(**trigger).start()
         self.resources.callback(query.stop)
-        return query, remembering
+        return query, capture
 
-    def _commits(self) -> CommitQueue:
+    def _commit_queue(self) -> CommitQueue:
         commits = CommitQueue()
         self.resources.callback(commits.close)
         return commits
 
-    def _scratch(self) -> Path:
+    def _temporary_folder(self) -> Path:
         folder = tempfile.TemporaryDirectory(prefix="bytemeter-", ignore_cleanup_errors=True)
         return Path(self.resources.enter_context(folder))
 
 
-def _described(kafka: Kafka, feed: Feed) -> Topic:
+def _topic_of(kafka: Kafka, feed: Feed) -> Topic:
     name = kafka.topic_name(feed.topic)
     topic = kafka.describe(name)
     if topic is None:

@@ -1,4 +1,4 @@
-"""What executors find out about every message of a feed: its outcome, and the deduplication key of its record."""
+"""The parts and columns that executors make for every feed: accounts, invalid messages, deduplication columns."""
 
 from __future__ import annotations
 
@@ -8,34 +8,43 @@ import pyarrow.compute as pc
 
 from bytemeter.feeds import Feed
 from bytemeter.hashing import hashes
-from bytemeter.parsing import REFUSED_BY_CLOCK
 
-# Two hashes with different keys are the 16 bytes that stand for an id. They are stored: the keys never change.
+# Keys of the hashes that are stored in seen_ids; they must never change. Two hashes make the 16 bytes of an event id.
 _ID_KEYS = ("bytemeter's id 0", "bytemeter's id 1")
 _CONTENT_KEY = "bytemeter record"
 _NO_TIME = pa.scalar(None, pa.int64())
 
 
-def account_parts(records: pa.Table) -> dict[str, pa.Table]:
-    """Two parts of parsed messages (see ``bytemeter.parsing.parse``) that every feed has.
+def account_parts(feed: Feed, records: pa.Table) -> dict[str, pa.Table]:
+    """The two parts that every feed has.
+
+    Args:
+        records: parsed messages, see ``bytemeter.parsing.parse``.
 
     Returns:
-        received: a row for each partition, of partition: int, received: long, invalid: long, latest_us: long, the
-        latest event time of a valid record (microseconds since 1970; null without one); invalid: a row for each message
-        that is, of partition: int, record_offset: long, reason: string, payload: binary as received, event_us: long,
-        only of well-formed records that the clock refused.
+        received: a row per partition, of partition: int, received: long and invalid: long (messages), latest_us: long
+        (the latest event time of a valid record, microseconds since 1970; null without one);
+        invalid: a row per invalid message, of partition: int, record_offset: long, reason: string, payload: binary (the
+        message as received), event_us: long (null unless the reason is ``Feed.clock_reason``).
     """
-    return {"received": _received(records), "invalid": _invalid(records)}
+    return {"received": _received(records), "invalid": _invalid(feed, records)}
 
 
 def identity(feed: Feed, event_id: str, records: pa.Table) -> dict[str, pa.Array]:
-    """By what a repeat of a record is told: columns partition: int, record_offset: long, event_us: long (event time in
-    microseconds), id_hash: binary (16 bytes), content_hash: long.
+    """The columns by which records are deduplicated.
 
     Args:
-        records: valid ones, all with an id.
+        event_id: the name of the event id's column.
+        records: valid records, all with an event id.
+
+    Returns:
+        partition: int, record_offset: long, event_us: long (event time, microseconds since 1970), id_hash: binary (16
+        bytes, of the event id), content_hash: long (of the feed's content fields: duplicates whose hashes differ are
+        conflicts).
     """
-    content = [records.column(name).cast(pa.string()) for name in feed.content]
+    columns = [records.column(name).cast(pa.string()) for name in feed.content]
+    # No text is empty: an empty one stands for null.
+    content = pc.binary_join_element_wise(*columns, "\0", null_handling="replace", null_replacement="")
     halves = [hashes(records.column(event_id), key) for key in _ID_KEYS]
     id_hash = pa.py_buffer(np.stack(halves, axis=1).astype("<u8"))
     return {
@@ -43,30 +52,30 @@ def identity(feed: Feed, event_id: str, records: pa.Table) -> dict[str, pa.Array
         "record_offset": records.column("offset"),
         "event_us": records.column("event_us"),
         "id_hash": pa.Array.from_buffers(pa.binary(16), records.num_rows, [None, id_hash]),
-        "content_hash": pa.array(hashes(pc.binary_join_element_wise(*content, "\0"), _CONTENT_KEY).view(np.int64)),
+        "content_hash": pa.array(hashes(content, _CONTENT_KEY).view(np.int64)),
     }
 
 
 def _received(records: pa.Table) -> pa.Table:
     valid_us = pc.if_else(pc.is_null(records.column("reason")), records.column("event_us"), _NO_TIME)
-    counted = (
+    by_partition = (
         records.select(["partition", "offset", "reason"])
         .append_column("event_us", valid_us)
         .group_by("partition")
         .aggregate([("offset", "count"), ("reason", "count"), ("event_us", "max")])
     )
-    return pa.table(counted.columns, ["partition", "received", "invalid", "latest_us"])
+    return pa.table(by_partition.columns, ["partition", "received", "invalid", "latest_us"])
 
 
-def _invalid(records: pa.Table) -> pa.Table:
-    bad = records.filter(pc.is_valid(records.column("reason")))
-    refused = pc.equal(bad.column("reason"), REFUSED_BY_CLOCK)
+def _invalid(feed: Feed, records: pa.Table) -> pa.Table:
+    invalid = records.filter(pc.is_valid(records.column("reason")))
+    refused_by_clock = pc.equal(invalid.column("reason"), feed.clock_reason)
     return pa.table(
         {
-            "partition": bad.column("partition"),
-            "record_offset": bad.column("offset"),
-            "reason": bad.column("reason"),
-            "payload": bad.column("value"),
-            "event_us": pc.if_else(refused, bad.column("event_us"), _NO_TIME),
+            "partition": invalid.column("partition"),
+            "record_offset": invalid.column("offset"),
+            "reason": invalid.column("reason"),
+            "payload": invalid.column("value"),
+            "event_us": pc.if_else(refused_by_clock, invalid.column("event_us"), _NO_TIME),
         }
     )

@@ -1,6 +1,6 @@
-"""Messages into what is to be counted, on Spark's executors, a few ten thousand at a time as Arrow columns.
+"""Messages into the parts that the driver counts: made on Spark's executors, sent to the driver as blocks.
 
-To Spark, what goes to the driver are blocks of bytes: it need not know their columns, and takes none of them apart.
+A block is opaque bytes to Spark, so that Spark needs no schema of the parts and does not convert their rows.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pyspark.sql import DataFrame
 
 from bytemeter.executors import map_tables
 
-# Tables by name, of different columns: all that is to be known of some messages.
+# Tables by name, each with its own columns.
 Parts = Mapping[str, pa.Table]
-# From messages (partition: int, offset: long, value: binary). It runs on executors: it must pickle.
+# Makes parts of messages (partition: int, offset: long, value: binary). Spark pickles it.
 ToParts = Callable[[pa.Table], Parts]
 
 NO_MESSAGES = pa.table(
@@ -23,44 +23,45 @@ NO_MESSAGES = pa.table(
 )
 
 
-def in_blocks(messages: DataFrame, to_parts: ToParts) -> DataFrame:
-    """What is made of messages of the Kafka source.
+def messages_to_blocks(messages: DataFrame, to_parts: ToParts) -> DataFrame:
+    """Make parts of the messages of the Kafka source, and serialise them.
 
     Returns:
-        Rows of part: string (a part's name) and block: binary (rows of it, as an Arrow IPC stream); see ``parts_of``.
+        Rows of part: string (the part's name) and block: binary (rows of the part as an Arrow IPC stream).
     """
 
-    def blocks(some: pa.Table) -> pa.Table:
-        parts = {name: rows for name, rows in to_parts(some).items() if rows.num_rows}
-        packed = [_packed(rows) for rows in parts.values()]
-        return pa.table({"part": pa.array(parts, pa.string()), "block": pa.array(packed, pa.binary())})
+    def blocks(batch: pa.Table) -> pa.Table:
+        parts = {name: rows for name, rows in to_parts(batch).items() if rows.num_rows}
+        serialised = [_serialised(rows) for rows in parts.values()]
+        return pa.table({"part": pa.array(parts, pa.string()), "block": pa.array(serialised, pa.binary())})
 
-    # A task for each core, whatever the number of partitions: one costs some 30 ms.
+    # One task per core, however many ranges the source reads: a task costs some 30 ms.
     tasks = messages.sparkSession.sparkContext.defaultParallelism
     rows = messages.select(*NO_MESSAGES.column_names).coalesce(tasks)
     return map_tables(rows, blocks, "part string, block binary")
 
 
-def parts_of(blocks: pa.Table, nothing: Parts) -> Parts:
-    """The parts in blocks, each put together.
+def parts_from_blocks(blocks: pa.Table, empty_parts: Parts) -> Parts:
+    """Concatenate the blocks of each part.
 
     Args:
-        nothing: what is made of ``NO_MESSAGES``: the parts that there are, and their columns.
+        blocks: see ``messages_to_blocks``.
+        empty_parts: what ``to_parts`` makes of ``NO_MESSAGES``: the names of the parts, and their columns.
     """
     return {
-        name: pa.concat_tables([none, *_rows_in(blocks.filter(pc.equal(blocks.column("part"), name)))])
-        for name, none in nothing.items()
+        name: pa.concat_tables([empty, *_deserialised(blocks.filter(pc.equal(blocks.column("part"), name)))])
+        for name, empty in empty_parts.items()
     }
 
 
-def _packed(rows: pa.Table) -> bytes:
+def _serialised(rows: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema) as writer:
         writer.write_table(rows)
-    packed: bytes = sink.getvalue().to_pybytes()
-    return packed
+    block: bytes = sink.getvalue().to_pybytes()
+    return block
 
 
-def _rows_in(blocks: pa.Table) -> Iterator[pa.Table]:
+def _deserialised(blocks: pa.Table) -> Iterator[pa.Table]:
     for block in blocks.column("block"):
         yield pa.ipc.open_stream(block.as_buffer()).read_all()

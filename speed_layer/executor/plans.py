@@ -27,9 +27,9 @@ def record_parts(messages: pa.Table) -> Parts:
         **identity(DATA_RECORDS, "id", records),
         "msisdn": records.column("msisdn"),
         "internal_id": internal_ids(records),
-        "value": records.column("recordedBytes"),
+        "bytes": records.column("recordedBytes"),
     }
-    return {**account_parts(parsed), "records": pa.table(columns)}
+    return {**account_parts(DATA_RECORDS, parsed), "records": pa.table(columns)}
 
 
 def agreement_parts(messages: pa.Table) -> Parts:
@@ -54,4 +54,4 @@ def agreement_parts(messages: pa.Table) -> Parts:
         "thresholds": agreements.column("thresholds"),
         "anchor_day": agreements.column("anchorDay"),
     }
-    return {**account_parts(parsed), "agreements": pa.table(columns)}
+    return {**account_parts(AGREEMENTS, parsed), "agreements": pa.table(columns)}

@@ -1,4 +1,5 @@
-"""What executors make of the messages of a feed with totals, and totals as rows of their table."""
+"""What executors make of the messages of a feed with totals: sums of the records that need no deduplication, and rows
+of the others."""
 
 from __future__ import annotations
 
@@ -7,33 +8,49 @@ import time
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bytemeter.aggregations import totals, windows
-from bytemeter.feeds.feed import WINDOW_S, Feed
+from bytemeter.aggregations import totals
+from bytemeter.feeds import Feed
 from bytemeter.parsing import parse, valid
 from speed_layer.executor.accounts import account_parts, identity
 from speed_layer.executor.blocks import Parts
 
-LIVE_WINDOWS = windows(WINDOW_S)
+_HOUR_US = 3_600_000_000
 
 
 def totals_parts(feed: Feed, messages: pa.Table) -> Parts:
-    """What is to be counted of messages of a feed.
+    """Parse and judge messages, and add up the records that have no event id.
 
     Returns:
-        received, invalid: see ``speed_layer.accounts.account_parts``; totals: those of records without an id, which
-        count in any case (see ``bytemeter.aggregations.totals``); identified: a row for each record with an id, of the
-        columns of ``speed_layer.accounts.identity``, the measure and the dimensions.
+        received, invalid: see ``speed_layer.executor.accounts.account_parts``.
+        totals: of the records without an event id, by live window (see ``bytemeter.aggregations.totals``).
+        hours: hour: long, the event hours (since 1970) of the records without an event id, each once.
+        identified: a row for each record with an event id: the columns of
+        ``speed_layer.executor.accounts.identity``, the measure and the fields of the dimensions.
     """
     parsed = parse(feed, messages, now_us=time.time_ns() // 1_000)
     records = valid(parsed)
-    parts = account_parts(parsed)
+    parts = account_parts(feed, parsed)
     if feed.event_id is None:
-        return {**parts, "totals": totals(feed, records, LIVE_WINDOWS)}
+        return {**parts, **_added_up(feed, records)}
     has_id = pc.is_valid(records.column(feed.event_id))
     with_id = records.filter(has_id)
-    counted = {name: with_id.column(name) for name in feed.usage.columns}
+    columns = {name: with_id.column(name) for name in feed.totals.fields} if feed.totals else {}
     return {
         **parts,
-        "totals": totals(feed, records.filter(pc.invert(has_id)), LIVE_WINDOWS),
-        "identified": pa.table({**identity(feed, feed.event_id, with_id), **counted}),
+        **_added_up(feed, records.filter(pc.invert(has_id))),
+        "identified": pa.table({**identity(feed, feed.event_id, with_id), **columns}),
+    }
+
+
+def event_hours(event_us: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The different event hours (since 1970) of event times in microseconds since 1970."""
+    return pc.unique(pc.divide(event_us, _HOUR_US))
+
+
+def _added_up(feed: Feed, records: pa.Table) -> Parts:
+    if feed.totals is None:
+        raise ValueError(f"feed {feed.name} has no totals")
+    return {
+        "totals": totals(feed, records, feed.totals.live.window),
+        "hours": pa.table({"hour": event_hours(records.column("event_us"))}),
     }

@@ -1,1 +1,1 @@
-"""What spark-submit runs: the mains of the speed layer."""
+"""The job of the speed layer: a command of ``bytemeter``, and a main for spark-submit."""

@@ -6,13 +6,14 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 
 from sqlalchemy import Connection
 
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, Feed
 from bytemeter.plans import outbox
 from bytemeter.plans.events import ThresholdEvent
-from bytemeter.plans.judging import close
+from bytemeter.plans.judging import close_periods
 from bytemeter.plans.outbox import Outbox
 from bytemeter.plans.watermark import PartitionProgress, watermark
 from speed_layer.accounts import accounts, list_invalid
@@ -20,10 +21,10 @@ from speed_layer.dedup.ids import Deduplicator
 from speed_layer.engine.live_query import Account, Count
 from speed_layer.executor.blocks import Parts, ToParts
 from speed_layer.executor.plans import agreement_parts, record_parts
-from speed_layer.plans import statements
-from speed_layer.plans.counting import count_records, take_agreements
+from speed_layer.plans.counting import count_micro_batch
 from speed_layer.plans.owners import OwnerLookup
 from speed_layer.plans.records import Records
+from speed_layer.plans.tables import create_temporary_tables
 
 SOURCE = "live"
 # A few tenths of a second, for which the next micro-batch waits.
@@ -46,7 +47,7 @@ class DataPlanQuery:
     clock: Callable[[], dt.datetime] | None
     name: str = "data-plans"
     feeds: tuple[Feed, ...] = (AGREEMENTS, DATA_RECORDS)
-    _seen: Deduplicator = field(default_factory=lambda: Deduplicator(DATA_RECORDS.name), init=False, repr=False)
+    _deduplicator: Deduplicator = field(default_factory=lambda: Deduplicator(DATA_RECORDS.name), init=False, repr=False)
     _owners: OwnerLookup = field(default_factory=OwnerLookup, init=False, repr=False)
     _written: list[ThresholdEvent] = field(default_factory=list, init=False, repr=False)
 
@@ -55,41 +56,38 @@ class DataPlanQuery:
         return agreement_parts if feed is AGREEMENTS else record_parts
 
     def open(self, connection: Connection) -> None:
-        """Make the tables of records and of what they add."""
-        connection.exec_driver_sql(statements.TEMPORARY_TABLES)
+        """Create the temporary tables."""
+        create_temporary_tables(connection)
 
     def load(self, connection: Connection) -> None:
-        """Read which ids were seen and who owns which number."""
-        self._seen.load(connection)
+        """Read which ids were counted, and the ownership spans of the present."""
+        self._deduplicator.load(connection)
         self._owners.load(connection)
 
     def prepare(self, received: Mapping[str, Parts]) -> Count:
-        """Add up the records by number, and look for ids that come again in the micro-batch itself."""
+        """Add up the records by MSISDN, and look for duplicates within the micro-batch."""
         records = Records.of(received[DATA_RECORDS.name]["records"])
         return partial(self._count, received=received, records=records)
 
     def _count(self, connection: Connection, received: Mapping[str, Parts], records: Records) -> list[Account]:
-        """Take the agreements, then count the records, those that had waited for one of the agreements among them."""
         for feed, parts in received.items():
             list_invalid(connection, feed, parts["invalid"])
-        agreed = take_agreements(connection, self._owners, received[AGREEMENTS.name]["agreements"])
-        counted = count_records(connection, self._seen, self._owners, records, waiting_for=agreed.msisdns)
-        self._seen.finish(connection)
-        self._write(connection, [*agreed.events, *counted.events])
-        return [
-            *(account for feed, parts in received.items() for account in accounts(feed, parts["received"])),
-            *counted.accounts,
-        ]
+        messages = received[AGREEMENTS.name]["agreements"]
+        counted = count_micro_batch(connection, self._deduplicator, self._owners, messages, records)
+        self._deduplicator.finish(connection)
+        self._write(connection, counted.events)
+        received_accounts = [accounts(feed, parts["received"]) for feed, parts in received.items()]
+        return [*chain.from_iterable(received_accounts), *counted.accounts]
 
     def on_progress(self, connection: Connection, progress: Mapping[str, Mapping[int, PartitionProgress]]) -> bool:
-        """Close the periods that are over by the event time of the data records, and their grace with them."""
+        """Close the periods whose end and grace the watermark of the data records has passed."""
         if not progress[DATA_RECORDS.name]:
             return False
         now = self.clock() if self.clock else None
         reached = watermark(progress[DATA_RECORDS.name].values(), clock=now)
         if reached is None:
             return False
-        closed = close(connection, reached - self.grace, most=_CLOSED_AT_ONCE)
+        closed = close_periods(connection, reached - self.grace, most=_CLOSED_AT_ONCE)
         self._write(connection, closed.events)
         return closed.more
 

@@ -1,4 +1,4 @@
-"""The data records of a micro-batch, as the driver has them: by number, without repeats, one by one."""
+"""The data records of a micro-batch in the driver's memory: without duplicates, and added up by MSISDN."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Records:
-    """Data records with what can be told of them before it is known which of them were counted before.
+    """Data records, prepared before it is known which of them were counted in earlier micro-batches.
 
     Attributes:
-        rows: valid ones, see ``speed_layer.executor.plans.record_parts``.
+        rows: the valid records, see ``speed_layer.executor.plans.record_parts``.
         identified: their ids.
-        totals: by number (see ``by_number``), of all but those that repeat one before them in the micro-batch.
+        totals: by MSISDN (see ``by_msisdn``), without records that are duplicates of one in the same micro-batch.
     """
 
     rows: pa.Table = field(repr=False)
@@ -31,22 +31,25 @@ class Records:
 
     @staticmethod
     def of(rows: pa.Table) -> Records:
-        """Make rows ready to be counted."""
+        """Prepare the valid records of a micro-batch."""
         identified = IdentifiedRecords.of(rows)
         first = np.ones(rows.num_rows, bool)
         first[identified.again] = False
-        return Records(rows, identified, by_number(rows.filter(pa.array(first))))
+        return Records(rows, identified, by_msisdn(rows.filter(pa.array(first))))
 
-    def without(self, repeats: Mask) -> NewRecords:
-        """Those that are no repeats. Only numbers with records that were counted before are added up again."""
-        before = repeats.copy()
-        before[self.identified.again] = False
-        if not before.any():
-            return NewRecords(self.rows, repeats, self.totals)
-        msisdns = pc.unique(self.rows.column("msisdn").filter(pa.array(before)))
-        others = self.totals.filter(pc.invert(pc.is_in(self.totals.column("msisdn"), msisdns)))
-        again = by_number(_new(self.rows, repeats, msisdns))
-        return NewRecords(self.rows, repeats, pa.concat_tables([others, again]))
+    def without(self, duplicates: Mask) -> NewRecords:
+        """The records that are no duplicates.
+
+        Only MSISDNs with duplicates of records of earlier micro-batches are added up again.
+        """
+        counted_before = duplicates.copy()
+        counted_before[self.identified.again] = False
+        if not counted_before.any():
+            return NewRecords(self.rows, duplicates, self.totals)
+        changed = pc.unique(self.rows.column("msisdn").filter(pa.array(counted_before)))
+        unchanged = self.totals.filter(pc.invert(pc.is_in(self.totals.column("msisdn"), changed)))
+        added_up_again = by_msisdn(NewRecords(self.rows, duplicates, unchanged).of(changed))
+        return NewRecords(self.rows, duplicates, pa.concat_tables([unchanged, added_up_again]))
 
 
 @dataclass(frozen=True)
@@ -54,76 +57,62 @@ class NewRecords:
     """Data records that are to be counted.
 
     Attributes:
-        totals: of all of them, by number (see ``by_number``).
+        totals: of all of them, by MSISDN (see ``by_msisdn``).
     """
 
     _rows: pa.Table = field(repr=False)
-    _repeats: Mask = field(repr=False)
+    _duplicates: Mask = field(repr=False)
     totals: pa.Table = field(repr=False)
 
     def of(self, msisdns: pa.Array | pa.ChunkedArray) -> pa.Table:
-        """Those of some numbers; see ``speed_layer.executor.plans.record_parts``."""
-        return _new(self._rows, self._repeats, msisdns)
+        """The records of these MSISDNs; see ``speed_layer.executor.plans.record_parts``."""
+        if not len(msisdns):
+            return self._rows.slice(0, 0)
+        chosen = pc.is_in(self._rows.column("msisdn"), msisdns)
+        return self._rows.filter(pc.and_not(chosen, pa.array(self._duplicates)))
 
 
-def number(msisdn: str) -> int:
-    """A number as an integer, by which it is sorted and looked up fast; a leading zero makes it another one."""
+def msisdn_key(msisdn: str) -> int:
+    """An MSISDN as an integer, by which it is sorted and searched fast. A leading zero makes another key."""
     return int(f"1{msisdn}")
 
 
-def by_number(records: pa.Table) -> pa.Table:
-    """All records of each number together.
+def by_msisdn(records: pa.Table) -> pa.Table:
+    """Add up the records of each MSISDN.
 
     Args:
         records: see ``speed_layer.executor.plans.record_parts``.
 
     Returns:
-        Rows of msisdn: string, number: long (see ``number``), first_us, last_us: long (event times), bytes: long (their
-        sum) and latest: string, the internal_id of the last record in the order of (recordedAt, internalId).
+        Rows of msisdn: string, msisdn_key: long (see ``msisdn_key``), first_us, last_us: long (first and last event
+        time), bytes: long (their sum) and latest_record: string, the internal_id of the last record in the order of
+        (event_us, internal_id).
     """
-    all_numbers = pc.binary_join_element_wise("1", records.column("msisdn"), "").cast(pa.int64()).to_numpy()
-    order = np.argsort(all_numbers)
-    numbers = all_numbers[order]
-    first = np.flatnonzero(np.diff(numbers, prepend=-1))
+    keys = pc.binary_join_element_wise("1", records.column("msisdn"), "").cast(pa.int64()).to_numpy()
+    order = np.argsort(keys)
+    keys = keys[order]
+    begins = np.flatnonzero(np.diff(keys, prepend=-1))
     times = records.column("event_us").to_numpy()[order]
-    last_us = np.maximum.reduceat(times, first)
-    at_last = np.flatnonzero(times == np.repeat(last_us, np.diff(first, append=len(numbers))))
+    last_us = np.maximum.reduceat(times, begins)
+    at_last = np.flatnonzero(times == np.repeat(last_us, np.diff(begins, append=len(keys))))
     return pa.table(
         {
-            "msisdn": records.column("msisdn").take(order[first]),
-            "number": numbers[first],
-            "first_us": np.minimum.reduceat(times, first),
+            "msisdn": records.column("msisdn").take(order[begins]),
+            "msisdn_key": keys[begins],
+            "first_us": np.minimum.reduceat(times, begins),
             "last_us": last_us,
-            "bytes": np.add.reduceat(records.column("value").to_numpy()[order], first),
-            "latest": _latest(numbers[at_last], records.column("internal_id").take(order[at_last])),
+            "bytes": np.add.reduceat(records.column("bytes").to_numpy()[order], begins),
+            "latest_record": _greatest(keys[at_last], records.column("internal_id").take(order[at_last])),
         }
     )
 
 
-def _latest(numbers: npt.NDArray[np.int64], internal_ids: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Of the records of each number, which stand together and have the same time, the last internal_id."""
-    several = np.flatnonzero(occurs_repeatedly(numbers))
-    order = np.arange(len(numbers))
+def _greatest(keys: npt.NDArray[np.int64], internal_ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    """For each MSISDN the greatest internal_id, compared byte by byte; equal keys stand together."""
+    several = np.flatnonzero(occurs_repeatedly(keys))
+    order = np.arange(len(keys))
     if len(several):
-        some = pa.table({"number": numbers[several], "internal_id": internal_ids.take(several)})
-        sorted_ = pc.sort_indices(some, [("number", "ascending"), ("internal_id", "ascending")])
-        order[several] = several[sorted_.to_numpy()]
-    return internal_ids.take(order[np.flatnonzero(np.diff(numbers, append=-1))])
-
-
-def as_records(records: pa.Table) -> pa.Table:
-    """Records as rows of the temporary table ``records``: in the order of order_key come (recordedAt, internalId)."""
-    kept = records.select(["partition", "record_offset", "event_us", "value", "msisdn"])
-    return kept.append_column("order_key", _order_key(records))
-
-
-def _order_key(records: pa.Table) -> pa.ChunkedArray:
-    times = pc.utf8_lpad(records.column("event_us").cast(pa.string()), 16, padding="0")
-    return pc.binary_join_element_wise(times, records.column("internal_id"), "")
-
-
-def _new(rows: pa.Table, repeats: Mask, msisdns: pa.Array | pa.ChunkedArray) -> pa.Table:
-    """The rows of some numbers that are no repeats."""
-    if not len(msisdns):
-        return rows.slice(0, 0)
-    return rows.filter(pc.and_not(pc.is_in(rows.column("msisdn"), msisdns), pa.array(repeats)))
+        rows = pa.table({"key": keys[several], "internal_id": internal_ids.take(several)})
+        in_order = pc.sort_indices(rows, [("key", "ascending"), ("internal_id", "ascending")])
+        order[several] = several[in_order.to_numpy()]
+    return internal_ids.take(order[np.flatnonzero(np.diff(keys, append=-1))])

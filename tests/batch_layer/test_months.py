@@ -18,6 +18,6 @@ def test_a_month_has_a_start_and_an_end() -> None:
 
 
 @pytest.mark.parametrize("text", ["2026", "2026-13", "11-2026", "November", "2026-11-01"])
-def test_what_is_no_month_is_told(text: str) -> None:
+def test_another_text_is_refused(text: str) -> None:
     with pytest.raises(BytemeterError, match=rf"'{text}' is not a month; give e\.g\. 2026-11"):
         parse_month(text)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import pyarrow as pa
 import pytest
 
-from bytemeter.aggregations import WindowStarts, month_starts, summed, totals, windows
+from bytemeter.aggregations import summed, totals
 from bytemeter.feeds import DEVICES
+from bytemeter.windows import FIVE_MINUTES, HOUR, Window
 
 # The last microsecond of a second.
 LAST = 999_999
@@ -29,10 +28,10 @@ FOUR = records(
 
 
 @pytest.mark.parametrize(
-    ("starts", "expected"),
+    ("window", "expected"),
     [
         (
-            windows(300),
+            FIVE_MINUTES,
             {
                 ("antenna_bytes_total", "a1", 0, 100),
                 ("antenna_bytes_total", "a1", 300, 20),
@@ -49,7 +48,7 @@ FOUR = records(
             },
         ),
         (
-            windows(3600),
+            HOUR,
             {
                 ("antenna_bytes_total", "a1", 0, 120),
                 ("antenna_bytes_total", "a2", 0, 3),
@@ -61,17 +60,9 @@ FOUR = records(
         ),
     ],
 )
-def test_bytes_are_added_up_per_dimension_and_window(starts: WindowStarts, expected: set[tuple[object, ...]]) -> None:
-    once = totals(DEVICES, FOUR, starts)
+def test_bytes_are_added_up_per_dimension_and_window(window: Window, expected: set[tuple[object, ...]]) -> None:
+    once = totals(DEVICES, FOUR, window)
     assert once.num_rows == len(expected)
     assert {tuple(row.values()) for row in once.to_pylist()} == expected
     twice = summed(pa.concat_tables([once, once]))
     assert {tuple(row.values()) for row in twice.to_pylist()} == {(*key, 2 * value) for *key, value in expected}
-
-
-@pytest.mark.parametrize(("year", "month"), [(2024, 2), (2026, 12), (2199, 12)])
-def test_months_are_those_of_utc(year: int, month: int) -> None:
-    start = int(dt.datetime(year, month, 1, tzinfo=dt.UTC).timestamp())
-    after = int(dt.datetime(year + month // 12, month % 12 + 1, 1, tzinfo=dt.UTC).timestamp())
-    instants = pa.chunked_array([[start * 1_000_000, after * 1_000_000 - 1, after * 1_000_000]])
-    assert month_starts(instants).to_pylist() == [start, start, after]

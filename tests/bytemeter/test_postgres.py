@@ -1,21 +1,23 @@
-"""URLs of the database on both sides, and its errors as one line."""
+"""Database URLs, errors in one line, advisory locks, and instants in SQL."""
 
 from __future__ import annotations
 
 import datetime as dt
+import time
 
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
 from bytemeter.errors import BytemeterError, TransientError
-from bytemeter.postgres import database, jdbc_options, one_line_errors, url_from_jdbc
+from bytemeter.postgres import database, jdbc_options, one_line_errors, try_lock, url_from_jdbc
 from bytemeter.settings import Settings
 
+WAIT_S = 10
 EPOCH, TICK = dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.timedelta(microseconds=1)
 
 
-def test_a_jdbc_url_and_back() -> None:
+def test_a_jdbc_url_is_converted_and_back() -> None:
     url = url_from_jdbc("jdbc:postgresql://db:6432/usage?user=ann&password=p%40ss")
     assert make_url(url).password == "p@ss"
     options = jdbc_options(url)
@@ -24,12 +26,12 @@ def test_a_jdbc_url_and_back() -> None:
 
 
 @pytest.mark.parametrize("url", ["jdbc:mysql://db/usage", "postgresql://db/usage", "jdbc:postgresql://db"])
-def test_another_jdbc_url_is_refused(url: str) -> None:
+def test_a_jdbc_url_of_another_form_is_refused(url: str) -> None:
     with pytest.raises(BytemeterError, match="jdbc:postgresql://HOST:PORT/DB"):
         url_from_jdbc(url)
 
 
-def test_an_unreachable_server_is_told_in_one_line() -> None:
+def test_an_unreachable_server_is_reported_in_one_line() -> None:
     engine = database("postgresql://u:p@127.0.0.1:1/db")
     with pytest.raises(TransientError, match=r"PostgreSQL at 127\.0\.0\.1:1/db cannot be reached") as caught:
         with one_line_errors(engine.url):
@@ -37,7 +39,7 @@ def test_an_unreachable_server_is_told_in_one_line() -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_missing_tables_and_a_wrong_password_are_told_with_the_remedy(place: Settings) -> None:
+def test_missing_tables_and_a_wrong_password_are_reported_with_the_remedy(place: Settings) -> None:
     engine = database(place.require_database_url())
     with pytest.raises(BytemeterError, match="run `bytemeter migrate`"), one_line_errors(engine.url):
         with engine.connect() as connection:
@@ -47,8 +49,21 @@ def test_missing_tables_and_a_wrong_password_are_told_with_the_remedy(place: Set
         wrong.connect()
 
 
+def test_a_lock_excludes_other_sessions_until_its_connection_is_closed(engine: Engine) -> None:
+    with engine.connect() as first, engine.connect() as second:
+        assert try_lock(first, "a")
+        first.rollback()
+        assert not try_lock(second, "a")
+        assert try_lock(second, "b")
+        first.close()
+        # The server ends the session a moment later.
+        deadline = time.monotonic() + WAIT_S
+        while not try_lock(second, "a"):
+            assert time.monotonic() < deadline
+
+
 @pytest.mark.parametrize("zone", ["UTC", "America/Sao_Paulo", "Asia/Kathmandu"])
-def test_instants_are_microseconds_exactly_whatever_the_zone_of_the_session(engine: Engine, zone: str) -> None:
+def test_instants_convert_to_microseconds_and_back_in_any_session_zone(engine: Engine, zone: str) -> None:
     last = dt.datetime(9999, 12, 31, 23, 59, 59, 999_999, dt.UTC)
     instants = [
         dt.datetime(1, 1, 1, tzinfo=dt.UTC),
@@ -61,7 +76,7 @@ def test_instants_are_microseconds_exactly_whatever_the_zone_of_the_session(engi
         connection.execute(text(f"set local time zone '{zone}'"))
         for instant in instants:
             us = (instant - EPOCH) // TICK
-            found = connection.execute(
+            converted = connection.execute(
                 text("""
                     select
                         to_us(cast(:instant as timestamptz)) as us, to_us(from_us(:us)) as back,
@@ -69,10 +84,10 @@ def test_instants_are_microseconds_exactly_whatever_the_zone_of_the_session(engi
                 """),
                 {"instant": instant.isoformat(), "us": us},
             ).one()
-            assert found == (us, us, True)
+            assert converted == (us, us, True)
 
 
-def test_instants_are_part_of_the_plan(engine: Engine) -> None:
+def test_conversions_of_instants_are_inlined_into_the_plan(engine: Engine) -> None:
     with engine.begin() as connection:
         plan = connection.scalars(
             text("explain verbose select from_us(n), to_us(from_us(n)) from generate_series(1, 2) n")

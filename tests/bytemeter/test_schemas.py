@@ -13,12 +13,11 @@ from simulator.data_records import DataRecordSimulation
 from simulator.devices import DeviceSimulation
 from simulator.traffic import Traffic
 
-SAMPLE = (
-    '{"bytes":9082,"timestamp":1600545287,"app":"SKYPE","id":"00000000-0000-0000-0000-000000000001",'
-    '"antenna_id":"00000000-0000-0000-0000-000000000000"}'
-)
 SAMPLES = {
-    "devices": SAMPLE,
+    "devices": (
+        '{"bytes":9082,"timestamp":1600545287,"app":"SKYPE","id":"00000000-0000-0000-0000-000000000001",'
+        '"antenna_id":"00000000-0000-0000-0000-000000000000"}'
+    ),
     "data-records": (
         '{"id":"8aae90a1-c2e7-33e5-9fab-f8f3e1900906","internalId":"1","msisdn":"48917846822",'
         '"recordedAt":"2020-01-02T00:00:00+01:00[Europe/Warsaw]","recordedBytes":825012938}'
@@ -59,14 +58,14 @@ CONTRACT = {
 Rows = Callable[..., list[tuple[Any, ...]]]
 
 
-def columns(rows: Rows, table: str, schema: str = "public") -> list[str]:
-    found = rows(
-        "select column_name from information_schema.columns where table_name = :table and table_schema = :schema "
+def columns(rows: Rows, table: str) -> list[str]:
+    """The columns of a table or view of the schema public."""
+    names = rows(
+        "select column_name from information_schema.columns where table_name = :table and table_schema = 'public' "
         "order by ordinal_position",
         table=table,
-        schema=schema,
     )
-    return [name for (name,) in found]
+    return [name for (name,) in names]
 
 
 def test_the_samples_and_the_simulator_have_the_fields_of_the_feeds() -> None:
@@ -76,11 +75,11 @@ def test_the_samples_and_the_simulator_have_the_fields_of_the_feeds() -> None:
         DeviceSimulation(traffic), DataRecordSimulation(traffic), AgreementSimulation(100, 7, service_start, 0),
     ):  # fmt: skip
         feed = FEEDS[simulated.feed]
-        required = {field.name for field in feed.required}
-        assert required <= set(json.loads(SAMPLES[feed.name])) <= set(feed.schema.names)
+        required = {field.name for field in feed.fields if field.required}
+        assert required <= set(json.loads(SAMPLES[feed.name])) <= set(feed.names)
         ((_, messages),) = simulated.pieces()
         fields = {name for message in messages for name in json.loads(message["value"] or b"")}
-        assert fields == set(feed.schema.names)
+        assert fields == set(feed.names)
         assert all(message["key"] == json.loads(message["value"] or b"")[feed.key].encode() for message in messages)
 
 

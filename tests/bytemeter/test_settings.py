@@ -19,7 +19,7 @@ def test_a_flag_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.kafka, settings.home) == ("two:9092", Path("elsewhere"))
 
 
-def test_without_anything_the_endpoints_are_open() -> None:
+def test_endpoints_have_no_default() -> None:
     settings = load_settings()
     assert (settings.kafka, settings.database_url, settings.history) == (None, None, None)
 
@@ -31,20 +31,20 @@ def test_passwords_show_nowhere() -> None:
     assert settings.require_database_url() == URL
 
 
-def test_all_that_is_malformed_is_told_at_once() -> None:
+def test_one_line_names_all_malformed_settings() -> None:
     with pytest.raises(BytemeterError) as caught:
         load_settings(kafka="broker", database_url="mysql://root:s3cret@db/x", history="s3://x", partitions=0)
-    told = str(caught.value)
-    assert "BYTEMETER_KAFKA: 'broker' is not HOST:PORT" in told
-    assert "BYTEMETER_DATABASE_URL: the URL starts with mysql://" in told
-    assert "BYTEMETER_HISTORY: 's3://x' is not a folder or gs://" in told
-    assert "BYTEMETER_PARTITIONS: 0:" in told
-    assert "s3cret" not in told
-    assert "\n" not in told
+    line = str(caught.value)
+    assert "BYTEMETER_KAFKA: 'broker' is not HOST:PORT" in line
+    assert "BYTEMETER_DATABASE_URL: the URL starts with mysql://" in line
+    assert "BYTEMETER_HISTORY: 's3://x' is not a folder or gs://" in line
+    assert "BYTEMETER_PARTITIONS: 0:" in line
+    assert "s3cret" not in line
+    assert "\n" not in line
 
 
 @pytest.mark.parametrize("history", ["gs://bucket/pre fix", "file:///data/a%20b", "gs://bucket/a?b"])
-def test_a_uri_that_programs_read_differently_is_refused(history: str) -> None:
+def test_a_uri_that_spark_and_pyarrow_read_differently_is_refused(history: str) -> None:
     with pytest.raises(BytemeterError, match="has other characters than letters, digits and"):
         load_settings(history=history)
 

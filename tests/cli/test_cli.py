@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,20 +14,22 @@ from typing import Any
 import click
 import pytest
 
+from batch_layer.jobs import hourly_usage, monthly_usage
 from bytemeter.settings import Settings
 from cli.main import cli, main
 from embedded.home import Home
-from tests.bytemeter.test_java import fake_java
-from tests.commands import endpoints
+from speed_layer.jobs import stream_usage
+from tests.commands import endpoints, fake_java
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 
 
 def commands(group: click.Group, *path: str) -> list[tuple[str, ...]]:
-    found: list[tuple[str, ...]] = []
+    """The paths of all commands of the group."""
+    paths: list[tuple[str, ...]] = []
     for name, command in group.commands.items():
-        found += commands(command, *path, name) if isinstance(command, click.Group) else [(*path, name)]
-    return found
+        paths += commands(command, *path, name) if isinstance(command, click.Group) else [(*path, name)]
+    return paths
 
 
 @pytest.mark.parametrize("path", commands(cli), ids=" ".join)
@@ -37,6 +40,28 @@ def test_every_command_has_help_and_stands_in_the_readme(
         assert main([*path, "--help"]) == 0
         assert "Usage: bytemeter" in capsys.readouterr().out
     assert f"bytemeter {' '.join(path)}" in Path("README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("path", "main_of_job", "own"),
+    [
+        ("stream", stream_usage.main, {"--kafka", "--jdbc-url", "--history", "--debug"}),
+        ("batch hourly", hourly_usage.main, {"--jdbc-url", "--history", "--debug"}),
+        ("batch monthly", monthly_usage.main, {"--kafka", "--jdbc-url", "--history", "--debug"}),
+    ],
+)
+def test_a_job_has_the_same_options_as_a_command_and_as_a_main(
+    path: str, main_of_job: Callable[[list[str]], int], own: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*path.split(), "--help"]) == 0
+    command = options(capsys.readouterr().out)
+    assert main_of_job(["--help"]) == 0
+    assert options(capsys.readouterr().out) == command | own
+
+
+def options(help_text: str) -> set[str]:
+    """The options that a help text lists."""
+    return set(re.findall(r"--[a-z-]+", help_text.partition("Options:")[2]))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +81,7 @@ def test_wrong_usage_exits_2(arguments: list[str], capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "error"),
     [
         (["--kafka", "nonsense", "status"], "BYTEMETER_KAFKA: 'nonsense' is not HOST:PORT"),
         (["--kafka", "127.0.0.1:1", "provision"], "BYTEMETER_KAFKA is set but BYTEMETER_DATABASE_URL is not"),
@@ -70,16 +95,16 @@ def test_wrong_usage_exits_2(arguments: list[str], capsys: pytest.CaptureFixture
         (["--kafka", "127.0.0.1:1", "stream", "phones"], "no feed 'phones'; the feeds are devices"),
     ],
 )
-def test_what_fails_is_told_in_one_line_with_exit_code_1(
-    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+def test_an_error_is_one_line_and_exit_code_1(
+    arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 1
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1, lines
-    assert told in lines[0]
+    assert error in lines[0]
 
 
-def test_a_wrong_java_is_told(tmp_path: Path, place: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unsupported_java_is_an_error(tmp_path: Path, place: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_java(tmp_path, "11.0.2")
     done = subprocess.run(
         [sys.executable, "-m", "cli", *endpoints(place), "stream", "--once"],
@@ -90,14 +115,13 @@ def test_a_wrong_java_is_told(tmp_path: Path, place: Settings, monkeypatch: pyte
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_taken_port_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_taken_port_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     port = Home(tmp_path).port("postgresql")
     Home(tmp_path).port("kafka")
     with socket.create_server(("127.0.0.1", port)):
         assert main(["--home", str(tmp_path), "psql", "-c", "select 1"]) == 1
-    told = capsys.readouterr().err
-    assert f"port {port}, chosen for the embedded postgresql, is taken by another program; stop that program" in told
-    assert len(told.splitlines()) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"port {port}, chosen for the embedded postgresql, is taken by another program; stop that program" in line
 
 
 def test_psql_answers(place: Settings, capfd: pytest.CaptureFixture[str]) -> None:
@@ -106,11 +130,11 @@ def test_psql_answers(place: Settings, capfd: pytest.CaptureFixture[str]) -> Non
     assert main([*endpoints(place), "psql", "-c", "select nonsense"]) == 1
 
 
-def test_env_prints_what_is_in_force(place: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+def test_env_prints_the_settings_in_force(place: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*endpoints(place), "env"]) == 0
-    told = capsys.readouterr().out.splitlines()
-    assert f"export BYTEMETER_KAFKA={place.kafka}" in told
-    assert any(line.startswith("export BYTEMETER_DATABASE_URL=postgresql://bytemeter:") for line in told)
+    lines = capsys.readouterr().out.splitlines()
+    assert f"export BYTEMETER_KAFKA={place.kafka}" in lines
+    assert any(line.startswith("export BYTEMETER_DATABASE_URL=postgresql://bytemeter:") for line in lines)
 
 
 def test_migrate_provision_and_simulate_from_the_command_line(
@@ -125,12 +149,12 @@ def test_migrate_provision_and_simulate_from_the_command_line(
         main([*endpoints(place), "simulate", "agreements", "--subscribers", "5", "--late", "1", "--late-by", "0"]) == 0
     )
     assert main([*endpoints(place), "simulate", "data-records", "--records", "40", "--subscribers", "5"]) == 0
-    told = capsys.readouterr().out.splitlines()
-    assert told[4] == "sent 5 agreements (5 late), 0 of them invalid"
-    assert told[5].startswith("sent 40 records: 40 valid and distinct of ")
-    assert told[:3] == [
-        "migrations applied: none, all were there",
-        "topics created: none, all were there",
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[4] == "sent 5 agreements (5 late), 0 of them invalid"
+    assert lines[5].startswith("sent 40 records: 40 valid and distinct of ")
+    assert lines[:3] == [
+        "migrations applied: none, all exist",
+        "topics created: none, all exist",
         "users provisioned: 20",
     ]
-    assert told[3].startswith("sent 50 records: 50 valid and distinct of ")
+    assert lines[3].startswith("sent 50 records: 50 valid and distinct of ")

@@ -1,4 +1,4 @@
-"""The demo from an empty folder: figures appear, Ctrl-C ends it, nothing is left running, the data stay."""
+"""The demo from an empty home: figures appear, Ctrl-C ends it, no process is left, the data stay."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEADLINE_S = 150
 
 @pytest.fixture
 def empty_home() -> Iterator[Path]:
-    """A folder that the database's system user can enter, which pytest's own are not."""
+    """A home in a folder that the system user of the database can enter; the folders of pytest are closed to it."""
     with tempfile.TemporaryDirectory(prefix="bytemeter-demo-", ignore_cleanup_errors=True) as folder:
         yield Path(folder) / "home"
         EmbeddedStack(Home(Path(folder) / "home")).down()
@@ -46,9 +46,9 @@ def test_the_demo_shows_figures_and_ctrl_c_ends_it(empty_home: Path, tmp_path: P
             time.sleep(0.2)
         os.killpg(demo.pid, signal.SIGINT)  # as a terminal does, to all that run in it
         assert demo.wait(DEADLINE_S) == 0, shown.read_text()
-    told = shown.read_text()
-    assert "stopped; the data stay" in told
-    assert "Traceback" not in told
+    text = shown.read_text()
+    assert "stopped; the data stay" in text
+    assert "Traceback" not in text
     # Spark's JVM ends when it notices that the demo has ended.
     while left := [p.info for p in psutil.process_iter(["cmdline"]) if str(empty_home) in str(p.info["cmdline"])]:
         assert time.monotonic() < deadline, left

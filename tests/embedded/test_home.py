@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from bytemeter.errors import BytemeterError
-from bytemeter.settings import Settings, load_settings
 from embedded.home import Daemon, Home, wait_until
-from embedded.stack import EmbeddedStack, endpoints
 
 
 def test_ports_are_chosen_once(tmp_path: Path) -> None:
@@ -19,7 +17,7 @@ def test_ports_are_chosen_once(tmp_path: Path) -> None:
     assert ports[0] == ports[2] != ports[1]
 
 
-def test_a_daemon_is_found_again_and_stopped_and_holds_none_of_our_files(tmp_path: Path) -> None:
+def test_a_daemon_outlives_its_starter_and_holds_none_of_its_files(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path / "pid")
     with (tmp_path / "ours").open("w") as ours:
         os.set_inheritable(ours.fileno(), True)
@@ -33,19 +31,11 @@ def test_a_daemon_is_found_again_and_stopped_and_holds_none_of_our_files(tmp_pat
     assert not daemon.stop()
 
 
-def test_another_process_with_the_same_pid_is_not_ours(tmp_path: Path) -> None:
+def test_another_process_with_the_same_pid_is_not_the_daemon(tmp_path: Path) -> None:
     (tmp_path / "pid").write_text(f"{os.getpid()} 1.0")
     assert Daemon(tmp_path / "pid").process() is None
 
 
-def test_what_does_not_come_up_is_told(tmp_path: Path) -> None:
-    with pytest.raises(BytemeterError, match="the server was not up after 0 s; its log .*log tells why"):
+def test_a_server_that_does_not_come_up_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(BytemeterError, match="the server was not up after 0 s; see its log .*log"):
         wait_until(lambda: False, what="the server", log=tmp_path / "log", timeout_s=0.1)
-
-
-def test_a_running_stack_is_used_and_left_running(servers: Settings) -> None:
-    said: list[str] = []
-    with endpoints(load_settings(home=servers.home), "kafka", tell=said.append) as ready:
-        assert (ready.kafka, ready.history) == (servers.kafka, servers.history)
-    assert said == [f"using the embedded stack of {servers.home}"]
-    assert EmbeddedStack(Home(servers.home)).running() == {"kafka": True, "postgresql": True}

@@ -1,4 +1,4 @@
-"""Looks at a dashboard as a person does: in a real Chromium."""
+"""Opens dashboards in a real Chromium, as a person does."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any
 from playwright.sync_api import Page, sync_playwright
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from serving.dashboards import Superset
+from serving.dashboards import SupersetClient
 
 WIDTH, HEIGHT = 1600, 1200
 _DRAWN_S = 60
 
 _CHART = '[data-test="chart-grid-component"]'
-# Which of the charts that can be seen are not done, and, once all are, what each of them shows: of one moment, since
-# they load again by themselves. It is asked again and again, so it asks for texts, for which the page lays itself out,
-# only where nothing else tells.
+# The names of the visible charts that still load; once none does, what each chart shows, all at one moment, since
+# charts reload by themselves. It runs again and again, so it reads texts, which make the page compute its layout, only
+# where no element answers the question.
 _CHARTS = """selector => {
   const drawn = '.slice_container canvas, .slice_container svg, .slice_container table, .header-line';
   const error = '[data-test="alert-error"], .ant-alert-error, .missing-chart-container';
@@ -32,7 +32,7 @@ _CHARTS = """selector => {
   if (!charts.length || waiting.length)
     return { waiting: waiting.map(chart => chart.dataset.testChartName), charts: [] };
   return { waiting: [], charts: charts.map(chart => {
-    const text = part => { const found = chart.querySelector(part); return found ? found.innerText : null; };
+    const text = part => { const element = chart.querySelector(part); return element ? element.innerText : null; };
     return {
       name: chart.dataset.testChartName,
       error: text(error),
@@ -56,7 +56,7 @@ class Dashboard:
     Attributes:
         charts: of all tabs, by name; each with error, empty, drawn, number (of a big number), rows (of a table) and all
             its text.
-        seconds: from asking for the page, or for another of its tabs, until the last chart was drawn; by tab.
+        seconds: by tab, from opening the page or the tab until its last chart was drawn.
     """
 
     charts: dict[str, dict[str, Any]]
@@ -68,17 +68,17 @@ class Browser:
     """A browser in which the administrator is logged in.
 
     Attributes:
-        complaints: what the pages complained of: errors of scripts and of requests, and calls to other servers.
+        complaints: errors of scripts, failed requests, and calls to other servers.
     """
 
     page: Page
-    superset: Superset
+    superset: SupersetClient
     complaints: list[str]
 
     def look_at(self, url: str, picture: Path) -> Dashboard:
-        """Open a dashboard and each of its tabs, wait until no chart loads any more, and take pictures of all of it.
+        """Open a dashboard and each of its tabs, wait until all charts are drawn, and take a picture of each tab.
 
-        The picture of the first tab has the name given, those of others its number behind it.
+        The picture of the first tab gets the given name, those of further tabs the tab's number behind it.
         """
         charts: dict[str, dict[str, Any]] = {}
         seconds: dict[str, float] = {}
@@ -114,19 +114,19 @@ class Browser:
 
 
 @contextmanager
-def browser(superset: Superset) -> Iterator[Browser]:
+def browser(superset: SupersetClient) -> Iterator[Browser]:
     """A Chromium without a screen, logged in."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert program, "found no Chromium; install one, e.g. apt install chromium"
+    assert program, "no Chromium on the PATH; install one, e.g. apt install chromium"
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
         context = chromium.new_context(locale="en-US", timezone_id="UTC", color_scheme="light", reduced_motion="reduce")
         page, complaints = context.new_page(), []
         page.on("pageerror", lambda error: complaints.append(f"script: {error}"))
         page.on("response", lambda r: complaints.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-        # What the pages' security policy stops is no call.
+        # Requests that the pages' security policy stops do not finish, so they are not calls.
         page.on("requestfinished", lambda r: complaints.append(f"calls {r.url}") if _foreign(r.url, superset) else None)
-        # Its scripts come one after another: what is filled in before the last one may be lost.
+        # Fields that are filled in before the last script has loaded may be emptied.
         page.goto(f"{superset.url}/login/", wait_until="networkidle")
         page.locator('[data-test="username-input"], input#username').first.fill(superset.user)
         page.locator('[data-test="password-input"], input#password').first.fill(superset.password)
@@ -139,5 +139,5 @@ def browser(superset: Superset) -> Iterator[Browser]:
         chromium.close()
 
 
-def _foreign(url: str, superset: Superset) -> bool:
+def _foreign(url: str, superset: SupersetClient) -> bool:
     return url.startswith("http") and not url.startswith(superset.url)

@@ -14,34 +14,34 @@ from batch_layer.hourly.store import Recomputed
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import DEVICES
 from bytemeter.kafka import Kafka
-from bytemeter.parsing import REFUSED_BY_CLOCK
 from bytemeter.settings import Settings
 from speed_layer.engine.idle import IdlePartitions
 from speed_layer.engine.live_store import MicroBatch, live_store
 from speed_layer.executor.blocks import NO_MESSAGES
 from speed_layer.executor.totals import totals_parts
 from speed_layer.totals.query import TotalsQuery
-from tests.bytemeter.test_parsing import ACCEPTED, REFUSED, text
+from tests.messages import device
+from tests.samples import ACCEPTED_DEVICES, REFUSED_DEVICES
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 
 
 def record(size: int, event_id: str | None = None, **changes: Any) -> bytes:
-    return text(**{"bytes": size, "timestamp": int(time.time()) // 3600 * 3600, "event_id": event_id, **changes})
+    return device(**{"bytes": size, "timestamp": int(time.time()) // 3600 * 3600, "event_id": event_id, **changes})
 
 
 def test_bad_records_are_kept_with_reason_and_bytes_and_the_others_go_on(
     put: Callable[..., None], stream: Callable[..., None], rows: Rows
 ) -> None:
-    accepted = [value for value in ACCEPTED.values() if json.loads(value)["timestamp"] < time.time()]
-    refused = [case for case in REFUSED.values() if case[1] != REFUSED_BY_CLOCK]
+    accepted = [value for value in ACCEPTED_DEVICES.values() if json.loads(value)["timestamp"] < time.time()]
+    refused = [case for case in REFUSED_DEVICES.values() if case[1] != DEVICES.clock_reason]
     future = record(7, timestamp=int(time.time()) + 2 * 86_400)
     put([*accepted, *(value for value, _ in refused), future])
     stream()
     kept = rows(
         "select record_offset, payload, reason, event_time is not null from invalid_events order by record_offset"
     )
-    expected = [(value, reason, False) for value, reason in refused] + [(future, REFUSED_BY_CLOCK, True)]
+    expected = [(value, reason, False) for value, reason in refused] + [(future, DEVICES.clock_reason, True)]
     assert [(value if value is None else bytes(value), reason, timed) for _, value, reason, timed in kept] == expected
     assert [offset for offset, *_ in kept] == [len(accepted) + n for n in range(len(expected))]
     account = "select received, counted, duplicate, invalid, next_offset from ledger where partition = 0"

@@ -1,4 +1,4 @@
-"""The dashboards in a real Superset and a real browser: all charts drawn with data, figures as in PostgreSQL."""
+"""The dashboards in a real Superset and a real browser: all charts show data, with the figures of PostgreSQL."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from bytemeter.kafka import Kafka
 from bytemeter.logs import logger
 from bytemeter.settings import Settings
 from embedded.home import free_port, listens
-from serving.dashboards import ASSETS, SLUGS
-from serving.dashboards import Superset as RunningSuperset
+from serving.dashboards import ASSETS, SLUGS, SupersetClient
 from simulator.agreements import AgreementSimulation
 from simulator.data_records import DataRecordSimulation
 from simulator.devices import DeviceSimulation
@@ -69,36 +68,36 @@ def filled(
 
 
 @pytest.fixture
-def superset(place: Settings, tmp_path: Path) -> Iterator[RunningSuperset]:
+def superset(place: Settings, tmp_path: Path) -> Iterator[SupersetClient]:
     """The dashboards as the command serves them until Ctrl-C; imported twice."""
-    port, told = free_port(), tmp_path / "told"
+    port, printed = free_port(), tmp_path / "output"
     command = [sys.executable, "-u", "-m", "cli", *endpoints(place), "dashboards", "--port", str(port)]
-    with told.open("w") as output:
+    with printed.open("w") as output:
         serving = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + INSTALLED_WITHIN_S
-        while "Ctrl-C ends it" not in told.read_text():
-            assert serving.poll() is None, told.read_text()
-            assert time.monotonic() < deadline, told.read_text()
+        while "Ctrl-C ends it" not in printed.read_text():
+            assert serving.poll() is None, printed.read_text()
+            assert time.monotonic() < deadline, printed.read_text()
             time.sleep(0.2)
         again = subprocess.run(command, capture_output=True, text=True, check=False)
         assert again.returncode == 0, again.stderr
-        found = re.search(r"dashboards  (\S+) \(user (\S+), password (\S+)\)", told.read_text())
-        assert found, told.read_text()
-        yield RunningSuperset(*found.groups())
+        line = re.search(r"dashboards  (\S+) \(user (\S+), password (\S+)\)", printed.read_text())
+        assert line, printed.read_text()
+        yield SupersetClient(*line.groups())
     finally:
         serving.send_signal(signal.SIGINT)
         assert serving.wait(60) == 0
     assert not listens(port)
 
 
-def test_each_dashboard_is_drawn_with_data_and_tells_what_the_tables_hold(
-    filled: None, place: Settings, superset: RunningSuperset, rows: Rows, pictures: Path
+def test_each_dashboard_shows_the_figures_of_the_tables(
+    filled: None, place: Settings, superset: SupersetClient, rows: Rows, pictures: Path
 ) -> None:
     assert counts(superset) == {kind: len(list((ASSETS / f"{kind}s").rglob("*.yaml"))) for kind in KINDS}
-    with browser(superset) as looking:
-        seen = {slug: look(looking, slug, pictures) for slug in SLUGS}
-    assert looking.complaints == []
+    with browser(superset) as opened:
+        seen = {slug: look(opened, slug, pictures) for slug in SLUGS}
+    assert opened.complaints == []
 
     network, plans, health = (seen[slug].charts for slug in SLUGS)
     ((bytes_of_day,),) = rows("select sum(bytes) from usage_by_antenna where timestamp > now() - interval '1 day'")
@@ -118,9 +117,9 @@ def test_each_dashboard_is_drawn_with_data_and_tells_what_the_tables_hold(
     assert shown == {feed: tuple(f"{figure:,}" for figure in figures) for feed, *figures in account}
 
 
-def look(looking: Browser, slug: str, pictures: Path) -> Dashboard:
-    """Look at a dashboard; nothing on it is broken or empty."""
-    dashboard = looking.look_at(f"{looking.superset.url}/superset/dashboard/{slug}/", pictures / f"{slug}.png")
+def look(opened: Browser, slug: str, pictures: Path) -> Dashboard:
+    """Open a dashboard and check that no chart is broken or empty."""
+    dashboard = opened.look_at(f"{opened.superset.url}/superset/dashboard/{slug}/", pictures / f"{slug}.png")
     seconds = {tab: round(seconds, 1) for tab, seconds in dashboard.seconds.items()}
     logger().info("drawn", dashboard=slug, charts=len(dashboard.charts), seconds=seconds)
     wrong = {name: chart["error"] or chart["empty"] for name, chart in dashboard.charts.items()}
@@ -135,13 +134,13 @@ def account_title(charts: dict[str, Any]) -> str:
 
 
 def bytes_in(text: str) -> float:
-    """The bytes that a text such as 12.3MB stands for."""
-    found = re.fullmatch(r"([\d.,]+)\s*([kMGT]?)B", text)
-    assert found, text
-    return float(found[1].replace(",", "")) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}[found[2]]
+    """The bytes of a text such as 12.3MB."""
+    match = re.fullmatch(r"([\d.,]+)\s*([kMGT]?)B", text)
+    assert match, text
+    return float(match[1].replace(",", "")) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}[match[2]]
 
 
-def counts(superset: RunningSuperset) -> dict[str, int]:
+def counts(superset: SupersetClient) -> dict[str, int]:
     """How many assets of each kind Superset has."""
     with httpx.Client(base_url=superset.url) as client:
         login = {"username": superset.user, "password": superset.password, "provider": "db"}

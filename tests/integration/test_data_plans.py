@@ -13,7 +13,7 @@ import pytest
 from batch_layer.monthly.job import MonthRecomputed
 from batch_layer.months import Month
 from bytemeter.settings import Settings
-from tests.integration.plans import utc
+from tests.builders import utc
 
 SCENARIO = json.loads((Path(__file__).parents[1] / "scenarios" / "mobile_case_study.json").read_text())
 Rows = Callable[..., list[tuple[Any, ...]]]

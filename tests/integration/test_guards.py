@@ -1,4 +1,4 @@
-"""What a start refuses, and what a restart finds again."""
+"""What a start refuses, and where a restart resumes."""
 
 from __future__ import annotations
 
@@ -43,18 +43,20 @@ def test_a_recreated_topic_is_refused(
     assert "\n" not in str(caught.value)
 
 
-def test_records_lost_before_they_were_counted_are_told(
+def test_a_topic_that_is_shorter_than_the_ledger_is_refused(
     place: Settings, simulate: Callable[..., Sent], stream: Callable[..., None], engine: Engine
 ) -> None:
     simulate(100)
     stream(history=False)
     with engine.begin() as connection:
         connection.execute(text("update ledger set next_offset = 1000000 where partition = 0"))
-    with pytest.raises(BytemeterError, match="went back: partition 0 ends at .*, counted was up to 1000000"):
+    with pytest.raises(
+        BytemeterError, match="is shorter than before: partition 0 ends at .*, but the ledger expects offset 1000000"
+    ):
         stream(history=False)
 
 
-def test_a_missing_topic_is_told(place: Settings, stream: Callable[..., None]) -> None:
+def test_a_missing_topic_is_reported(place: Settings, stream: Callable[..., None]) -> None:
     with pytest.raises(BytemeterError, match=r"has no topic elsewhere\.devices; run `bytemeter migrate`"):
         stream(settings=place.model_copy(update={"topic_prefix": "elsewhere."}))
 
@@ -71,7 +73,7 @@ def test_a_start_that_fails_leaves_no_query_behind(spark: SparkSession, place: S
     assert not spark.streams.active
 
 
-def test_missing_tables_are_told(place: Settings, stream: Callable[..., None], engine: Engine) -> None:
+def test_missing_tables_are_reported(place: Settings, stream: Callable[..., None], engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("drop table ledger cascade"))
     with pytest.raises(BytemeterError, match="a table is missing: .*ledger.*; run `bytemeter migrate`"):
@@ -89,7 +91,7 @@ def test_a_database_of_a_later_version_is_refused(engine: Engine) -> None:
         migrate(engine)
 
 
-def test_the_history_goes_on_where_its_last_commit_ended(
+def test_the_history_resumes_where_its_last_commit_ended(
     place: Settings,
     spark: SparkSession,
     simulate: Callable[..., Sent],
@@ -111,7 +113,7 @@ def test_the_history_goes_on_where_its_last_commit_ended(
     assert table.metadata().partition_columns == ["event_date", "event_hour"]
 
 
-def test_the_hourly_job_tells_when_the_history_stays_behind(
+def test_the_hourly_job_reports_a_history_that_is_behind(
     place: Settings,
     simulate: Callable[..., Sent],
     stream: Callable[..., None],
@@ -124,7 +126,7 @@ def test_the_hourly_job_tells_when_the_history_stays_behind(
     stream(history=False)
     with pytest.raises(
         BytemeterError,
-        match="the history of devices is behind what was counted, .*; run `bytemeter stream devices`",
+        match="the history of devices is behind the ledger, .*; run `bytemeter stream devices`",
     ):
         recompute(wait_s=0)
     assert rows("select * from bytes_hourly") == []

@@ -13,8 +13,8 @@ from batch_layer.monthly.job import MonthRecomputed
 from batch_layer.months import Month
 from bytemeter.parsing import REFUSED_BY_CLOCK
 from bytemeter.settings import Settings
-from tests.bytemeter.test_plan_parsing import REFUSED_AGREEMENTS, REFUSED_RECORDS
 from tests.integration.plans import agreement, record, utc
+from tests.samples import REFUSED_AGREEMENTS, REFUSED_RECORDS
 
 JANUARY, FEBRUARY = Month(2020, 1), Month(2020, 2)
 IN_JANUARY, IN_FEBRUARY, IN_MARCH = utc("2020-01-20"), utc("2020-02-10"), utc("2020-03-10")

@@ -1,4 +1,4 @@
-"""The dashboards' files hold together: every reference leads somewhere, every column is there, nothing stands twice."""
+"""The files of the dashboards are consistent: each reference has its target, each column exists, no uuid occurs twice."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Rows = Callable[..., list[tuple[Any, ...]]]
 
 def assets(kind: str) -> dict[str, dict[str, Any]]:
     """The assets of a kind by their uuid."""
-    found = [yaml.safe_load(path.read_text()) for path in sorted((ASSETS / kind).rglob("*.yaml"))]
-    by_uuid = {asset["uuid"]: asset for asset in found}
-    assert len(by_uuid) == len(found), f"two {kind} have the same uuid"
+    loaded = [yaml.safe_load(path.read_text()) for path in sorted((ASSETS / kind).rglob("*.yaml"))]
+    by_uuid = {asset["uuid"]: asset for asset in loaded}
+    assert len(by_uuid) == len(loaded), f"two {kind} have the same uuid"
     return by_uuid
 
 
@@ -29,7 +29,7 @@ def charts_of(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def test_each_chart_has_a_dataset_and_stands_on_one_dashboard() -> None:
+def test_each_chart_has_a_dataset_and_is_on_one_dashboard() -> None:
     charts, datasets, dashboards = assets("charts"), assets("datasets"), assets("dashboards")
     shown = [meta["uuid"] for dashboard in dashboards.values() for meta in charts_of(dashboard)]
     assert sorted(shown) == sorted(charts)
@@ -41,7 +41,7 @@ def test_each_chart_has_a_dataset_and_stands_on_one_dashboard() -> None:
         assert names == {True}, dashboard["slug"]
 
 
-def test_each_dashboard_refreshes_itself_says_when_it_asked_and_filters_columns_that_are_there() -> None:
+def test_each_dashboard_refreshes_itself_shows_the_time_of_its_figures_and_filters_existing_columns() -> None:
     datasets = assets("datasets")
     for dashboard in assets("dashboards").values():
         metadata = dashboard["metadata"]
@@ -72,19 +72,19 @@ def test_charts_show_metrics_and_columns_of_their_dataset() -> None:
 
 def test_datasets_have_the_columns_of_their_tables(rows: Rows) -> None:
     for dataset in assets("datasets").values():
-        found = rows(
+        columns = rows(
             "select column_name from information_schema.columns where table_schema = :schema and table_name = :table",
             schema=dataset["schema"],
             table=dataset["table_name"],
         )
-        missing = {column["column_name"] for column in dataset["columns"]} - {name for (name,) in found}
+        missing = {column["column_name"] for column in dataset["columns"]} - {name for (name,) in columns}
         assert not missing, dataset["table_name"]
 
 
-def test_the_bundle_leads_to_the_database_and_does_not_tell_its_password() -> None:
-    with zipfile.ZipFile(io.BytesIO(bundle(make_url("postgresql://some:secret@host:1/db")))) as archive:
+def test_the_bundle_names_the_database_without_its_password() -> None:
+    with zipfile.ZipFile(io.BytesIO(bundle(make_url("postgresql://reader:secret@host:1/db")))) as archive:
         files = {name: archive.read(name).decode() for name in archive.namelist()}
     database = yaml.safe_load(files["bytemeter/databases/Bytemeter.yaml"])
-    assert database["sqlalchemy_uri"] == "postgresql+psycopg2://some:XXXXXXXXXX@host:1/db"
+    assert database["sqlalchemy_uri"] == "postgresql+psycopg2://reader:XXXXXXXXXX@host:1/db"
     assert not any("secret" in text or "{SQLALCHEMY_URI}" in text for text in files.values())
     assert len(files) == sum(1 for _ in ASSETS.rglob("*.yaml"))

@@ -18,9 +18,9 @@ def test_numbers_are_written_as_python_writes_them() -> None:
     assert hexadecimal(numbers).to_pylist() == [f"{n:016x}" for n in NUMBERS]
 
 
-def test_values_of_any_length_stand_side_by_side() -> None:
-    some = pa.array(["", "a", "long"])
-    assert encoded(joined("<", some, "|", plain(np.array([1, 20, 3])), some, ">")) == [
+def test_values_of_any_length_are_joined() -> None:
+    texts = pa.array(["", "a", "long"])
+    assert encoded(joined("<", texts, "|", plain(np.array([1, 20, 3])), texts, ">")) == [
         b"<|1>",
         b"<a|20a>",
         b"<long|3long>",

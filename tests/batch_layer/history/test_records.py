@@ -16,15 +16,15 @@ import pytest
 from pyspark.sql import SparkSession
 
 from batch_layer.history.counted import CountedOffsets
-from batch_layer.history.duplicates import repeats
+from batch_layer.history.duplicates import duplicate_rows
 from batch_layer.history.records import counted_records
 from batch_layer.history.spans import Span
 from batch_layer.history.totals import totals_by_window
-from bytemeter.aggregations import windows
 from bytemeter.feeds import DEVICES
 from bytemeter.history.table import History
-from tests.bytemeter.history.test_table import written_at
-from tests.bytemeter.test_parsing import text
+from bytemeter.windows import HOUR as HOURLY
+from tests.histories import written_at
+from tests.messages import device
 
 TEN = dt.datetime(2026, 11, 21, 10, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
@@ -45,7 +45,7 @@ class Record(NamedTuple):
     def message(self) -> tuple[int, int, bytes]:
         """As Kafka's source has it."""
         fields = {"timestamp": int(self.at.timestamp()), "bytes": self.bytes, "event_id": self.event_id}
-        return (self.partition, self.offset, text(**fields))
+        return (self.partition, self.offset, device(**fields))
 
 
 class Kept:
@@ -62,7 +62,7 @@ class Kept:
         files = written_at(self.history, [record.message for record in records])
         self.history.append(files, {0: done}, after={0: done - 1} if done else {})
 
-    def settled(self, span: Span = OF_TEN, counted: CountedOffsets = ALL) -> list[tuple[int, int, int]]:
+    def counted(self, span: Span = OF_TEN, counted: CountedOffsets = ALL) -> list[tuple[int, int, int]]:
         """Partition, offset and bytes of the records that count."""
 
         def positions(records: Iterable[pa.Table]) -> Iterable[pa.Table]:
@@ -81,18 +81,18 @@ def kept(spark: SparkSession, tmp_path: Path) -> Kept:
 def test_of_equal_ids_the_lowest_position_stays(kept: Kept) -> None:
     kept.keep(Record(1, 2, "e", bytes=12), Record(0, 9, "e", bytes=9), Record(0, 1, "f", bytes=1))
     kept.keep(Record(0, 8, "e", bytes=8))
-    assert kept.settled() == [(0, 1, 1), (0, 8, 8)]
+    assert kept.counted() == [(0, 1, 1), (0, 8, 8)]
 
 
 def test_a_repeated_position_counts_once_with_and_without_id(kept: Kept) -> None:
     kept.keep(Record(0, 1), Record(0, 1), Record(0, 2), Record(0, 3, "e"))
     kept.keep(Record(0, 2), Record(0, 3, "e"), Record(1, 2))
-    assert kept.settled() == [(0, 1, 1), (0, 2, 1), (0, 3, 1), (1, 2, 1)]
+    assert kept.counted() == [(0, 1, 1), (0, 2, 1), (0, 3, 1), (1, 2, 1)]
 
 
 def test_an_id_of_another_hour_is_another_record(kept: Kept) -> None:
     kept.keep(Record(0, 1, "e"), Record(0, 2, "e", TEN + HOUR), Record(0, 3, "e", TEN + HOUR))
-    assert kept.settled(Span(TEN, TEN + 2 * HOUR)) == [(0, 1, 1), (0, 2, 1)]
+    assert kept.counted(Span(TEN, TEN + 2 * HOUR)) == [(0, 1, 1), (0, 2, 1)]
 
 
 def test_only_counted_records_of_the_hours_are_chosen(kept: Kept) -> None:
@@ -107,19 +107,19 @@ def test_only_counted_records_of_the_hours_are_chosen(kept: Kept) -> None:
         Record(2, 1),
     )
     counted = CountedOffsets({0: 6, 1: 2}, {0: np.array([5]), 2: np.array([1])})
-    assert [position[:2] for position in kept.settled(counted=counted)] == [(0, 1), (0, 2), (1, 1)]
+    assert [position[:2] for position in kept.counted(counted=counted)] == [(0, 1), (0, 2), (1, 1)]
     apart = Span.of_hours([TEN - dt.timedelta(hours=24), TEN + HOUR])
-    assert [position[:2] for position in kept.settled(apart)] == [(0, 3), (0, 4)]
+    assert [position[:2] for position in kept.counted(apart)] == [(0, 3), (0, 4)]
 
 
 def test_a_repeat_whose_first_was_refused_counts(kept: Kept) -> None:
     kept.keep(Record(0, 1, "e"), Record(0, 2, "e"))
-    assert kept.settled(counted=CountedOffsets({0: 3}, {0: np.array([1])})) == [(0, 2, 1)]
+    assert kept.counted(counted=CountedOffsets({0: 3}, {0: np.array([1])})) == [(0, 2, 1)]
 
 
 def test_no_offsets_or_no_history_no_records(kept: Kept, spark: SparkSession, tmp_path: Path) -> None:
     kept.keep(Record(0, 1))
-    assert kept.settled(counted=CountedOffsets({}, {})) == []
+    assert kept.counted(counted=CountedOffsets({}, {})) == []
     nowhere = History(spark, str(tmp_path / "nowhere"), DEVICES)
     assert counted_records(nowhere, OF_TEN, ALL).map_tables(iter, ["bytes"], "bytes long").collect() == []
 
@@ -127,7 +127,7 @@ def test_no_offsets_or_no_history_no_records(kept: Kept, spark: SparkSession, tm
 def test_a_feed_without_ids_has_positions(kept: Kept) -> None:
     kept.keep(Record(0, 1, "e"), Record(0, 1, "e"), Record(0, 2, "e"))
     kept.history = replace(kept.history, feed=replace(DEVICES, event_id=None))
-    assert kept.settled() == [(0, 1, 1), (0, 2, 1)]
+    assert kept.counted() == [(0, 1, 1), (0, 2, 1)]
 
 
 def test_many_records_in_many_files_are_added_up_once_each(kept: Kept) -> None:
@@ -145,15 +145,15 @@ def test_many_records_in_many_files_are_added_up_once_each(kept: Kept) -> None:
         for record in records:
             key = (record.at, record.event_id or record[:2])
             first[key] = min(first.get(key, record), record)
-    settled = counted_records(kept.history, Span(TEN, TEN + 2 * HOUR), ALL)
+    counted = counted_records(kept.history, Span(TEN, TEN + 2 * HOUR), ALL)
     found = {
         (row.type, dt.datetime.fromtimestamp(row.window_s, dt.UTC)): row.value
-        for row in totals_by_window(settled, windows(3_600)).collect()
+        for row in totals_by_window(counted, HOURLY).collect()
     }
     # Many different ids share six bits; they stay apart.
-    with_few_bits = repeats(kept.history.session, DEVICES, settled.splits, ALL, bits=6)
+    with_few_bits = duplicate_rows(kept.history.session, DEVICES, counted.splits, ALL, bits=6)
     assert {file: rows.tolist() for file, rows in with_few_bits.items()} == {
-        file: rows.tolist() for file, rows in settled.repeats.items()
+        file: rows.tolist() for file, rows in counted.duplicates.items()
     }
     assert 100 < len(first) < 160
     for hour in (TEN, TEN + HOUR):

@@ -18,13 +18,13 @@ from bytemeter.history.reading import File, Split, columns_of, read, splits, tas
 HOUR = dt.datetime(2026, 11, 21, 10, tzinfo=dt.UTC)
 
 
-@pytest.mark.parametrize("of", [1, 2, 3, 10])
-def test_the_pieces_of_a_file_are_all_of_it(tmp_path: Path, of: int) -> None:
+@pytest.mark.parametrize("count", [1, 2, 3, 10])
+def test_the_splits_of_a_file_are_all_of_it(tmp_path: Path, count: int) -> None:
     parquet.write_table(pa.table({"bytes": range(10)}), tmp_path / "some.parquet", row_group_size=3)
     file = File(0, str(tmp_path), "some.parquet", HOUR, 1)
     found = {}
-    for number in range(of):
-        for first, rows in read(Split(file, number, of), columns_of(DEVICES, "bytes")):
+    for index in range(count):
+        for first, rows in read(Split(file, index, count), columns_of(DEVICES, "bytes")):
             found |= dict(enumerate(rows.column("bytes").to_pylist(), start=first))
     assert found == {n: n for n in range(10)}
 
@@ -45,15 +45,15 @@ def test_files_of_others_have_other_types_and_lack_what_was_added_later(tmp_path
 
 
 @given(st.lists(st.integers(0, 2**31), max_size=30), st.integers(1, 8))
-def test_each_piece_is_in_one_share_and_none_is_empty(sizes: list[int], cores: int) -> None:
+def test_each_split_is_in_one_share_and_none_is_empty(sizes: list[int], cores: int) -> None:
     all_ = splits(File(number, "table", "path", HOUR, size) for number, size in enumerate(sizes))
     dealt = task_shares(all_, cores)
-    assert sorted((split.file.number, split.number) for share in dealt for split in share) == sorted(
-        (split.file.number, split.number) for split in all_
+    assert sorted((split.file.id, split.index) for share in dealt for split in share) == sorted(
+        (split.file.id, split.index) for split in all_
     )
     assert all(dealt)
     assert len(dealt) >= min(cores, len(all_))
-    first = [sum(split.number == 0 for split in share) for share in dealt]
+    first = [sum(split.index == 0 for split in share) for share in dealt]
     assert not first or max(first) - min(first) <= 1
 
 

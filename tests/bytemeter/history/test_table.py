@@ -10,16 +10,14 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
-from pyspark.sql.types import LongType, StructField, StructType
 
 from bytemeter.errors import BytemeterError
-from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, Feed
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, Feed, Field, Whole
 from bytemeter.history.reading import Split, columns_of, read
 from bytemeter.history.table import History
-from bytemeter.history.writing import Written, history_files
 from bytemeter.offset_log import Offsets
-from tests.bytemeter.test_parsing import text
-from tests.bytemeter.test_plan_parsing import agreement, record
+from tests.histories import written
+from tests.messages import agreement_document, data_record, device
 
 HOUR_S = int(dt.datetime(2026, 11, 21, 10, tzinfo=dt.UTC).timestamp())
 
@@ -32,19 +30,9 @@ def history(spark: SparkSession, tmp_path: Path) -> History:
     return history
 
 
-def written(history: History, *values: bytes) -> list[Written]:
-    """Files of these messages, which are not committed."""
-    return written_at(history, [(0, offset, value) for offset, value in enumerate(values)])
-
-
-def written_at(history: History, rows: list[tuple[int, int, bytes]]) -> list[Written]:
-    """The same of messages with their partitions and offsets."""
-    messages = history.session.createDataFrame(rows, "partition int, offset long, value binary")
-    files = messages.coalesce(1).transform(history_files(history.feed, history.path)).collect()
-    return [Written(**file.asDict()) for file in files]
-
-
-@pytest.mark.parametrize(("feed", "message"), [(DEVICES, text()), (DATA_RECORDS, record()), (AGREEMENTS, agreement())])
+@pytest.mark.parametrize(
+    ("feed", "message"), [(DEVICES, device()), (DATA_RECORDS, data_record()), (AGREEMENTS, agreement_document())]
+)
 def test_spark_and_others_read_the_same(spark: SparkSession, tmp_path: Path, feed: Feed, message: bytes) -> None:
     history = History(spark, str(tmp_path), feed)
     history.create()
@@ -52,12 +40,12 @@ def test_spark_and_others_read_the_same(spark: SparkSession, tmp_path: Path, fee
     (row,) = history.read().collect()
     (other,) = DeltaTable(history.path).to_pyarrow_table().to_pylist()
     assert row.asDict() == other | {"event_time": other["event_time"].replace(tzinfo=None)}
-    assert [row[name] for name in feed.schema.names[:2]] != [None, None]
+    assert [row[name] for name in feed.names[:2]] != [None, None]
     assert (row.event_date, row.event_hour) == (row.event_time.date(), row.event_time.hour)
 
 
 def test_files_that_are_not_committed_are_no_part_of_it(history: History) -> None:
-    written(history, text())
+    written(history, device())
     assert history.read().count() == 0
     assert history.end_offsets() == {}
 
@@ -69,14 +57,14 @@ def test_a_commit_tells_how_far_it_goes_even_without_files(history: History) -> 
 
 
 def test_a_commit_that_comes_twice_is_kept_once(history: History) -> None:
-    history.append(written(history, text(), text()), {0: 2}, after={})
+    history.append(written(history, device(), device()), {0: 2}, after={})
     with pytest.raises(BytemeterError, match="another process writes to .*/devices .its version is 2, expected -1"):
-        history.append(written(history, text(), text()), {0: 2}, after={})
+        history.append(written(history, device(), device()), {0: 2}, after={})
     assert history.read().count() == 2
 
 
 def test_of_commits_at_the_same_time_one_is_kept(history: History) -> None:
-    both = [written(history, text()), written(history, text())]
+    both = [written(history, device()), written(history, device())]
     with ThreadPoolExecutor(2) as threads:
         ends = [threads.submit(history.append, files, {0: 1}, after={}) for files in both]
     (failure,) = [failure for end in ends if (failure := end.exception())]
@@ -88,25 +76,23 @@ def test_of_commits_at_the_same_time_one_is_kept(history: History) -> None:
 def test_another_process_that_wrote_meanwhile_stops_this_one(history: History, theirs: Offsets) -> None:
     """Its records are other ones than ours, also where the sum of its offsets is the same or less."""
     history.append([], {0: 0, 1: 0}, after={})
-    history.append(written(history, text()), theirs, after={0: 0, 1: 0})
+    history.append(written(history, device()), theirs, after={0: 0, 1: 0})
     for end in ({0: 0, 1: 1}, {0: 4, 1: 4}):
         with pytest.raises(BytemeterError, match="let one `bytemeter stream` write to it"):
-            history.append(written(history, text()), end, after={0: 0, 1: 0})
+            history.append(written(history, device()), end, after={0: 0, 1: 0})
     assert history.end_offsets() == theirs
     assert history.read().count() == 1
 
 
 def test_a_table_with_other_columns_is_refused(history: History) -> None:
-    table = replace(
-        history, feed=replace(DEVICES, schema=StructType([*DEVICES.schema, StructField("roaming", LongType())]))
-    )
+    table = replace(history, feed=replace(DEVICES, fields=(*DEVICES.fields, Field("roaming", Whole()))))
     with pytest.raises(BytemeterError, match=r"other columns than the feed devices: .* \[\('roaming', 'bigint'\)\]"):
         table.create()
 
 
 def test_its_files_are_those_of_the_hours_asked_for(history: History) -> None:
     times = [HOUR_S - 1, HOUR_S, HOUR_S + 3_599, HOUR_S + 3_600, HOUR_S + 7_200]
-    history.append(written(history, *(text(timestamp=at) for at in times)), {0: 5}, after={})
+    history.append(written(history, *(device(timestamp=at) for at in times)), {0: 5}, after={})
     start = dt.datetime.fromtimestamp(HOUR_S, dt.UTC)
     found = history.files(start, start + dt.timedelta(hours=2))
     assert [file.hour for file in sorted(found, key=lambda file: file.hour)] == [start, start + dt.timedelta(hours=1)]
@@ -114,7 +100,7 @@ def test_its_files_are_those_of_the_hours_asked_for(history: History) -> None:
 
 
 def test_deletion_vectors_are_refused_and_a_purge_helps(history: History) -> None:
-    history.append(written(history, text(bytes=1), text(bytes=2)), {0: 2}, after={})
+    history.append(written(history, device(bytes=1), device(bytes=2)), {0: 2}, after={})
     run = history.session.sql
     run(f"alter table delta.`{history.path}` set tblproperties ('delta.enableDeletionVectors' = 'true')")
     run(f"delete from delta.`{history.path}` where bytes = 1")

@@ -13,8 +13,7 @@ from pyspark.sql import Row
 
 from bytemeter.feeds import DATA_RECORDS, DEVICES, Feed
 from bytemeter.history.writing import Written, history_files, kept
-from tests.bytemeter.test_parsing import text
-from tests.bytemeter.test_plan_parsing import record
+from tests.messages import data_record, device
 
 SCHEMA = "partition int, offset long, value binary"
 HOUR = dt.datetime(2026, 11, 21, 23, tzinfo=dt.UTC)
@@ -31,20 +30,20 @@ def of(feed: Feed, *values: bytes) -> list[dict[str, Any]]:
 
 
 def test_valid_records_are_kept_with_position_and_event_time() -> None:
-    (row,) = of(DEVICES, text(bytes=None), text(timestamp=HOUR_S + 3_599))
+    (row,) = of(DEVICES, device(bytes=None), device(timestamp=HOUR_S + 3_599))
     assert (row["partition"], row["offset"], row["bytes"], row["app"], row["event_id"]) == (2, 1, 9082, "SKYPE", None)
     assert row["event_time"] == HOUR + dt.timedelta(seconds=3_599)
     assert "value" not in row
 
 
 def test_event_times_keep_their_microseconds() -> None:
-    (row,) = of(DATA_RECORDS, record(recordedAt="2020-01-01T00:00:00.000001+01:00[Europe/Warsaw]"))
+    (row,) = of(DATA_RECORDS, data_record(recordedAt="2020-01-01T00:00:00.000001+01:00[Europe/Warsaw]"))
     assert row["event_time"] == dt.datetime(2019, 12, 31, 23, 0, 0, 1, dt.UTC)
 
 
 def test_each_hour_has_files_of_its_own_in_the_order_of_the_messages(run: Run, tmp_path: Path) -> None:
     seconds = [HOUR_S + 5, HOUR_S - 1, HOUR_S + 3_600, HOUR_S, HOUR_S + 3_599, HOUR_S - 3_600]
-    messages = [(0, offset, text(timestamp=at)) for offset, at in enumerate(seconds)]
+    messages = [(0, offset, device(timestamp=at)) for offset, at in enumerate(seconds)]
     table = tmp_path / "devices"
     files = [Written(**row.asDict()) for row in run(history_files(DEVICES, str(table)), messages, SCHEMA)]
     offsets: dict[str, list[int]] = {}

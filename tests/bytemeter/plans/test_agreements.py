@@ -1,4 +1,4 @@
-"""What messages change of agreements, and who owns a record."""
+"""What messages change of stored agreements, and who owns a record."""
 
 from __future__ import annotations
 
@@ -12,54 +12,60 @@ from sqlalchemy import Engine
 
 from bytemeter.plans.agreements import Agreement, Changes, agreement
 from bytemeter.plans.agreements import replace as write
-from bytemeter.plans.calendars import Calendar, Years, cover
+from bytemeter.plans.calendars import Calendar, Years, ensure_periods
+from tests.builders import stored_agreement
 
 START = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
-ONE = Agreement("a", "48", START - DAY, START, "UTC", 1000)
+AGREEMENT = stored_agreement(start=START)
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 
 
 def test_100_percent_is_always_a_threshold() -> None:
-    document = {
+    fields = {
         "id": "a", "msisdn": "48", "signed_us": 0, "start_us": 1, "zone": "UTC", "limit": 5, "thresholds": None,
         "anchor_day": None,
     }  # fmt: skip
-    assert agreement(document).thresholds == (50, 80, 100)
-    assert agreement({**document, "thresholds": [90, 50, 90]}).thresholds == (50, 90, 100)
-    assert agreement({**document, "anchor_day": 31}).anchor_day == 31
-    assert agreement(document).service_start_at.microsecond == 1
+    assert agreement(fields).thresholds == (50, 80, 100)
+    assert agreement({**fields, "thresholds": [90, 50, 90]}).thresholds == (50, 90, 100)
+    assert agreement({**fields, "anchor_day": 31}).anchor_day == 31
+    assert agreement(fields).service_start_at.microsecond == 1
 
 
 @pytest.mark.parametrize(
-    ("changed", "expected"),
+    ("changed", "msisdns"),
     [
-        (ONE, Changes(frozenset(), [])),
-        (replace(ONE, limit=2000), "limits"),
-        (replace(ONE, thresholds=(100,)), "limits"),
-        (replace(ONE, msisdn="49"), Changes(frozenset({"48", "49"}), [])),
-        (replace(ONE, time_zone="Asia/Tokyo"), Changes(frozenset({"48"}), [])),
-        (replace(ONE, anchor_day=2), Changes(frozenset({"48"}), [])),
-        (replace(ONE, service_start_at=START + DAY), Changes(frozenset({"48"}), [])),
+        (AGREEMENT, set()),
+        (replace(AGREEMENT, msisdn="49"), {"48", "49"}),
+        (replace(AGREEMENT, time_zone="Asia/Tokyo"), {"48"}),
+        (replace(AGREEMENT, anchor_day=2), {"48"}),
+        (replace(AGREEMENT, service_start_at=START + DAY), {"48"}),
     ],
 )
-def test_what_a_later_message_changes(engine: Engine, changed: Agreement, expected: Any) -> None:
+def test_msisdns_whose_records_may_have_another_owner(engine: Engine, changed: Agreement, msisdns: set[str]) -> None:
     with engine.begin() as connection:
-        assert write(connection, [ONE]).msisdns == {"48"}
-        changes = write(connection, [replace(ONE, limit=7), changed])
-    if expected == "limits":
-        assert (changes.msisdns, [id_ for id_, _ in changes.limits]) == (frozenset(), ["a"])
-    else:
-        assert changes == expected
+        assert write(connection, [AGREEMENT]) == Changes(frozenset({"48"}), ())
+        # Of several messages with one id the last is written.
+        assert write(connection, [replace(AGREEMENT, limit=7), changed]) == Changes(frozenset(msisdns), ())
+
+
+@pytest.mark.parametrize("changed", [replace(AGREEMENT, limit=2000), replace(AGREEMENT, thresholds=(100,))])
+def test_open_periods_of_a_changed_limit_are_to_be_judged(engine: Engine, rows: Rows, changed: Agreement) -> None:
+    with engine.begin() as connection:
+        write(connection, [AGREEMENT])
+        changes = write(connection, [changed])
+    stored = rows("select usage_id, next_threshold_bytes from data_plan_usage")
+    assert changes == Changes(frozenset(), [usage_id for usage_id, _ in stored])
+    assert [next_bytes for _, next_bytes in stored] == [1000]
 
 
 def test_an_agreement_serves_until_the_next_one_starts(engine: Engine, rows: Rows) -> None:
-    later = replace(ONE, id="b", service_start_at=START + 10 * DAY)
+    later = replace(AGREEMENT, id="b", service_start_at=START + 10 * DAY)
     tied = replace(later, id="c", signed_at=later.signed_at + DAY)
     with engine.begin() as connection:
-        write(connection, [later, tied, ONE])
-        cover(connection, {Calendar("UTC", 1): Years(2020, 2020)})
+        write(connection, [later, tied, AGREEMENT])
+        ensure_periods(connection, {Calendar("UTC", 1): Years(2020, 2020)})
     owned = (
         "select agreement_id, served_from, served_until from plan_ownership where year = 2020 and month = 1 order by 2"
     )
@@ -69,8 +75,8 @@ def test_an_agreement_serves_until_the_next_one_starts(engine: Engine, rows: Row
 def test_calendars_grow_by_whole_years(engine: Engine, rows: Rows) -> None:
     spans = "select extract(year from min(period_start)), extract(year from max(period_start)), count(*) from billing_periods"
     with engine.begin() as connection:
-        cover(connection, {Calendar("UTC", 1): Years(2020, 2020)})
+        ensure_periods(connection, {Calendar("UTC", 1): Years(2020, 2020)})
     assert rows(spans) == [(2019, 2021, 36)]
     with engine.begin() as connection:
-        cover(connection, {Calendar("UTC", 1): Years(2024, 2024)})
+        ensure_periods(connection, {Calendar("UTC", 1): Years(2024, 2024)})
     assert rows(spans) == [(2019, 2025, 84)]

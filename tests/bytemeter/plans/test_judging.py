@@ -1,4 +1,4 @@
-"""Periods that are over close a few at a time, the earliest first."""
+"""Thresholds are reached by one rule; periods that are over close a few at a time, the earliest first."""
 
 from __future__ import annotations
 
@@ -12,17 +12,41 @@ from sqlalchemy import Engine
 
 from bytemeter.plans.agreements import Agreement
 from bytemeter.plans.agreements import replace as write
-from bytemeter.plans.judging import close
+from bytemeter.plans.judging import close_periods
+from tests.builders import stored_agreement
 
-# Not yet arrived at: the first period is that of the start.
+# In the future: the first period is that of the start.
 START = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
 END_OF_LAST = dt.datetime(2100, 2, 3, tzinfo=dt.UTC)
-ONE = Agreement("a", "48", START, START, "UTC", 1000)
+AGREEMENT = stored_agreement(start=START)
+
+
+Rows = Callable[..., list[tuple[Any, ...]]]
+
+
+@pytest.mark.parametrize(
+    ("total", "expected"), [(None, 500), (0, 500), (499, 500), (500, 800), (799, 800), (999, 1000), (1000, None)]
+)
+def test_the_next_threshold_is_the_least_that_is_not_reached(
+    rows: Rows, total: int | None, expected: int | None
+) -> None:
+    asked = "select next_threshold(array[50, 80, 100], 1000, :total)"
+    assert rows(asked, total=total) == [(expected,)]
+
+
+def test_a_limit_of_nothing_is_reached_by_a_total_of_nothing_but_not_without_a_record(rows: Rows) -> None:
+    asked = "select next_threshold(array[100], 0, null), next_threshold(array[100], 0, 0)"
+    assert rows(asked) == [(0, None)]
+
+
+def test_a_threshold_in_bytes_is_rounded_up(rows: Rows) -> None:
+    asked = "select percent, threshold_bytes from thresholds_in_bytes(array[33, 100, 150], 101)"
+    assert rows(asked) == [(33, 34), (100, 101), (150, 152)]
 
 
 def from_day(id_: str, msisdn: str, day: int) -> Agreement:
     """Its first period ends on this day of February."""
-    return replace(ONE, id=id_, msisdn=msisdn, anchor_day=day, service_start_at=START + dt.timedelta(days=day - 1))
+    return stored_agreement(id_, msisdn, start=START + dt.timedelta(days=day - 1), anchor_day=day)
 
 
 @pytest.mark.parametrize(
@@ -30,16 +54,16 @@ def from_day(id_: str, msisdn: str, day: int) -> Agreement:
     [(1, [["a"], [], ["b"], ["c"], []]), (2, [["a"], ["b", "c"], []]), (5, [["a", "b", "c"]])],
 )
 def test_dropped_periods_do_not_end_the_closing(
-    engine: Engine, rows: Callable[..., list[tuple[Any, ...]]], most: int, expected: list[list[str]]
+    engine: Engine, rows: Rows, most: int, expected: list[list[str]]
 ) -> None:
     closed = []
     with engine.begin() as connection:
-        write(connection, [ONE, from_day("b", "49", 2), from_day("c", "50", 3)])
+        write(connection, [AGREEMENT, from_day("b", "49", 2), from_day("c", "50", 3)])
         # Of its two first periods, of Tokyo and of UTC, the second one is dropped.
-        write(connection, [replace(ONE, time_zone="Asia/Tokyo")])
+        write(connection, [replace(AGREEMENT, time_zone="Asia/Tokyo")])
         more = True
         while more:
-            call = close(connection, END_OF_LAST, most=most)
+            call = close_periods(connection, END_OF_LAST, most=most)
             closed.append([event.agreement_id for event in call.events])
             more = call.more
     assert closed == expected
@@ -52,8 +76,8 @@ def test_dropped_periods_do_not_end_the_closing(
 
 def test_only_periods_of_the_month_that_are_over(engine: Engine) -> None:
     with engine.begin() as connection:
-        write(connection, [ONE, from_day("b", "49", 2), from_day("c", "50", 3)])
-        assert not close(connection, END_OF_LAST, most=5, of_month=(2099, 12)).events
+        write(connection, [AGREEMENT, from_day("b", "49", 2), from_day("c", "50", 3)])
+        assert not close_periods(connection, END_OF_LAST, most=5, of_month=(2099, 12)).events
         until = dt.datetime(2100, 2, 1, 23, tzinfo=dt.UTC)
-        closed = close(connection, until, most=5, of_month=(2100, 1))
+        closed = close_periods(connection, until, most=5, of_month=(2100, 1))
     assert [event.agreement_id for event in closed.events] == ["a"]

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from bytemeter.errors import TransientError
 from bytemeter.kafka import Kafka
-from bytemeter.plans.events import CLOSED, EXCEEDED, ThresholdEvent
+from bytemeter.plans.events import CLOSED, EXCEEDED, Crossing, ThresholdEvent
 from bytemeter.plans.outbox import Outbox, write
 from bytemeter.settings import Settings
 from embedded.home import Home
@@ -26,12 +26,12 @@ Rows = Callable[..., list[tuple[Any, ...]]]
 
 
 def event(agreement_id: str = "a", type_: str = EXCEEDED, **changes: Any) -> ThresholdEvent:
-    told = {
+    fields = {
         "agreement_id": agreement_id, "period_start": START, "year": 2020, "month": 1, "zone": "Europe/Warsaw",
         "limit": 1000, "type": type_, "percent": 100, "threshold_bytes": 1000, "total_bytes": 1100,
         "latest_recorded_at": AT, "latest_record": "i-1",
     }  # fmt: skip
-    return ThresholdEvent(**{**told, **changes})
+    return ThresholdEvent(**{**fields, **changes})
 
 
 def test_the_id_depends_on_what_happened_and_not_on_when_or_by_which_record() -> None:
@@ -43,7 +43,13 @@ def test_the_id_depends_on_what_happened_and_not_on_when_or_by_which_record() ->
     assert len({event().event_id, *(other.event_id for other in others)}) == 7
 
 
-def test_the_message_tells_the_instant_in_the_time_zone_of_the_agreement() -> None:
+def test_an_event_as_of_the_record_that_crossed_has_the_same_id() -> None:
+    crossed = event().crossed_by(Crossing(1000, START, "i-0"))
+    assert crossed == event(total_bytes=1000, latest_recorded_at=START, latest_record="i-0")
+    assert crossed.event_id == event().event_id
+
+
+def test_the_message_has_the_instant_in_the_time_zone_of_the_agreement() -> None:
     assert json.loads(event().payload) == {
         "eventId": event().event_id,
         "agreementId": "a",
@@ -61,11 +67,11 @@ def test_the_message_tells_the_instant_in_the_time_zone_of_the_agreement() -> No
     assert json.loads(event(latest_recorded_at=None).payload)["latestRecordedAt"] is None
 
 
-def test_many_events_are_written_some_at_a_time_in_their_order(
+def test_many_events_are_written_a_few_at_a_time_in_their_order(
     engine: Engine, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bytemeter.plans.outbox._AT_ONCE", 2)
-    many = [event(str(number)) for number in (3, 1, 2, 1, 0)]
+    many = [event(id_) for id_ in ("3", "1", "2", "1", "0")]
     with engine.begin() as connection:
         assert write(connection, many, source="live") == [many[0], many[1], many[2], many[4]]
     assert rows("select agreement_id from threshold_events order by sequence") == [("3",), ("1",), ("2",), ("0",)]

@@ -1,54 +1,71 @@
-"""In which segments an id may be."""
+"""The filter names each segment that contains an id, and hardly any other."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pytest
 
-from speed_layer.dedup import filter as seen_filter
+from speed_layer.dedup import filter as module
 from speed_layer.dedup.filter import Keys, SegmentFilter
 
-SEGMENTS = 40  # more than fit one slice
+SEGMENTS = 40  # more than two slices hold
+FIRST_SEGMENT = 100
+IDS = 1_000
 
 
 @pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seen_filter, "_BITS", 2**15)
+def _small_filters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BITS", 2**15)
 
 
-def keys(seed: int, count: int = 1_000) -> Keys:
+def keys(seed: int, count: int = IDS) -> Keys:
     return np.random.default_rng(seed).integers(0, 2**63, (count, 2)).astype(np.uint64)
 
 
-def filled() -> SegmentFilter:
-    known = SegmentFilter()
-    for segment in range(SEGMENTS):
-        known.add_segment(100 + segment)
-        known.add(100 + segment, keys(segment))
-    return known
+def filled_filter() -> SegmentFilter:
+    """A filter whose segments contain the keys of the seeds 0, 1, 2, ..."""
+    filled = SegmentFilter()
+    for seed in range(SEGMENTS):
+        filled.add_segment(FIRST_SEGMENT + seed)
+        filled.add(FIRST_SEGMENT + seed, keys(seed))
+    return filled
 
 
-def test_an_id_is_looked_for_in_the_segment_that_holds_it() -> None:
-    known = filled()
-    for segment in range(SEGMENTS):
-        ids, segments = known.candidates(keys(segment))
-        assert set(ids[segments == 100 + segment].tolist()) == set(range(1_000))
+def test_the_segment_that_contains_an_id_is_a_candidate() -> None:
+    filled = filled_filter()
+    for seed in range(SEGMENTS):
+        rows, segments = filled.candidates(keys(seed))
+        assert set(rows[segments == FIRST_SEGMENT + seed].tolist()) == set(range(IDS))
 
 
-def test_hardly_any_id_is_looked_for_where_it_is_not() -> None:
-    ids, segments = filled().candidates(keys(999, 100_000))
-    assert len(ids) == len(segments) < 100_000 * SEGMENTS * 0.00003
+def test_the_false_positive_rate_is_that_of_the_formula(monkeypatch: pytest.MonkeyPatch) -> None:
+    segments, ids, bits, lookups = 16, 2**15, 2**20, 500_000
+    monkeypatch.setattr(module, "_BITS", bits)
+    filled = SegmentFilter()
+    for segment in range(segments):
+        filled.add_segment(segment)
+        filled.add(segment, keys(segment, ids))
+    false_positives = len(filled.candidates(keys(999, lookups)).rows)
+    expected = (1 - math.exp(-module._PROBES * ids / bits)) ** module._PROBES
+    assert false_positives / (lookups * segments) == pytest.approx(expected, rel=0.3)
 
 
-def test_a_stored_filter_knows_what_it_knew() -> None:
-    known = filled()
-    again = SegmentFilter()
-    for segment in range(SEGMENTS):
-        again.add_segment(100 + segment, known.of_segment(100 + segment))
-    asked = np.concatenate([keys(3), keys(39), keys(999, 50_000)])
-    for one, other in zip(known.candidates(asked), again.candidates(asked), strict=True):
-        assert one.tolist() == other.tolist()
+def test_the_false_positive_rate_of_a_full_segment_is_6_in_a_million(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    exponent = -module._PROBES * module.CAPACITY / module._BITS
+    assert round((1 - math.exp(exponent)) ** module._PROBES, 6) == 6e-6
 
 
-def test_an_empty_filter_knows_nothing() -> None:
-    assert [len(part) for part in SegmentFilter().candidates(keys(1))] == [0, 0]
+def test_a_stored_filter_has_the_same_candidates() -> None:
+    filled, restored = filled_filter(), SegmentFilter()
+    for segment in range(FIRST_SEGMENT, FIRST_SEGMENT + SEGMENTS):
+        restored.add_segment(segment, filled.to_bytes(segment))
+    wanted = np.concatenate([keys(3), keys(39), keys(999, 50_000)])
+    for before, after in zip(filled.candidates(wanted), restored.candidates(wanted), strict=True):
+        assert before.tolist() == after.tolist()
+
+
+def test_a_filter_without_segments_has_no_candidates() -> None:
+    assert [len(array) for array in SegmentFilter().candidates(keys(1))] == [0, 0]

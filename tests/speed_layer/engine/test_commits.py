@@ -1,4 +1,4 @@
-"""CommitQueue beside the reading: in turn, none after one that failed."""
+"""Micro-batches are committed in order while the next one is read, and none after a failed one."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ def commits() -> Iterator[CommitQueue]:
     commits.close()
 
 
-def test_one_runs_while_the_next_one_is_made(commits: CommitQueue) -> None:
-    go_on, done = threading.Event(), []
-    commits.submit(lambda: go_on.wait(WAIT_S) and done.append("first"))
-    assert commits.busy()
+def test_a_micro_batch_waits_for_the_commit_of_the_previous_one(commits: CommitQueue) -> None:
+    go_on, committed = threading.Event(), []
+    commits.submit(lambda: go_on.wait(WAIT_S) and committed.append("first"))
+    assert commits.is_committing()
     with ThreadPoolExecutor(1) as reader:
-        second = reader.submit(lambda: (commits.submit(lambda: done.append("second")), "first" in done))
-        assert done == []
+        second = reader.submit(lambda: (commits.submit(lambda: committed.append("second")), "first" in committed))
+        assert committed == []
         go_on.set()
         assert second.result(WAIT_S)[1]
     commits.close()
-    assert done == ["first", "second"]
-    assert not commits.busy()
+    assert committed == ["first", "second"]
+    assert not commits.is_committing()
 
 
-def test_the_next_one_is_prepared_while_one_runs(commits: CommitQueue) -> None:
+def test_the_next_micro_batch_is_prepared_while_one_is_committed(commits: CommitQueue) -> None:
     go_on = threading.Event()
     commits.submit(lambda: go_on.wait(WAIT_S) and None)
     assert commits.prepare(lambda: "prepared").result(WAIT_S) == "prepared"
-    assert commits.busy()
+    assert commits.is_committing()
     go_on.set()
 
 
-def test_nothing_is_committed_after_a_failure(commits: CommitQueue) -> None:
-    done: list[str] = []
+def test_nothing_is_committed_after_an_error(commits: CommitQueue) -> None:
+    committed: list[str] = []
     commits.submit(lambda: 1 // 0)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
-            commits.submit(lambda: done.append("later"))
-    assert isinstance(commits.failure(), ZeroDivisionError)
-    assert done == []
+            commits.submit(lambda: committed.append("later"))
+    assert isinstance(commits.error(), ZeroDivisionError)
+    assert committed == []
 
 
-def test_closing_waits_for_the_one_that_runs(commits: CommitQueue) -> None:
-    go_on, done = threading.Event(), []
-    commits.submit(lambda: done.append(go_on.wait(WAIT_S)))
+def test_closing_waits_for_the_running_commit(commits: CommitQueue) -> None:
+    go_on, committed = threading.Event(), []
+    commits.submit(lambda: committed.append(go_on.wait(WAIT_S)))
     with ThreadPoolExecutor(1) as closer:
-        closing = closer.submit(lambda: (commits.close(), list(done)))
+        closing = closer.submit(lambda: (commits.close(), list(committed)))
         go_on.set()
         assert closing.result(WAIT_S)[1] == [True]
-    assert commits.failure() is None
+    assert commits.error() is None

@@ -1,4 +1,4 @@
-"""A partition is idle once it was at its end for a while."""
+"""A partition is idle once it has been at its end for the set time."""
 
 from __future__ import annotations
 
@@ -12,35 +12,40 @@ class Clock:
         return self.now
 
 
-def test_a_partition_is_idle_after_it_was_at_its_end_for_long_enough() -> None:
+def test_a_partition_is_idle_after_the_set_time_at_its_end() -> None:
     clock = Clock()
-    idleness = IdlePartitions(600, clock)
-    idleness.seen("f", {0: 5, 1: 5}, {0: 5, 1: 9})
-    assert not idleness.idle("f", 0)
+    partitions = IdlePartitions(600, clock)
+    partitions.observe("f", {0: 5, 1: 5}, {0: 5, 1: 9})
+    assert not partitions.is_idle("f", 0)
     clock.now = 599
-    idleness.seen("f", {0: 5, 1: 5}, {0: 5, 1: 9})
-    assert not idleness.idle("f", 0)
+    partitions.observe("f", {0: 5, 1: 5}, {0: 5, 1: 9})
+    assert not partitions.is_idle("f", 0)
     clock.now = 600
-    assert idleness.idle("f", 0)
-    assert not idleness.idle("f", 1)
+    assert partitions.is_idle("f", 0)
+    assert not partitions.is_idle("f", 1)
 
 
-def test_records_end_idleness() -> None:
+def test_a_counted_record_makes_a_partition_active() -> None:
     clock = Clock()
-    idleness = IdlePartitions(10, clock)
-    idleness.seen("f", {0: 5}, {0: 5})
+    partitions = IdlePartitions(10, clock)
+    partitions.observe("f", {0: 5}, {0: 5})
     clock.now = 10
-    assert idleness.idle("f", 0)
-    idleness.moved([("f", 0)])
-    assert not idleness.idle("f", 0)
-    idleness.seen("f", {0: 6}, {0: 6})
+    assert partitions.is_idle("f", 0)
+    partitions.mark_active([("f", 0)])
+    assert not partitions.is_idle("f", 0)
+
+
+def test_a_record_that_waits_to_be_read_makes_a_partition_active() -> None:
+    clock = Clock()
+    partitions = IdlePartitions(10, clock)
+    partitions.observe("f", {0: 6}, {0: 6})
+    clock.now = 5
+    partitions.observe("f", {0: 6}, {0: 8})
     clock.now = 15
-    idleness.seen("f", {0: 6}, {0: 8})  # records that wait to be read
-    clock.now = 25
-    assert not idleness.idle("f", 0)
+    assert not partitions.is_idle("f", 0)
 
 
 def test_an_empty_partition_is_at_its_end() -> None:
-    idleness = IdlePartitions(0, Clock())
-    idleness.seen("f", {}, {0: 0})
-    assert idleness.idle("f", 0)
+    partitions = IdlePartitions(0, Clock())
+    partitions.observe("f", {}, {0: 0})
+    assert partitions.is_idle("f", 0)

@@ -1,4 +1,4 @@
-"""What follows from how far the feeds have come is done some at a time, so that micro-batches come in between."""
+"""Progress is handled in small transactions, so that micro-batches are committed in between."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from speed_layer.plans.query import DataPlanQuery
 
 START = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
-OVER = """
+ALL_PERIODS_ENDED = """
 with ended as (
     update data_plan_usage set
         period_start = '2020-01-01T00:00Z', period_end = '2020-02-01T00:00Z', year = 2020, month = 1,
@@ -33,22 +33,22 @@ returning 1
 """
 
 
-def test_periods_close_some_at_a_time_when_that_is_due_and_all_at_the_end(
+def test_periods_close_a_few_at_a_time_if_due_and_all_at_the_end(
     place: Settings, engine: Engine, rows: Callable[..., list[tuple[Any, ...]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("speed_layer.plans.query._CLOSED_AT_ONCE", 2)
     with engine.begin() as connection:
         replace(connection, [Agreement(f"a{n}", f"48{n}", START, START, "UTC", 1_000) for n in range(7)])
-    rows(OVER)
+    rows(ALL_PERIODS_ENDED)
     kafka = Kafka(place)
     described = {feed.name: kafka.describe(kafka.topic_name(feed.topic)) for feed in (AGREEMENTS, DATA_RECORDS)}
     topics = {name: topic for name, topic in described.items() if topic}
     query = DataPlanQuery(Outbox(kafka, engine, "live"), dt.timedelta(0), None)
     with live_store(engine, query, topics, IdlePartitions(1_000)) as store:
-        settling = ProgressWatch(kafka, store, every_s=0)
+        progress = ProgressWatch(kafka, store, every_s=0)
         closed = []
-        for settle in (settling.when_due, settling.when_due, settling.now):
-            settle()
+        for check in (progress.check_if_due, progress.check_if_due, progress.check_until_done):
+            check()
             closed += rows("select count(*) from data_plan_usage where status = 'closed'")
     assert closed == [(2,), (4,), (7,)]
     assert rows("select count(*), count(published_at) from threshold_events") == [(7, 7)]

@@ -1,4 +1,4 @@
-"""Why a query ended: told in our own words where there are any."""
+"""The error with which a query ended: our own if there is one, else Spark's, explained in one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from speed_layer.engine.commits import CommitQueue
 from speed_layer.engine.running import ErrorCapture, RunningQuery
 
 OURS = BytemeterError("ours")
-AWAY = "Caused by: java.net.ConnectException: Connection refused"
+BROKER_AWAY = "Caused by: java.net.ConnectException: Connection refused"
 BUCKET_AWAY = "OSError: google::cloud::Status(UNAVAILABLE: Retry policy exhausted)"
 
 
@@ -24,8 +24,10 @@ def raising(error: Exception) -> Callable[..., None]:
     return function
 
 
-def query(*, commit: Exception | None = None, batch: Exception | None = None, told: str | None = None) -> RunningQuery:
-    """A query of Spark that ended with this text, if it ended, after what its batch and its commit raised."""
+def ended_query(
+    *, commit: Exception | None = None, batch: Exception | None = None, spark: str | None = None
+) -> RunningQuery:
+    """A query that ended after these errors of its commit and its micro-batch, and with this error text of Spark."""
     commits, batches = CommitQueue(), ErrorCapture(raising(batch) if batch else lambda *_: None)
     if commit:
         commits.submit(raising(commit))
@@ -33,35 +35,45 @@ def query(*, commit: Exception | None = None, batch: Exception | None = None, to
     if batch:
         with pytest.raises(type(batch)):
             batches(None, 0)
-    ended = PySparkException(told) if told else None
-    return RunningQuery(SimpleNamespace(name="q", isActive=False, exception=lambda: ended), batches, commits)
+    spark_error = PySparkException(spark) if spark else None
+    return RunningQuery(SimpleNamespace(name="q", isActive=False, exception=lambda: spark_error), batches, commits)
 
 
-def test_a_query_that_did_not_fail_tells_nothing() -> None:
-    query().raise_failure()
+def test_a_query_without_an_error_raises_nothing() -> None:
+    ended_query().raise_error()
 
 
-def test_what_a_commit_raised_is_told_before_spark_notices() -> None:
+def test_the_error_of_a_commit_is_raised_before_spark_notices() -> None:
     with pytest.raises(BytemeterError, match="^ours$"):
-        query(commit=OURS).raise_failure()
+        ended_query(commit=OURS).raise_error()
 
 
-def test_what_a_micro_batch_raised_is_told_instead_of_sparks_text() -> None:
+def test_the_error_of_a_micro_batch_is_raised_instead_of_sparks() -> None:
     with pytest.raises(BytemeterError, match="^ours$"):
-        query(batch=OURS, told=f"a trace\n{AWAY}").raise_failure()
+        ended_query(batch=OURS, spark=f"a trace\n{BROKER_AWAY}").raise_error()
 
 
-@pytest.mark.parametrize("away", [AWAY, BUCKET_AWAY])
-def test_a_server_that_is_away_is_told_in_one_line(away: str) -> None:
+@pytest.mark.parametrize("away", [BROKER_AWAY, BUCKET_AWAY])
+def test_an_unreachable_server_is_reported_in_one_line(away: str) -> None:
     trace = PySparkException(f"a trace\n    {away}\nmore")
-    for lost in (query(commit=trace), query(batch=trace, told="a trace"), query(told=str(trace))):
+    for query in (ended_query(commit=trace), ended_query(batch=trace, spark="a trace"), ended_query(spark=str(trace))):
         with pytest.raises(TransientError, match="^the query q lost a server: [jO].*") as caught:
-            lost.raise_failure()
+            query.raise_error()
         assert "\n" not in str(caught.value)
 
 
-def test_any_other_error_stays_what_it_is() -> None:
+def test_a_missing_table_is_reported_with_the_remedy() -> None:
+    trace = 'a trace\norg.postgresql.util.PSQLException: ERROR: relation "ledger" does not exist\nmore'
+    with pytest.raises(BytemeterError) as caught:
+        ended_query(spark=trace).raise_error()
+    assert str(caught.value) == (
+        "the query q needs a table that is missing: org.postgresql.util.PSQLException: "
+        'ERROR: relation "ledger" does not exist; run `bytemeter migrate`'
+    )
+
+
+def test_any_other_error_is_raised_unchanged() -> None:
     with pytest.raises(ZeroDivisionError):
-        query(batch=ZeroDivisionError(), told="a trace").raise_failure()
+        ended_query(batch=ZeroDivisionError(), spark="a trace").raise_error()
     with pytest.raises(PySparkException, match="a trace"):
-        query(told="a trace").raise_failure()
+        ended_query(spark="a trace").raise_error()

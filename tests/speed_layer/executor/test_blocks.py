@@ -1,4 +1,4 @@
-"""What executors make of messages arrives at the driver as it was made."""
+"""Parts that executors make of messages arrive at the driver unchanged."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
-from speed_layer.executor.blocks import NO_MESSAGES, Parts, in_blocks, parts_of
+from speed_layer.executor.blocks import NO_MESSAGES, Parts, messages_to_blocks, parts_from_blocks
 
 
-def longs_and_shorts(messages: pa.Table) -> Parts:
+def by_length(messages: pa.Table) -> Parts:
     size = pc.binary_length(messages.column("value"))
-    told = messages.append_column("size", size)
+    with_size = messages.append_column("size", size)
     return {
-        "long": told.filter(pc.greater(size, 2)).select(["partition", "size"]),
-        "short": told.filter(pc.less_equal(size, 2)).select(["value", "offset"]),
+        "long": with_size.filter(pc.greater(size, 2)).select(["partition", "size"]),
+        "short": with_size.filter(pc.less_equal(size, 2)).select(["value", "offset"]),
     }
 
 
-def test_parts_of_all_executors_are_put_together(spark: SparkSession) -> None:
+def test_blocks_of_all_tasks_are_concatenated(spark: SparkSession) -> None:
     given = [(1, 7, b"abc"), (1, 8, b"\xff"), (2, 7, b"\x00\x01"), (2, 9, b"defg"), (2, 10, b"hijk")]
     messages = spark.createDataFrame(given, "partition int, offset long, value binary").repartition(3)
-    parts = parts_of(in_blocks(messages, longs_and_shorts).toArrow(), longs_and_shorts(NO_MESSAGES))
+    parts = parts_from_blocks(messages_to_blocks(messages, by_length).toArrow(), by_length(NO_MESSAGES))
     assert sorted(parts["long"].to_pylist(), key=repr) == [
         {"partition": 1, "size": 3}, {"partition": 2, "size": 4}, {"partition": 2, "size": 4},
     ]  # fmt: skip
@@ -31,8 +31,8 @@ def test_parts_of_all_executors_are_put_together(spark: SparkSession) -> None:
     ]
 
 
-def test_a_part_that_nothing_was_made_for_is_empty(spark: SparkSession) -> None:
+def test_a_part_without_blocks_is_empty(spark: SparkSession) -> None:
     messages = spark.createDataFrame([(0, 1, b"abc")], "partition int, offset long, value binary")
-    parts = parts_of(in_blocks(messages, longs_and_shorts).toArrow(), longs_and_shorts(NO_MESSAGES))
+    parts = parts_from_blocks(messages_to_blocks(messages, by_length).toArrow(), by_length(NO_MESSAGES))
     assert (parts["long"].num_rows, parts["short"].num_rows) == (1, 0)
-    assert parts["short"].schema == longs_and_shorts(NO_MESSAGES)["short"].schema
+    assert parts["short"].schema == by_length(NO_MESSAGES)["short"].schema

@@ -1,73 +1,90 @@
-"""Records are counted for the same owner whether that one is known from before, asked for or made."""
+"""A micro-batch is counted the same whether owners are in memory, read or made, and records added up or looked at singly."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from sqlalchemy import Connection, Engine
 
-from bytemeter.plans.judging import close
+from bytemeter.errors import BytemeterError
+from bytemeter.plans.events import ThresholdEvent
+from bytemeter.plans.judging import close_periods
 from speed_layer.dedup.ids import Deduplicator
 from speed_layer.engine.live_store import SESSION
 from speed_layer.executor.plans import agreement_parts, record_parts
-from speed_layer.plans import statements
-from speed_layer.plans.counting import Counted, count_records, take_agreements
+from speed_layer.plans.counting import Counted, count_micro_batch
 from speed_layer.plans.owners import OwnerLookup
 from speed_layer.plans.records import Records
-from tests.bytemeter.test_plan_parsing import agreement, record
-from tests.speed_layer.executor.test_totals_parts import messages
+from speed_layer.plans.tables import create_temporary_tables
+from tests.builders import agreement, record
+from tests.messages import messages
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 
-USED = """
+TOTALS = """
 select extract(month from period_start + interval '1 day')::int, total_recorded_bytes, latest_internal_record_id
 from data_plan_usage where latest_recorded_at is not null order by period_start
 """
 
 # A hundred thousand pages without a row in them.
-SEEN_EMPTY = """
+SEEM_EMPTY = """
 select pg_restore_relation_stats(
     'schemaname', 'public', 'relname', name, 'relpages', 100000, 'reltuples', cast(0 as real)
 )
 from unnest(array['agreements', 'billing_periods', 'data_plan_usage', 'plan_segments', 'unmatched_records']) as t (name)
 """
+AS_ANALYSED = "select 'nothing'"
+
+
+class Total(NamedTuple):
+    """A billing period with records."""
+
+    month: int
+    bytes: int
+    latest_record: str
+
+
+class Crossed(NamedTuple):
+    """What an event says of the threshold and of the record that crossed it."""
+
+    percent: int | None
+    total: int
+    record: str | None
+
+
+def crossed(events: Iterable[ThresholdEvent]) -> list[Crossed]:
+    return [Crossed(event.percent, event.total_bytes, event.latest_record) for event in events]
 
 
 class Counting:
-    """Counts micro-batches of one process."""
+    """A process that counts micro-batches of agreements and data records."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection, self.owners, self.seen, self.ids = connection, OwnerLookup(), Deduplicator("data-records"), 0
+    def __init__(self, connection: Connection, *, first_id: int = 1) -> None:
+        self.connection, self.next_id = connection, first_id
+        self.owners, self.deduplicator = OwnerLookup(), Deduplicator("data-records")
         with connection.begin():
             connection.exec_driver_sql(SESSION)
-            connection.exec_driver_sql(statements.TEMPORARY_TABLES)
-            self.seen.load(connection)
+            create_temporary_tables(connection)
+            self.deduplicator.load(connection)
 
-    def agree(self, *changes: dict[str, Any]) -> None:
-        """Take agreements that differ so from the usual one."""
-        rows = agreement_parts(messages(*(agreement(**of_one) for of_one in changes)))["agreements"]
+    def count(self, *recorded: tuple[str, int], agreements: Iterable[bytes] = ()) -> Counted:
+        """Count agreements, and records given by day and bytes; their internal ids are i-1, i-2, ..."""
+        records = []
+        for day, size in recorded:
+            records.append(record(str(self.next_id), size, f"{day}T12:00Z"))
+            self.next_id += 1
+        return self.count_messages(records, agreements)
+
+    def count_messages(self, records: Iterable[bytes], agreements: Iterable[bytes] = ()) -> Counted:
+        """Count messages."""
+        rows = Records.of(record_parts(messages(*records))["records"])
+        agreed = agreement_parts(messages(*agreements))["agreements"]
         with self.connection.begin():
-            take_agreements(self.connection, self.owners, rows)
-
-    def count(self, *recorded: tuple[str, int]) -> Counted:
-        """Count records of these days and bytes."""
-        told = []
-        for day, value in recorded:
-            self.ids += 1
-            told.append(
-                record(id=str(self.ids), internalId=f"i-{self.ids}", recordedAt=f"{day}T12:00Z", recordedBytes=value)
-            )
-        return self.count_all(told)
-
-    def count_all(self, told: Iterable[bytes]) -> Counted:
-        """Count records."""
-        records = Records.of(record_parts(messages(*told))["records"])
-        with self.connection.begin():
-            counted = count_records(self.connection, self.seen, self.owners, records, waiting_for=())
-            self.seen.finish(self.connection)
+            counted = count_micro_batch(self.connection, self.deduplicator, self.owners, agreed, rows)
+            self.deduplicator.finish(self.connection)
         return counted
 
 
@@ -77,64 +94,82 @@ def counting(engine: Engine) -> Iterator[Counting]:
         yield Counting(connection)
 
 
-def test_periods_whose_owner_is_known_or_not(engine: Engine, counting: Counting, rows: Rows) -> None:
-    counting.agree({})
-    counting.count(("2020-01-05", 1), ("2020-01-04", 2))
+def test_totals_are_the_same_whether_the_owner_is_made_remembered_or_read(
+    engine: Engine, counting: Counting, rows: Rows
+) -> None:
+    counting.count(("2020-01-05", 1), ("2020-01-04", 2), agreements=[agreement()])
     counting.count(("2020-01-06", 4), ("2020-02-03", 8))
     counting.count(("2020-01-03", 16), ("2020-01-07", 32))
-    assert rows(USED) == [(1, 55, "i-6"), (2, 8, "i-4")]
+    assert rows(TOTALS) == [Total(1, 55, "i-6"), Total(2, 8, "i-4")]
     with engine.connect() as connection:
-        new_process = Counting(connection)
-        new_process.ids = 100
+        new_process = Counting(connection, first_id=101)
         new_process.count(("2020-02-04", 64))
         new_process.count(("2020-02-02", 128), ("2020-01-08", 256))
-    assert rows(USED) == [(1, 311, "i-103"), (2, 200, "i-101")]
+    assert rows(TOTALS) == [Total(1, 311, "i-103"), Total(2, 200, "i-101")]
 
 
-def test_a_period_that_was_dropped_meanwhile_is_made_anew(counting: Counting, rows: Rows) -> None:
-    counting.agree({})
-    counting.count(("2020-01-05", 1))
+def test_a_period_that_was_deleted_since_its_owner_was_read_is_opened_again(counting: Counting, rows: Rows) -> None:
+    counting.count(("2020-01-05", 1), agreements=[agreement()])
     counting.count(("2020-01-05", 2))
-    rows("with dropped as (delete from data_plan_usage where latest_recorded_at is not null) select")
+    rows("with deleted as (delete from data_plan_usage where latest_recorded_at is not null) select")
     counting.count(("2020-01-05", 4))
-    assert rows(USED) == [(1, 4, "i-3")]
+    assert rows(TOTALS) == [Total(1, 4, "i-3")]
     counting.count(("2020-01-05", 8))
-    assert rows(USED) == [(1, 12, "i-4")]
+    assert rows(TOTALS) == [Total(1, 12, "i-4")]
 
 
-def test_thresholds_are_crossed_by_records_that_were_added_up_before(counting: Counting) -> None:
-    counting.agree({"maxBytesInBillingPeriod": 100})
+def test_records_are_not_lost_where_ownership_spans_name_periods_that_are_gone(counting: Counting, rows: Rows) -> None:
+    both = ("2020-01-05", 1), ("2020-02-05", 1)
+    counting.count(*both, agreements=[agreement()])
+    rows("with deleted as (delete from data_plan_usage where month = 2) select")
+    with pytest.raises(BytemeterError, match="plan_segments names 1 billing periods that data_plan_usage does not"):
+        counting.count(*both)
+
+
+def test_thresholds_are_crossed_by_records_that_were_added_up(counting: Counting) -> None:
+    counting.count(agreements=[agreement(maxBytesInBillingPeriod=100)])
     assert not counting.count(("2020-01-02", 10)).events
     # In the order of their instants: 10, 55, 85, 105.
-    crossing = counting.count(("2020-01-05", 20), ("2020-01-03", 45), ("2020-01-04", 30)).events
-    assert [(event.percent, event.total_bytes, event.latest_record) for event in crossing] == [
-        (50, 55, "i-3"),
-        (80, 85, "i-4"),
-        (100, 105, "i-2"),
-    ]
+    counted = counting.count(("2020-01-05", 20), ("2020-01-03", 45), ("2020-01-04", 30))
+    assert crossed(counted.events) == [Crossed(50, 55, "i-3"), Crossed(80, 85, "i-4"), Crossed(100, 105, "i-2")]
     assert not counting.count(("2020-01-06", 1)).events
 
 
-@pytest.mark.parametrize("told_of_sizes", ["select 'nothing'", SEEN_EMPTY])
-def test_what_is_told_of_sizes_makes_no_difference(engine: Engine, rows: Rows, told_of_sizes: str) -> None:
-    """As after a vacuum of large tables that saw few rows, for the transaction that wrote the others went on."""
+def test_thresholds_of_two_periods_are_crossed_by_records_that_were_looked_at_one_by_one(counting: Counting) -> None:
+    counting.count(("2020-01-02", 10), agreements=[agreement(maxBytesInBillingPeriod=100)])
+    counted = counting.count(("2020-02-05", 60), ("2020-01-04", 30), ("2020-01-03", 45), ("2020-02-04", 20))
+    assert crossed(counted.events) == [Crossed(50, 55, "i-4"), Crossed(80, 85, "i-3"), Crossed(50, 80, "i-2"), Crossed(80, 80, "i-2")]  # fmt: skip
+
+
+def test_unmatched_records_are_accounted_for_and_counted_with_their_agreement(counting: Counting, rows: Rows) -> None:
+    waiting = counting.count(("2020-01-05", 1), ("2020-01-04", 2))
+    assert [account.unmatched for account in waiting.accounts] == [2]
+    counted = counting.count(("2020-01-06", 4), agreements=[agreement()])
+    assert [account.unmatched for account in counted.accounts] == [-2]
+    assert rows(TOTALS) == [Total(1, 7, "i-3")]
+
+
+@pytest.mark.parametrize("sizes", [AS_ANALYSED, SEEM_EMPTY])
+def test_what_postgresql_takes_for_the_sizes_of_tables_makes_no_difference(
+    engine: Engine, rows: Rows, sizes: str
+) -> None:
+    """As after a vacuum of large tables that saw few rows, because the transaction that wrote the others went on."""
     many = 10_000
-    numbers = [f"48{n:05}" for n in range(many)]
-    told = [{"id": number, "msisdn": number, "maxBytesInBillingPeriod": 30} for number in numbers]
+    msisdns = [f"48{n:05}" for n in range(many)]
+    agreements = [agreement(msisdn, msisdn=msisdn, maxBytesInBillingPeriod=30) for msisdn in msisdns]
     records = [
-        record(id=f"{batch}-{number}", msisdn=number, recordedAt=f"2020-01-{10 + batch}T12:00Z", recordedBytes=10)
+        [record(f"{batch}-{msisdn}", 10, f"2020-01-{10 + batch}T12:00Z", msisdn=msisdn) for msisdn in msisdns]
         for batch in range(3)
-        for number in numbers
     ]
-    rows(told_of_sizes)
+    rows(sizes)
     with engine.connect() as connection:
         counting = Counting(connection)
         with connection.begin():
-            # All with all would take minutes.
+            # A join of all rows with all rows would take minutes.
             connection.exec_driver_sql("set statement_timeout = '8s'")
-        counting.agree(*told)
-        events = [counting.count_all(records[n * many : (n + 1) * many]).events for n in range(3)]
+        counting.count_messages([], agreements)
+        events = [counting.count_messages(batch).events for batch in records]
         with connection.begin():
-            closed = close(connection, dt.datetime(2020, 2, 15, tzinfo=dt.UTC), most=many)
-    assert [len(some) for some in events] == [0, many, 2 * many]
+            closed = close_periods(connection, dt.datetime(2020, 2, 15, tzinfo=dt.UTC), most=many)
+    assert [len(of_batch) for of_batch in events] == [0, many, 2 * many]
     assert len(closed.events) == many

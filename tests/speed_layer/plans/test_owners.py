@@ -1,8 +1,9 @@
-"""Whose the records of a number are, as PostgreSQL and as memory know it."""
+"""The owner of the records of an MSISDN is the same in memory and in PostgreSQL."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -11,113 +12,159 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
-from speed_layer.plans import statements
-from speed_layer.plans.owners import NO_OWNER, OwnerLookup, Segments
-from speed_layer.plans.records import number
-
-Segment = tuple[int, int, int, int]
-# Of a few numbers, in slots of ten microseconds that do not overlap.
-SEGMENT = st.tuples(st.integers(1, 5), st.integers(0, 4), st.integers(1, 10))
+from speed_layer.plans.owners import NO_OWNER, OwnerLookup, OwnershipSpans
+from speed_layer.plans.records import msisdn_key
+from speed_layer.plans.tables import create_temporary_tables
 
 
-def segments_of(rows: list[Segment]) -> Segments:
-    columns = np.array(rows, np.int64).reshape(-1, 4).T
-    return Segments.merged(Segments(*(column.copy() for column in columns)))
+class Span(NamedTuple):
+    """An ownership span in memory."""
+
+    key: int
+    from_us: int
+    until_us: int
+    usage_id: int
 
 
-def owner(rows: list[Segment], wanted: int, first: int, last: int) -> int:
-    for one, from_us, until_us, usage_id in rows:
-        if one == wanted and from_us <= first and last < until_us:
-            return usage_id
+class StoredSpan(NamedTuple):
+    """An ownership span in PostgreSQL."""
+
+    msisdn: str
+    from_us: int
+    until_us: int
+    usage_id: int | None
+
+
+class Asked(NamedTuple):
+    """An MSISDN with records from the first to the last instant."""
+
+    msisdn: str
+    first_us: int
+    last_us: int
+
+
+# Spans of a few MSISDNs (key, slot, length): in slots of ten microseconds they do not overlap.
+SLOT = st.tuples(st.integers(1, 5), st.integers(0, 4), st.integers(1, 10))
+ASKED = st.tuples(st.integers(0, 6), st.integers(0, 49), st.integers(0, 12))
+
+
+def in_memory(spans: list[Span]) -> OwnershipSpans:
+    columns = np.array(spans, np.int64).reshape(-1, 4).T
+    return OwnershipSpans.merged(OwnershipSpans(*(column.copy() for column in columns)))
+
+
+def owner(spans: list[Span], key: int, first: int, last: int) -> int:
+    for span in spans:
+        if span.key == key and span.from_us <= first and last < span.until_us:
+            return span.usage_id
     return NO_OWNER
 
 
-@given(
-    st.lists(SEGMENT, unique_by=lambda told: told[:2]),
-    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 49), st.integers(0, 12)), min_size=1),
-    st.sets(st.integers(0, 6)),
-)
-def test_the_segment_is_found_that_has_all_of_the_time(
-    told: list[tuple[int, int, int]], wanted: list[tuple[int, int, int]], forgotten: set[int]
+@given(st.lists(SLOT, unique_by=lambda slot: slot[:2]), st.lists(ASKED, min_size=1), st.sets(st.integers(0, 6)))
+def test_the_span_is_found_that_contains_all_records(
+    slots: list[tuple[int, int, int]], asked: list[tuple[int, int, int]], forgotten: set[int]
 ) -> None:
-    rows = [(one, 10 * slot, 10 * slot + length, usage_id) for usage_id, (one, slot, length) in enumerate(told)]
-    numbers, first_us, lengths = np.array(wanted).T
-    segments = segments_of(rows)
-    for known in (rows, [row for row in rows if row[0] not in forgotten]):
-        found = segments.find(numbers, first_us, first_us + lengths)
-        asked = zip(numbers.tolist(), first_us.tolist(), (first_us + lengths).tolist(), strict=True)
-        assert found.tolist() == [owner(known, *one) for one in asked]
-        segments.forget(np.array(sorted(forgotten), np.int64))
-    assert len(Segments.merged(segments)) == len([row for row in rows if row[0] not in forgotten])
+    all_spans = [Span(key, 10 * slot, 10 * slot + length, id_) for id_, (key, slot, length) in enumerate(slots)]
+    remaining = [span for span in all_spans if span.key not in forgotten]
+    keys, first_us, lengths = np.array(asked).T
+    last_us = first_us + lengths
+    spans = in_memory(all_spans)
+    for known in (all_spans, remaining):
+        found = spans.find(keys, first_us, last_us)
+        expected = [owner(known, *one) for one in zip(keys.tolist(), first_us.tolist(), last_us.tolist(), strict=True)]
+        assert found.tolist() == expected
+        spans.forget(np.array(sorted(forgotten), np.int64))
+    assert len(OwnershipSpans.merged(spans)) == len(remaining)
 
 
 @pytest.fixture
 def connection(engine: Engine) -> Iterator[Connection]:
     with engine.connect() as connection:
         with connection.begin():
-            connection.exec_driver_sql(statements.TEMPORARY_TABLES)
+            create_temporary_tables(connection)
         yield connection
 
 
-def keep(connection: Connection, *rows: tuple[str, int, int, int | None]) -> None:
-    """Segments of numbers: from, until and usage_id."""
-    for msisdn, first, until, usage_id in rows:
-        segment = {"msisdn": msisdn, "first": first, "until": until, "usage_id": usage_id}
-        connection.execute(_KEEP, segment)
+def store(connection: Connection, *spans: StoredSpan) -> None:
+    for span in spans:
+        connection.execute(_STORE, span._asdict())
 
 
-def find(connection: Connection, owners: OwnerLookup, *rows: tuple[str, int, int]) -> list[int]:
-    """The owners of numbers with records from first to last."""
-    msisdns, first_us, last_us = zip(*rows, strict=True)
-    totals = {"msisdn": msisdns, "number": list(map(number, msisdns)), "first_us": first_us, "last_us": last_us}
+def find(connection: Connection, owners: OwnerLookup, *asked: Asked) -> list[int]:
+    msisdns, first_us, last_us = zip(*asked, strict=True)
+    keys = list(map(msisdn_key, msisdns))
+    totals = pa.table({"msisdn": msisdns, "msisdn_key": keys, "first_us": first_us, "last_us": last_us})
     with connection.begin():
-        return owners.find(connection, pa.table(totals)).tolist()
+        return owners.find(connection, totals).tolist()
 
 
-def test_what_was_asked_for_is_known(connection: Connection) -> None:
+def test_spans_that_were_read_are_remembered(connection: Connection) -> None:
     owners = OwnerLookup()
     with connection.begin():
-        keep(connection, ("48", 0, 10, 1), ("48", 10, 20, 2), ("048", 0, 20, 3), ("49", 0, 20, None))
+        store(
+            connection,
+            StoredSpan("48", 0, 10, usage_id=1),
+            StoredSpan("48", 10, 20, usage_id=2),
+            StoredSpan("048", 0, 20, usage_id=3),
+            StoredSpan("49", 0, 20, usage_id=None),
+        )
+    expected = {
+        Asked("48", 0, 9): 1,
+        Asked("48", 10, 19): 2,
+        Asked("48", 9, 10): NO_OWNER,
+        Asked("048", 5, 15): 3,
+        Asked("49", 0, 0): NO_OWNER,
+        Asked("50", 0, 0): NO_OWNER,
+    }
     for _ in range(2):
-        asked = ("48", 0, 9), ("48", 10, 19), ("48", 9, 10), ("048", 5, 15), ("49", 0, 0), ("50", 0, 0)
-        assert find(connection, owners, *asked) == [1, 2, NO_OWNER, 3, NO_OWNER, NO_OWNER]
+        assert find(connection, owners, *expected) == list(expected.values())
         with connection.begin():
             connection.execute(text("update plan_segments set usage_id = 9 where msisdn = '48'"))
 
 
-@pytest.mark.parametrize(("come_to", "known"), [([], [1, 2, 3]), ([5, 3], [NO_OWNER, 2, 3])])
-def test_a_start_knows_those_of_the_present(connection: Connection, come_to: list[int], known: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("latest_s", "expected"), [([], [1, 2, 3]), ([5, 3], [NO_OWNER, 2, 3])], ids=["no record yet", "at second 3"]
+)
+def test_a_start_reads_the_spans_of_the_present(
+    connection: Connection, latest_s: list[int], expected: list[int]
+) -> None:
     owners = OwnerLookup()
     with connection.begin():
-        keep(connection, ("48", 0, 3_000_000, 1), ("48", 3_000_000, 9_000_000, 2), ("49", 0, 3_000_001, 3))
-        for partition, seconds in enumerate(come_to):
-            connection.execute(_COME_TO, {"partition": partition, "seconds": seconds})
+        store(
+            connection,
+            StoredSpan("48", 0, 3_000_000, usage_id=1),
+            StoredSpan("48", 3_000_000, 9_000_000, usage_id=2),
+            StoredSpan("49", 0, 3_000_001, usage_id=3),
+        )
+        for partition, seconds in enumerate(latest_s):
+            connection.execute(_LATEST_EVENT_TIME, {"partition": partition, "seconds": seconds})
         owners.load(connection)
-        # What is known is not asked for.
+        # Only memory has them now.
         connection.execute(text("delete from plan_segments"))
-    assert find(connection, owners, ("48", 0, 1), ("48", 3_000_000, 4_000_000), ("49", 0, 0)) == known
+    asked = Asked("48", 0, 1), Asked("48", 3_000_000, 4_000_000), Asked("49", 0, 0)
+    assert find(connection, owners, *asked) == expected
 
 
-def test_what_has_changed_is_asked_for_again(connection: Connection) -> None:
+def test_spans_of_changed_msisdns_are_read_again(connection: Connection) -> None:
     owners = OwnerLookup()
     with connection.begin():
-        keep(connection, *((str(msisdn), 0, 10, msisdn) for msisdn in range(100)))
-    some = [(str(msisdn), 0, 9) for msisdn in range(100)]
+        store(connection, *(StoredSpan(str(n), 0, 10, usage_id=n) for n in range(100)))
+    asked = [Asked(str(n), 0, 9) for n in range(100)]
     for begin in range(0, 100, 7):
-        assert find(connection, owners, *some[begin : begin + 7]) == list(range(100))[begin : begin + 7]
+        assert find(connection, owners, *asked[begin : begin + 7]) == list(range(100))[begin : begin + 7]
     with connection.begin():
         owners.forget(connection, ["3", "50", "123"])
-    assert find(connection, owners, *some) == [NO_OWNER if n in (3, 50) else n for n in range(100)]
+    assert find(connection, owners, *asked) == [NO_OWNER if n in (3, 50) else n for n in range(100)]
     with connection.begin():
-        keep(connection, ("3", 5, 10, 200))
-    assert find(connection, owners, ("3", 0, 4), ("3", 5, 9), ("4", 5, 9)) == [NO_OWNER, 200, 4]
+        store(connection, StoredSpan("3", 5, 10, usage_id=200))
+    assert find(connection, owners, Asked("3", 0, 4), Asked("3", 5, 9), Asked("4", 5, 9)) == [NO_OWNER, 200, 4]
 
 
-_KEEP = text("""
+_STORE = text("""
 insert into plan_segments (msisdn, served_from_us, served_until_us, agreement_id, period_start, usage_id)
-values (:msisdn, :first, :until, 'a', now(), :usage_id)
+values (:msisdn, :from_us, :until_us, 'a', now(), :usage_id)
 """)
-_COME_TO = text("""
+_LATEST_EVENT_TIME = text("""
 insert into ledger (feed, partition, topic_id, next_offset, latest_event_time)
 values ('data-records', :partition, 't', 1, to_timestamp(:seconds))
 """)

@@ -13,16 +13,15 @@ from sqlalchemy import Engine
 
 from bytemeter.feeds import DEVICES
 from speed_layer.executor.totals import totals_parts
-from speed_layer.postgres.copying import copy
 from speed_layer.totals import windows
-from speed_layer.totals.merge import as_windows
 from speed_layer.totals.query import TotalsQuery
+from speed_layer.totals.table import LiveTable
 from speed_layer.totals.windows import YoungWindows
-from tests.bytemeter.test_parsing import text
-from tests.speed_layer.executor.test_totals_parts import messages
+from tests.messages import device, messages
 
 WINDOW = 1_763_700_000
-TYPES = [dimension.type for dimension in DEVICES.usage.dimensions]
+TABLE = LiveTable.of(DEVICES)
+TYPES = TABLE.types
 Total = tuple[str, str, int]
 
 
@@ -32,14 +31,14 @@ def totals(*keys: Total) -> pa.Table:
 
 
 def young() -> YoungWindows:
-    return YoungWindows("bytes", TYPES)
+    return YoungWindows(TABLE)
 
 
 @pytest.mark.parametrize("most", [60, 4_000_000])
 def test_only_totals_of_young_windows_that_were_not_there_are_new(
     engine: Engine, rows: Callable[..., list[tuple[Any, ...]]], monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr(windows, "_MOST_REMEMBERED", most)
+    monkeypatch.setattr(windows, "_MOST_HASHES", most)
     rng = random.Random(5)
     there: set[Total] = set()
     told_new, followed = 0, young()
@@ -56,7 +55,7 @@ def test_only_totals_of_young_windows_that_were_not_there_are_new(
             new = pa.array(followed.new(connection, batch))
             claimed = {tuple(row.values())[:3] for row in batch.filter(new).to_pylist()}
             assert not claimed & there
-            copy(connection, "bytes", as_windows(totals(*sorted(keys - there))))
+            TABLE.copy(connection, totals(*sorted(keys - there)))
             told_new += len(claimed)
             there |= keys
     assert told_new > len(there) / 2
@@ -66,7 +65,7 @@ def test_only_totals_of_young_windows_that_were_not_there_are_new(
 def test_totals_are_the_same_whether_their_window_was_followed_or_not(
     engine: Engine, rows: Callable[..., list[tuple[Any, ...]]]
 ) -> None:
-    batches = [[text(id="u")], [text(id="u"), text(id="v")], [text(id="w", timestamp=WINDOW + 300)]]
+    batches = [[device(id="u")], [device(id="u"), device(id="v")], [device(id="w", timestamp=WINDOW + 300)]]
     found = []
     for new_starts in (False, True):
         connection, query = engine.connect(), TotalsQuery(DEVICES)
@@ -87,4 +86,6 @@ def test_totals_are_the_same_whether_their_window_was_followed_or_not(
         with engine.begin() as owner:
             owner.exec_driver_sql("truncate bytes")
     assert found[0] == found[1]
-    assert sum(value for type_, *_, value in found[0] if type_ == "user_bytes_total") == 8 * json.loads(text())["bytes"]
+    assert (
+        sum(value for type_, *_, value in found[0] if type_ == "user_bytes_total") == 8 * json.loads(device())["bytes"]
+    )

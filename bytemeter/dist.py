@@ -1,0 +1,49 @@
+"""``make dist``: what a cluster needs beside Spark, the packages as a zip file and the list of jars.
+
+``spark-submit --py-files bytemeter.zip --packages $(paste -sd, jars.txt) stream_usage.py ...``
+"""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+
+from bytemeter.jars import spark_coordinates
+
+_ROOT = Path(__file__).parent.parent
+# The layers that run on a cluster, and what they import.
+_PACKAGES = ("bytemeter", "speed_layer", "batch_layer")
+_MAINS = (
+    "speed_layer/jobs/stream_usage.py",
+    "batch_layer/jobs/hourly_usage.py",
+    "batch_layer/jobs/monthly_usage.py",
+)
+# The same sources make the same bytes.
+_TIMESTAMP = (1980, 1, 1, 0, 0, 0)
+
+
+def build(folder: Path) -> list[Path]:
+    """Write ``bytemeter.zip``, the mains and ``jars.txt`` (Maven coordinates, one a line) into a folder.
+
+    Returns:
+        The files, in the order in which they were written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    archive, jars = folder / "bytemeter.zip", folder / "jars.txt"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packages:
+        for package in _PACKAGES:
+            for path in sorted((_ROOT / package).rglob("*")):
+                if path.suffix in (".py", ".sql"):
+                    name = path.relative_to(_ROOT).as_posix()
+                    packages.writestr(zipfile.ZipInfo(name, _TIMESTAMP), path.read_bytes())
+    mains = [folder / Path(main).name for main in _MAINS]
+    for main, copy in zip(_MAINS, mains, strict=True):
+        copy.write_bytes((_ROOT / main).read_bytes())
+    jars.write_text("".join(f"{coordinate}\n" for coordinate in spark_coordinates()))
+    return [archive, *mains, jars]
+
+
+if __name__ == "__main__":
+    for written in build(Path(sys.argv[1])):
+        print(written)  # noqa: T201

@@ -1,0 +1,87 @@
+"""How the records of a feed are added up: measure, dimensions, windows, and the PostgreSQL tables of the totals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bytemeter.windows import Window
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """By what a measure is added up: the values of one field, or of several fields together.
+
+    Attributes:
+        type: the name that the totals of this dimension carry in the column ``type`` of their table.
+        fields: names of the feed's fields, all ``Text`` and required. The id of a total is the value of the one field;
+            the values of several fields are joined by ``/``, where ``%`` and ``/`` inside a value are written as
+            ``%25`` and ``%2F`` (RFC 3986, section 2.1), e.g. ``Charlie/CALL``.
+    """
+
+    type: str
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TotalsTable:
+    """A PostgreSQL table of totals. Its primary key are the constants, type, id and start.
+
+    Attributes:
+        name: the table's name.
+        window: the window that each row covers.
+        type, id, start, value: the names of the columns: text, text, timestamptz, and bigint or numeric.
+        constants: further columns with the same text in each row of this feed, as (name, text).
+    """
+
+    name: str
+    window: Window
+    type: str = "type"
+    id: str = "id"
+    start: str = "timestamp"
+    value: str = "value"
+    constants: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Quotas:
+    """Users have hourly quotas: ``user_metadata.quota`` limits the totals of one dimension.
+
+    Attributes:
+        user_type: the type of the totals whose ids are those of ``user_metadata``.
+        email_type: the type of the same totals by e-mail address, which recomputes add.
+    """
+
+    user_type: str
+    email_type: str
+
+
+@dataclass(frozen=True)
+class Totals:
+    """How a feed's records are added up by dimension and window.
+
+    Attributes:
+        measure: the field that is added up, ``Whole`` or ``Decimal`` and required; None to count records.
+        dimensions: at least one.
+        live: the table of the live query.
+        hourly, monthly: tables of the recomputes; None if there is none.
+        quotas: which totals have quotas; None if no total has.
+    """
+
+    measure: str | None
+    dimensions: tuple[Dimension, ...]
+    live: TotalsTable
+    hourly: TotalsTable | None = None
+    monthly: TotalsTable | None = None
+    quotas: Quotas | None = None
+
+    @property
+    def fields(self) -> list[str]:
+        """The measure and the fields of the dimensions, each once."""
+        names = [self.measure] if self.measure else []
+        names += [name for dimension in self.dimensions for name in dimension.fields]
+        return list(dict.fromkeys(names))
+
+    @property
+    def types(self) -> list[str]:
+        """The types of all dimensions."""
+        return [dimension.type for dimension in self.dimensions]

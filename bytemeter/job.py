@@ -1,0 +1,151 @@
+"""A job is defined once and runs two ways: as a command of ``bytemeter``, and as a main given to ``spark-submit``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from bytemeter import logs
+from bytemeter.errors import BytemeterError
+from bytemeter.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# A command imports only what it runs, so that --help answers at once.
+
+Endpoint = Literal["kafka", "database_url", "history"]
+
+CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "show_default": True}
+debug_option = click.option("--debug", is_flag=True, expose_value=False, help="show the traceback of an error")
+_SUBMITTED_OPTIONS = {
+    "kafka": click.Option(["--kafka"], metavar="HOST:PORT", required=True, help="bootstrap servers"),
+    "database_url": click.Option(
+        ["--jdbc-url"], metavar="URL", required=True, help="jdbc:postgresql://HOST:PORT/DB?user=U&password=P"
+    ),
+    "history": click.Option(["--history"], metavar="URI", required=True, help="folder or gs://bucket/prefix"),
+}
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """Where a job runs: on this machine, or inside ``spark-submit``.
+
+    Attributes:
+        endpoints: given names of endpoints, a context manager with the settings in which these are set.
+        session: given those settings, the Spark session.
+    """
+
+    endpoints: Callable[..., AbstractContextManager[Settings]]
+    session: Callable[[Settings], SparkSession]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a job is called, what it needs and what it does.
+
+    Attributes:
+        name: the name of its command, e.g. ``hourly``.
+        help: one sentence.
+        needs: the endpoints that it may use; each is a required option of its main.
+        params: its own arguments and options, the same both ways.
+        run: does the job. Takes the context and the value of each param by name; prints results to standard output.
+            Raises ``click.UsageError`` if options exclude each other, ``BytemeterError`` if the job fails.
+    """
+
+    name: str
+    help: str
+    needs: tuple[Endpoint, ...]
+    params: tuple[click.Parameter, ...]
+    run: Callable[..., None]
+
+
+def submit_main(job: Job, argv: Sequence[str] | None = None) -> int:
+    """The main of a job inside ``spark-submit``; returns the exit code.
+
+    Args:
+        argv: arguments; by default those of the process.
+    """
+    return run_command(submitted_command(job), argv)
+
+
+def submitted_command(job: Job) -> click.Command:
+    """The job as a command of its own, with an option for each endpoint that it needs."""
+
+    def run(
+        kafka: str | None = None, jdbc_url: str | None = None, history: str | None = None, **options: object
+    ) -> None:
+        from bytemeter.postgres import url_from_jdbc
+
+        database_url = url_from_jdbc(jdbc_url) if jdbc_url else None
+        settings = load_settings(kafka=kafka, database_url=database_url, history=history)
+        logs.configure(settings.log_format)
+        job.run(JobContext(lambda *_: nullcontext(settings), lambda _: _submitted_session(job)), **options)
+
+    endpoints = [_SUBMITTED_OPTIONS[name] for name in job.needs]
+    return debug_option(
+        click.Command(
+            job.name,
+            callback=run,
+            params=[*job.params, *endpoints],
+            help=job.help,
+            context_settings=CONTEXT_SETTINGS,
+        )
+    )
+
+
+def run_command(command: click.Command, argv: Sequence[str] | None, name: str | None = None) -> int:
+    """Run a command; 0 when done, 1 when failed (with one line on standard error), 2 on wrong usage.
+
+    With ``--debug`` an error is raised, so that its traceback is shown.
+
+    Args:
+        argv: arguments; by default those of the process.
+        name: of the program, in usage lines; by default that of the process.
+    """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    try:
+        result = command.main(args=arguments, prog_name=name, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.exceptions.Abort:
+        return 1
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        click.echo(f"bytemeter: {_one_line(error)}", err=True)
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def stopped_by_signal() -> threading.Event:
+    """An event that Ctrl-C and SIGTERM set, from now on, instead of ending the process."""
+    stop = threading.Event()
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, lambda *_: stop.set())
+    return stop
+
+
+def _submitted_session(job: Job) -> SparkSession:
+    from bytemeter.spark import submitted_session
+
+    handler = signal.getsignal(signal.SIGINT)
+    session = submitted_session(f"bytemeter-{job.name}")
+    # PySpark handles Ctrl-C by an error in whatever runs; the job handles it better.
+    signal.signal(signal.SIGINT, handler)
+    return session
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, BytemeterError):
+        return str(error)
+    first, *_ = str(error).splitlines() or ["no message"]
+    return f"unexpected {type(error).__name__}: {first}; run again with --debug and report the traceback"

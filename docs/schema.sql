@@ -1,0 +1,767 @@
+-- The schema of the database, as all migrations of sql/migrations together make it: to be read, not to be run.
+-- Written by: make schema
+
+
+CREATE FUNCTION public.from_us(us bigint) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((('1970-01-01 00:00:00'::timestamp without time zone + (((us / 1000000))::double precision * '00:00:01'::interval)) + (((us % (1000000)::bigint))::double precision * '00:00:00.000001'::interval)) AT TIME ZONE 'UTC'::text);
+
+CREATE FUNCTION public.is_reached(total bigint, threshold_bytes bigint) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (total >= threshold_bytes);
+
+COMMENT ON FUNCTION public.is_reached(total bigint, threshold_bytes bigint) IS 'whether a total reaches a threshold; null where there is no total: the period has no record';
+
+CREATE FUNCTION public.next_threshold(thresholds integer[], max_bytes bigint, total bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    select min(t.threshold_bytes)
+    from thresholds_in_bytes(thresholds, max_bytes) as t
+    where is_reached(total, t.threshold_bytes) is not true
+$$;
+
+COMMENT ON FUNCTION public.next_threshold(thresholds integer[], max_bytes bigint, total bigint) IS 'the least threshold that the total does not reach, null if it reaches all; a null total, of no record, reaches none';
+
+CREATE FUNCTION public.open_periods(agreement_ids text[], starts timestamp with time zone[]) RETURNS void
+    LANGUAGE sql
+    AS $$
+    insert into data_plan_usage (agreement_id, period_start, period_end, year, month, next_threshold_bytes)
+    select
+        a.id,
+        p.period_start,
+        p.period_end,
+        p.year,
+        p.month,
+        next_threshold(a.thresholds, a.max_bytes_in_billing_period, null)
+    from unnest(agreement_ids, starts) as opened (agreement_id, period_start)
+    inner join agreements as a on a.id = any(array[opened.agreement_id])
+    inner join billing_periods as p
+        on
+            p.time_zone = a.billing_period_time_zone
+            and p.anchor_day = a.anchor_day
+            and p.period_start = opened.period_start
+    on conflict do nothing
+$$;
+
+COMMENT ON FUNCTION public.open_periods(agreement_ids text[], starts timestamp with time zone[]) IS 'open these billing periods, with 0 bytes and no threshold reached; those that are there stay';
+
+CREATE FUNCTION public.short_id(id text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN replace(id, '00000000-0000-0000-0000-00000000'::text, '…'::text);
+
+COMMENT ON FUNCTION public.short_id(id text) IS 'an id for people: different ids stay different';
+
+CREATE FUNCTION public.threshold_bytes(percent integer, max_bytes bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (((percent * max_bytes) + 99) / 100);
+
+COMMENT ON FUNCTION public.threshold_bytes(percent integer, max_bytes bigint) IS 'the least total of which so many percent of the limit are reached';
+
+CREATE FUNCTION public.thresholds_in_bytes(percents integer[], max_bytes bigint) RETURNS TABLE(percent integer, threshold_bytes bigint)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    select p.percent, threshold_bytes(p.percent, max_bytes) from unnest(percents) as p (percent)
+$$;
+
+COMMENT ON FUNCTION public.thresholds_in_bytes(percents integer[], max_bytes bigint) IS 'the thresholds of a limit: percent, and the least total that reaches it';
+
+CREATE FUNCTION public.to_us(instant timestamp with time zone) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((EXTRACT(epoch FROM (instant AT TIME ZONE 'UTC'::text)) * (1000000)::numeric))::bigint;
+
+CREATE TABLE public.agreements (
+    id text NOT NULL COLLATE pg_catalog."C",
+    msisdn text NOT NULL COLLATE pg_catalog."C",
+    signed_at timestamp with time zone NOT NULL,
+    service_start_at timestamp with time zone NOT NULL,
+    billing_period_time_zone text NOT NULL COLLATE pg_catalog."C",
+    max_bytes_in_billing_period bigint NOT NULL,
+    thresholds integer[] NOT NULL,
+    anchor_day smallint NOT NULL,
+    arrived_at timestamp with time zone DEFAULT now() NOT NULL,
+    served_until timestamp with time zone DEFAULT 'infinity'::timestamp with time zone NOT NULL,
+    CONSTRAINT agreements_anchor_day_check CHECK (((anchor_day >= 1) AND (anchor_day <= 31))),
+    CONSTRAINT agreements_max_bytes_in_billing_period_check CHECK ((max_bytes_in_billing_period >= 0))
+);
+
+COMMENT ON COLUMN public.agreements.thresholds IS 'percents of the limit, ascending; 100 is always one';
+
+COMMENT ON COLUMN public.agreements.served_until IS 'when the next agreement of the MSISDN starts: from then on its records belong to that one';
+
+CREATE TABLE public.bytes (
+    type text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    "timestamp" timestamp with time zone NOT NULL,
+    value bigint NOT NULL
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE public.bytes IS 'live: bytes per window of five minutes; timestamp is the start of the window';
+
+CREATE TABLE public.bytes_hourly (
+    type text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    "timestamp" timestamp with time zone NOT NULL,
+    value bigint NOT NULL
+);
+
+COMMENT ON TABLE public.bytes_hourly IS 'batch: bytes per hour, recomputed from the history; timestamp is the start of the hour';
+
+CREATE TABLE public.hours (
+    feed text NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    version bigint DEFAULT 1 NOT NULL,
+    recomputed_version bigint,
+    recomputed_at timestamp with time zone,
+    dirty boolean GENERATED ALWAYS AS ((COALESCE(recomputed_version, (0)::bigint) < version)) STORED NOT NULL
+);
+
+CREATE TABLE public.ledger (
+    feed text NOT NULL,
+    partition integer NOT NULL,
+    topic_id text NOT NULL,
+    next_offset bigint NOT NULL,
+    received bigint DEFAULT 0 NOT NULL,
+    counted bigint DEFAULT 0 NOT NULL,
+    duplicate bigint DEFAULT 0 NOT NULL,
+    invalid bigint DEFAULT 0 NOT NULL,
+    unmatched bigint DEFAULT 0 NOT NULL,
+    voids bigint DEFAULT 0 NOT NULL,
+    latest_event_time timestamp with time zone,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ledger_check CHECK ((received = ((((counted + duplicate) + invalid) + unmatched) + voids)))
+);
+
+CREATE VIEW public.usage_hourly_live AS
+ WITH open_hours AS (
+         SELECT hours.hour,
+            ( SELECT max(ledger.updated_at) AS max
+                   FROM public.ledger
+                  WHERE (ledger.feed = hours.feed)) AS as_of
+           FROM public.hours
+          WHERE ((hours.feed = 'devices'::text) AND hours.dirty)
+        )
+ SELECT windows.type,
+    windows.id,
+    open_hours.hour AS "timestamp",
+    windows.value,
+    open_hours.as_of
+   FROM (open_hours
+     CROSS JOIN LATERAL ( SELECT bytes.type,
+            bytes.id,
+            (sum(bytes.value))::bigint AS value
+           FROM public.bytes
+          WHERE ((bytes.type = ANY (ARRAY['antenna_bytes_total'::text, 'app_bytes_total'::text, 'user_bytes_total'::text])) AND (bytes."timestamp" >= open_hours.hour) AND (bytes."timestamp" < (open_hours.hour + '01:00:00'::interval)))
+          GROUP BY bytes.type, bytes.id) windows);
+
+CREATE TABLE public.user_metadata (
+    id text NOT NULL,
+    name text NOT NULL,
+    email text NOT NULL,
+    quota bigint NOT NULL,
+    CONSTRAINT user_metadata_quota_check CHECK ((quota >= 0))
+);
+
+COMMENT ON COLUMN public.user_metadata.quota IS 'bytes per hour';
+
+CREATE VIEW public.usage_hourly AS
+ SELECT bytes_hourly.type,
+    bytes_hourly.id,
+    bytes_hourly."timestamp",
+    bytes_hourly.value,
+    'batch'::text AS source,
+    hours.recomputed_at AS as_of
+   FROM (public.bytes_hourly
+     JOIN public.hours ON (((hours.feed = 'devices'::text) AND (bytes_hourly."timestamp" = hours.hour) AND (NOT hours.dirty))))
+UNION ALL
+ SELECT usage_hourly_live.type,
+    usage_hourly_live.id,
+    usage_hourly_live."timestamp",
+    usage_hourly_live.value,
+    'live'::text AS source,
+    usage_hourly_live.as_of
+   FROM public.usage_hourly_live
+UNION ALL
+ SELECT 'email_bytes_total'::text AS type,
+    user_metadata.email AS id,
+    usage_hourly_live."timestamp",
+    usage_hourly_live.value,
+    'live'::text AS source,
+    usage_hourly_live.as_of
+   FROM (public.usage_hourly_live
+     JOIN public.user_metadata ON ((usage_hourly_live.id = user_metadata.id)))
+  WHERE (usage_hourly_live.type = 'user_bytes_total'::text);
+
+COMMENT ON VIEW public.usage_hourly IS 'bytes per hour, from batch or live as source tells, as of as_of';
+
+CREATE VIEW public.antenna_hours AS
+ SELECT "timestamp",
+    id AS antenna_id,
+    public.short_id(id) AS antenna,
+    value AS bytes,
+    source,
+    as_of
+   FROM public.usage_hourly
+  WHERE (type = 'antenna_bytes_total'::text);
+
+COMMENT ON VIEW public.antenna_hours IS 'bytes per antenna and hour, from batch or live as source tells';
+
+CREATE TABLE public.billing_calendars (
+    time_zone text NOT NULL COLLATE pg_catalog."C",
+    anchor_day smallint NOT NULL,
+    first_year integer NOT NULL,
+    last_year integer NOT NULL
+);
+
+CREATE TABLE public.billing_periods (
+    time_zone text NOT NULL COLLATE pg_catalog."C",
+    anchor_day smallint NOT NULL,
+    period_start timestamp with time zone NOT NULL,
+    period_end timestamp with time zone NOT NULL,
+    year integer NOT NULL,
+    month integer NOT NULL
+);
+
+CREATE VIEW public.busiest_antennas AS
+ SELECT DISTINCT ON ("timestamp") "timestamp",
+    antenna_id,
+    antenna,
+    bytes,
+    round(((100.0 * (bytes)::numeric) / NULLIF(sum(bytes) OVER (PARTITION BY "timestamp"), (0)::numeric)), 1) AS percent_of_hour,
+    source,
+    as_of
+   FROM public.antenna_hours
+  ORDER BY "timestamp", bytes DESC, antenna_id;
+
+COMMENT ON VIEW public.busiest_antennas IS 'the antenna with the most bytes of each hour, and its share of that hour';
+
+CREATE TABLE public.bytes_monthly (
+    type text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    "timestamp" timestamp with time zone NOT NULL,
+    value bigint NOT NULL
+);
+
+COMMENT ON TABLE public.bytes_monthly IS 'batch: bytes per calendar month (UTC), recomputed from the history; timestamp is the start of the month';
+
+CREATE TABLE public.data_plan_usage (
+    agreement_id text NOT NULL COLLATE pg_catalog."C",
+    period_start timestamp with time zone NOT NULL,
+    period_end timestamp with time zone NOT NULL,
+    year integer NOT NULL,
+    month integer NOT NULL,
+    total_recorded_bytes bigint DEFAULT 0 NOT NULL,
+    latest_recorded_at timestamp with time zone,
+    latest_internal_record_id text COLLATE pg_catalog."C",
+    status text DEFAULT 'open'::text NOT NULL,
+    next_threshold_bytes bigint,
+    amendments integer DEFAULT 0 NOT NULL,
+    usage_id bigint NOT NULL,
+    CONSTRAINT data_plan_usage_status_check CHECK ((status = ANY (ARRAY['open'::text, 'closed'::text])))
+)
+WITH (fillfactor='70');
+
+COMMENT ON COLUMN public.data_plan_usage.next_threshold_bytes IS 'the least threshold above the total; null if none is left';
+
+COMMENT ON COLUMN public.data_plan_usage.amendments IS 'how many amendments and corrections were emitted: the last ordinal';
+
+COMMENT ON COLUMN public.data_plan_usage.usage_id IS 'stands for (agreement_id, period_start)';
+
+ALTER TABLE public.data_plan_usage ALTER COLUMN usage_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.data_plan_usage_usage_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.duplicate_events (
+    feed text NOT NULL,
+    partition integer NOT NULL,
+    record_offset bigint NOT NULL,
+    event_time timestamp with time zone NOT NULL,
+    first_partition integer NOT NULL,
+    first_offset bigint NOT NULL,
+    conflict boolean NOT NULL
+);
+
+COMMENT ON COLUMN public.duplicate_events.conflict IS 'whether its content differs from that of the first record with its id';
+
+CREATE TABLE public.topic_ends (
+    feed text NOT NULL,
+    partition integer NOT NULL,
+    end_offset bigint NOT NULL,
+    observed_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE public.topic_ends IS 'the offset that the next record of a partition gets, as of observed_at';
+
+CREATE VIEW public.feed_progress AS
+ SELECT ledger.feed,
+    ledger.partition,
+    ledger.next_offset,
+    topic_ends.end_offset,
+    GREATEST((topic_ends.end_offset - ledger.next_offset), (0)::bigint) AS lag,
+    ledger.received,
+    ledger.counted,
+    ledger.duplicate,
+    ledger.invalid,
+    ledger.unmatched,
+    ledger.voids,
+    ledger.latest_event_time,
+    ledger.updated_at AS counted_at,
+    topic_ends.observed_at,
+    (EXTRACT(epoch FROM (now() - ledger.updated_at)))::bigint AS counted_s_ago
+   FROM (public.ledger
+     LEFT JOIN public.topic_ends ON (((ledger.feed = topic_ends.feed) AND (ledger.partition = topic_ends.partition))));
+
+COMMENT ON VIEW public.feed_progress IS 'per partition: what became of what was received, and how many records wait (lag)';
+
+CREATE TABLE public.invalid_events (
+    feed text NOT NULL,
+    partition integer NOT NULL,
+    record_offset bigint NOT NULL,
+    reason text NOT NULL,
+    payload bytea,
+    event_time timestamp with time zone,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    replayed_at timestamp with time zone
+);
+
+COMMENT ON COLUMN public.invalid_events.payload IS 'the value as received; null for a tombstone';
+
+COMMENT ON COLUMN public.invalid_events.event_time IS 'only of well-formed records that were refused because of their time: those stand in the history too';
+
+CREATE VIEW public.invalid_samples AS
+ SELECT received_at,
+    feed,
+    reason,
+    "left"(encode(payload, 'escape'::text), 200) AS payload,
+    partition,
+    record_offset,
+    replayed_at
+   FROM public.invalid_events;
+
+COMMENT ON VIEW public.invalid_samples IS 'invalid records with the beginning of what was received, as text';
+
+CREATE VIEW public.judged_periods AS
+ SELECT u.usage_id,
+    u.agreement_id,
+    u.period_start,
+    u.period_end,
+    u.year,
+    u.month,
+    u.status,
+    a.billing_period_time_zone AS zone,
+    a.max_bytes_in_billing_period AS "limit",
+    a.thresholds,
+    u.total_recorded_bytes AS total_bytes,
+        CASE
+            WHEN (u.latest_recorded_at IS NOT NULL) THEN u.total_recorded_bytes
+            ELSE NULL::bigint
+        END AS counted_bytes,
+    u.latest_recorded_at,
+    u.latest_internal_record_id AS latest_record,
+    u.next_threshold_bytes,
+    u.amendments
+   FROM (public.data_plan_usage u
+     JOIN public.agreements a ON ((a.id = ANY (ARRAY[u.agreement_id]))));
+
+COMMENT ON VIEW public.judged_periods IS 'internal: billing periods as threshold events tell them; ask by usage_id';
+
+COMMENT ON COLUMN public.judged_periods.counted_bytes IS 'the total, null as long as the period has no record';
+
+CREATE VIEW public.live_against_batch AS
+ SELECT feed,
+    "timestamp",
+    live_bytes,
+    batch_bytes,
+    (batch_bytes - live_bytes) AS difference,
+        CASE
+            WHEN dirty THEN 'live'::text
+            ELSE 'batch'::text
+        END AS served_from,
+    recomputed_at
+   FROM ( SELECT hours.feed,
+            hours.hour AS "timestamp",
+            hours.dirty,
+            hours.recomputed_at,
+            ( SELECT (sum(bytes.value))::bigint AS sum
+                   FROM public.bytes
+                  WHERE ((bytes.type = 'antenna_bytes_total'::text) AND (bytes."timestamp" >= hours.hour) AND (bytes."timestamp" < (hours.hour + '01:00:00'::interval)))) AS live_bytes,
+            ( SELECT (sum(bytes_hourly.value))::bigint AS sum
+                   FROM public.bytes_hourly
+                  WHERE ((bytes_hourly.type = 'antenna_bytes_total'::text) AND (bytes_hourly."timestamp" = hours.hour))) AS batch_bytes
+           FROM public.hours
+          WHERE (hours.feed = 'devices'::text)) each_hour;
+
+COMMENT ON VIEW public.live_against_batch IS 'each hour as counted live and as recomputed; a difference where served_from is live waits for the next recompute';
+
+CREATE TABLE public.migrations (
+    name text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE UNLOGGED TABLE public.monthly_ownership (
+    msisdn text NOT NULL COLLATE pg_catalog."C",
+    served_from_us bigint NOT NULL,
+    served_until_us bigint NOT NULL,
+    agreement_id text NOT NULL COLLATE pg_catalog."C",
+    period_start timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.threshold_events (
+    event_id uuid NOT NULL,
+    agreement_id text NOT NULL COLLATE pg_catalog."C",
+    period_start timestamp with time zone NOT NULL,
+    type text NOT NULL,
+    threshold_percent integer,
+    threshold_bytes bigint,
+    total_recorded_bytes bigint NOT NULL,
+    latest_recorded_at timestamp with time zone,
+    latest_internal_record_id text COLLATE pg_catalog."C",
+    ordinal integer DEFAULT 0 NOT NULL,
+    payload bytea NOT NULL,
+    published_at timestamp with time zone,
+    emitted_at timestamp with time zone DEFAULT now() NOT NULL,
+    source text NOT NULL,
+    sequence bigint NOT NULL,
+    CONSTRAINT threshold_events_source_check CHECK ((source = ANY (ARRAY['live'::text, 'batch'::text])))
+);
+
+COMMENT ON COLUMN public.threshold_events.latest_recorded_at IS 'of the record that crossed; else of the latest one';
+
+COMMENT ON COLUMN public.threshold_events.payload IS 'the message, byte for byte';
+
+CREATE VIEW public.plan_events AS
+ SELECT threshold_events.emitted_at,
+    threshold_events.type,
+        CASE threshold_events.type
+            WHEN 'DATA_PLAN_THRESHOLD_REACHED'::text THEN (threshold_events.threshold_percent || ' % reached'::text)
+            WHEN 'DATA_PLAN_EXCEEDED'::text THEN (threshold_events.threshold_percent || ' % exceeded'::text)
+            WHEN 'DATA_PLAN_CORRECTED'::text THEN 'total corrected'::text
+            WHEN 'BILLING_PERIOD_CLOSED'::text THEN 'period closed'::text
+            ELSE 'period amended'::text
+        END AS event,
+    agreements.msisdn,
+    threshold_events.agreement_id,
+    threshold_events.period_start,
+    threshold_events.threshold_percent,
+    threshold_events.total_recorded_bytes,
+    agreements.max_bytes_in_billing_period,
+    threshold_events.latest_recorded_at,
+    threshold_events.latest_internal_record_id,
+    threshold_events.published_at,
+    threshold_events.source,
+    threshold_events.event_id
+   FROM (public.threshold_events
+     JOIN public.agreements ON ((threshold_events.agreement_id = agreements.id)));
+
+COMMENT ON VIEW public.plan_events IS 'what was emitted for data plans, with the number and words for people';
+
+CREATE VIEW public.plan_ownership AS
+ SELECT service.msisdn,
+    service.id AS agreement_id,
+    GREATEST(periods.period_start, service.service_start_at) AS served_from,
+    LEAST(periods.period_end, service.served_until) AS served_until,
+    periods.period_start,
+    periods.period_end,
+    periods.year,
+    periods.month
+   FROM (public.agreements service
+     JOIN public.billing_periods periods ON (((periods.time_zone = service.billing_period_time_zone) AND (periods.anchor_day = service.anchor_day) AND (periods.period_end > service.service_start_at) AND (periods.period_start < service.served_until))))
+  WHERE (service.service_start_at < service.served_until);
+
+CREATE VIEW public.plan_progress AS
+ SELECT plan_usage.agreement_id,
+    agreements.msisdn,
+    agreements.billing_period_time_zone,
+    plan_usage.period_start,
+    plan_usage.period_end,
+    plan_usage.year,
+    plan_usage.month,
+    ((plan_usage.year || '-'::text) || lpad((plan_usage.month)::text, 2, '0'::text)) AS billing_month,
+    plan_usage.status,
+    ((plan_usage.period_start <= now()) AND (plan_usage.period_end > now())) AS running,
+    plan_usage.total_recorded_bytes,
+    agreements.max_bytes_in_billing_period,
+    round(((100.0 * (plan_usage.total_recorded_bytes)::numeric) / (NULLIF(agreements.max_bytes_in_billing_period, 0))::numeric), 1) AS percent_used,
+    LEAST(((((100 * plan_usage.total_recorded_bytes) / NULLIF(agreements.max_bytes_in_billing_period, 0)) / 10) * 10), (100)::bigint) AS tenth,
+    ((plan_usage.latest_recorded_at IS NOT NULL) AND (plan_usage.total_recorded_bytes >= agreements.max_bytes_in_billing_period)) AS over,
+    round((((100)::numeric * EXTRACT(epoch FROM (LEAST(now(), plan_usage.period_end) - plan_usage.period_start))) / EXTRACT(epoch FROM (plan_usage.period_end - plan_usage.period_start))), 1) AS percent_of_period,
+    plan_usage.latest_recorded_at
+   FROM (public.data_plan_usage plan_usage
+     JOIN public.agreements ON ((plan_usage.agreement_id = agreements.id)));
+
+COMMENT ON VIEW public.plan_progress IS 'how far each agreement is in each of its billing periods';
+
+COMMENT ON COLUMN public.plan_progress.tenth IS 'percent used, rounded down to tens; 100 for all that reached the limit';
+
+CREATE TABLE public.plan_segments (
+    msisdn text NOT NULL COLLATE pg_catalog."C",
+    served_from_us bigint NOT NULL,
+    served_until_us bigint NOT NULL,
+    agreement_id text NOT NULL COLLATE pg_catalog."C",
+    period_start timestamp with time zone NOT NULL,
+    usage_id bigint
+);
+
+COMMENT ON TABLE public.plan_segments IS 'ownership spans: in [served_from_us, served_until_us), microseconds since 1970, the records of an MSISDN belong to one
+billing period of one agreement';
+
+COMMENT ON COLUMN public.plan_segments.usage_id IS 'of the row of data_plan_usage; null until a record has been counted';
+
+CREATE VIEW public.quota_breaches AS
+ SELECT usage_hourly.id AS email,
+    usage_hourly."timestamp",
+    usage_hourly.value AS usage,
+    user_metadata.quota,
+    usage_hourly.source,
+    usage_hourly.as_of
+   FROM (public.usage_hourly
+     JOIN public.user_metadata ON ((usage_hourly.id = user_metadata.email)))
+  WHERE ((usage_hourly.type = 'email_bytes_total'::text) AND (usage_hourly.value > user_metadata.quota));
+
+COMMENT ON VIEW public.quota_breaches IS 'hours over quota, live and batch; user_quota_limit holds the recomputed ones';
+
+CREATE VIEW public.recompute_progress AS
+ SELECT feed,
+    max(recomputed_at) AS last_recompute,
+    max(hour) FILTER (WHERE (NOT dirty)) AS latest_recomputed_hour,
+    count(*) FILTER (WHERE dirty) AS hours_waiting,
+    min(hour) FILTER (WHERE dirty) AS oldest_waiting
+   FROM public.hours
+  GROUP BY feed;
+
+COMMENT ON VIEW public.recompute_progress IS 'when hours were last recomputed, and how many wait for it';
+
+CREATE VIEW public.refused_events AS
+ SELECT duplicate_events.feed,
+    duplicate_events.partition,
+    duplicate_events.record_offset,
+    duplicate_events.event_time
+   FROM public.duplicate_events
+UNION ALL
+ SELECT invalid_events.feed,
+    invalid_events.partition,
+    invalid_events.record_offset,
+    invalid_events.event_time
+   FROM public.invalid_events
+  WHERE (invalid_events.event_time IS NOT NULL);
+
+CREATE TABLE public.seen_ids (
+    segment integer NOT NULL,
+    pack integer NOT NULL,
+    ids bytea NOT NULL
+);
+ALTER TABLE ONLY public.seen_ids ALTER COLUMN ids SET STORAGE EXTERNAL;
+
+COMMENT ON TABLE public.seen_ids IS 'live: where the first record of each event id stands; an id counts by the hour of its event time';
+
+COMMENT ON COLUMN public.seen_ids.ids IS '40 bytes for each: hash of the id (16), hours since 1970 (4), partition (4), offset (8), hash of the content (8)';
+
+CREATE TABLE public.seen_segments (
+    segment integer NOT NULL,
+    feed text NOT NULL,
+    filter bytea,
+    fences bytea,
+    counted boolean DEFAULT true NOT NULL
+);
+ALTER TABLE ONLY public.seen_segments ALTER COLUMN filter SET STORAGE EXTERNAL;
+ALTER TABLE ONLY public.seen_segments ALTER COLUMN fences SET STORAGE EXTERNAL;
+
+COMMENT ON TABLE public.seen_segments IS 'live: the parts of seen_ids';
+
+COMMENT ON COLUMN public.seen_segments.filter IS 'Bloom filter of the ids; null while ids are still added';
+
+COMMENT ON COLUMN public.seen_segments.fences IS 'of each pack the first 8 bytes of its first key, in order; null while ids are still added';
+
+COMMENT ON COLUMN public.seen_segments.counted IS 'whether the transaction that counts the records of these ids is committed; if not, nobody has seen them';
+
+ALTER TABLE public.seen_segments ALTER COLUMN segment ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.seen_segments_segment_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE UNLOGGED TABLE public.staged_hourly (
+    attempt bigint DEFAULT (current_setting('bytemeter.attempt'::text))::bigint NOT NULL,
+    type text NOT NULL,
+    id text NOT NULL,
+    window_s bigint NOT NULL,
+    value numeric NOT NULL
+);
+
+CREATE UNLOGGED TABLE public.staged_monthly (
+    attempt bigint DEFAULT (current_setting('bytemeter.attempt'::text))::bigint CONSTRAINT staged_hourly_attempt_not_null NOT NULL,
+    type text CONSTRAINT staged_hourly_type_not_null NOT NULL,
+    id text CONSTRAINT staged_hourly_id_not_null NOT NULL,
+    window_s bigint CONSTRAINT staged_hourly_window_s_not_null NOT NULL,
+    value numeric CONSTRAINT staged_hourly_value_not_null NOT NULL
+);
+
+CREATE UNLOGGED TABLE public.staged_plan_usage (
+    attempt bigint DEFAULT (current_setting('bytemeter.attempt'::text))::bigint NOT NULL,
+    agreement_id text NOT NULL COLLATE pg_catalog."C",
+    period_start timestamp with time zone NOT NULL,
+    bytes bigint NOT NULL,
+    latest_us bigint NOT NULL,
+    latest text NOT NULL COLLATE pg_catalog."C"
+);
+
+ALTER TABLE public.threshold_events ALTER COLUMN sequence ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.threshold_events_sequence_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.unmatched_records (
+    partition integer NOT NULL,
+    record_offset bigint NOT NULL,
+    msisdn text NOT NULL COLLATE pg_catalog."C",
+    recorded_us bigint NOT NULL,
+    recorded_bytes bigint NOT NULL,
+    internal_record_id text NOT NULL COLLATE pg_catalog."C"
+);
+
+CREATE VIEW public.usage_by_antenna AS
+ SELECT "timestamp",
+    id AS antenna_id,
+    public.short_id(id) AS antenna,
+    value AS bytes
+   FROM public.bytes
+  WHERE (type = 'antenna_bytes_total'::text);
+
+COMMENT ON VIEW public.usage_by_antenna IS 'live: bytes per antenna and window of five minutes';
+
+CREATE VIEW public.usage_by_app AS
+ SELECT "timestamp",
+    id AS app,
+    value AS bytes
+   FROM public.bytes
+  WHERE (type = 'app_bytes_total'::text);
+
+COMMENT ON VIEW public.usage_by_app IS 'live: bytes per app and window of five minutes';
+
+CREATE VIEW public.usage_by_user AS
+ SELECT bytes."timestamp",
+    bytes.id AS user_id,
+    COALESCE(user_metadata.email, public.short_id(bytes.id)) AS user_name,
+    bytes.value AS bytes
+   FROM (public.bytes
+     LEFT JOIN public.user_metadata ON ((bytes.id = user_metadata.id)))
+  WHERE (bytes.type = 'user_bytes_total'::text);
+
+COMMENT ON VIEW public.usage_by_user IS 'live: bytes per user and window of five minutes; e-mail where the user is known';
+
+CREATE TABLE public.user_quota_limit (
+    email text NOT NULL,
+    "timestamp" timestamp with time zone NOT NULL,
+    usage bigint NOT NULL,
+    quota bigint NOT NULL,
+    CONSTRAINT user_quota_limit_check CHECK ((usage > quota))
+);
+
+COMMENT ON TABLE public.user_quota_limit IS 'batch: hours in which a user''s usage exceeded the quota';
+
+ALTER TABLE ONLY public.agreements
+    ADD CONSTRAINT agreements_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.billing_calendars
+    ADD CONSTRAINT billing_calendars_pkey PRIMARY KEY (time_zone, anchor_day);
+
+ALTER TABLE ONLY public.billing_periods
+    ADD CONSTRAINT billing_periods_pkey PRIMARY KEY (time_zone, anchor_day, period_start);
+
+ALTER TABLE ONLY public.bytes_hourly
+    ADD CONSTRAINT bytes_hourly_pkey PRIMARY KEY (type, "timestamp", id);
+
+ALTER TABLE ONLY public.bytes_monthly
+    ADD CONSTRAINT bytes_monthly_pkey PRIMARY KEY (type, "timestamp", id);
+
+ALTER TABLE ONLY public.bytes
+    ADD CONSTRAINT bytes_pkey PRIMARY KEY (type, "timestamp", id);
+
+ALTER TABLE ONLY public.data_plan_usage
+    ADD CONSTRAINT data_plan_usage_pkey PRIMARY KEY (agreement_id, period_start);
+
+ALTER TABLE ONLY public.duplicate_events
+    ADD CONSTRAINT duplicate_events_pkey PRIMARY KEY (feed, partition, record_offset);
+
+ALTER TABLE ONLY public.hours
+    ADD CONSTRAINT hours_pkey PRIMARY KEY (feed, hour);
+
+ALTER TABLE ONLY public.invalid_events
+    ADD CONSTRAINT invalid_events_pkey PRIMARY KEY (feed, partition, record_offset);
+
+ALTER TABLE ONLY public.ledger
+    ADD CONSTRAINT ledger_pkey PRIMARY KEY (feed, partition);
+
+ALTER TABLE ONLY public.migrations
+    ADD CONSTRAINT migrations_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.plan_segments
+    ADD CONSTRAINT plan_segments_pkey PRIMARY KEY (msisdn, served_from_us);
+
+ALTER TABLE ONLY public.seen_ids
+    ADD CONSTRAINT seen_ids_pkey PRIMARY KEY (segment, pack);
+
+ALTER TABLE ONLY public.seen_segments
+    ADD CONSTRAINT seen_segments_pkey PRIMARY KEY (segment);
+
+ALTER TABLE ONLY public.threshold_events
+    ADD CONSTRAINT threshold_events_pkey PRIMARY KEY (event_id);
+
+ALTER TABLE ONLY public.topic_ends
+    ADD CONSTRAINT topic_ends_pkey PRIMARY KEY (feed, partition);
+
+ALTER TABLE ONLY public.unmatched_records
+    ADD CONSTRAINT unmatched_records_pkey PRIMARY KEY (partition, record_offset);
+
+ALTER TABLE ONLY public.user_metadata
+    ADD CONSTRAINT user_metadata_email_key UNIQUE (email);
+
+ALTER TABLE ONLY public.user_metadata
+    ADD CONSTRAINT user_metadata_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.user_quota_limit
+    ADD CONSTRAINT user_quota_limit_pkey PRIMARY KEY (email, "timestamp");
+
+CREATE INDEX agreements_msisdn ON public.agreements USING btree (msisdn, service_start_at);
+
+CREATE INDEX billing_periods_month ON public.billing_periods USING btree (year, month);
+
+CREATE INDEX bytes_hourly_timestamp ON public.bytes_hourly USING btree ("timestamp");
+
+CREATE INDEX bytes_monthly_timestamp ON public.bytes_monthly USING btree ("timestamp");
+
+CREATE INDEX data_plan_usage_month ON public.data_plan_usage USING btree (year, month);
+
+CREATE INDEX data_plan_usage_open ON public.data_plan_usage USING btree (period_end) WHERE (status = 'open'::text);
+
+CREATE UNIQUE INDEX data_plan_usage_usage_id ON public.data_plan_usage USING btree (usage_id);
+
+CREATE INDEX duplicate_events_event_time ON public.duplicate_events USING btree (feed, event_time);
+
+CREATE INDEX hours_dirty ON public.hours USING btree (feed, hour) WHERE dirty;
+
+CREATE INDEX invalid_events_event_time ON public.invalid_events USING btree (feed, event_time) WHERE (event_time IS NOT NULL);
+
+CREATE INDEX seen_segments_feed ON public.seen_segments USING btree (feed, segment);
+
+CREATE INDEX threshold_events_agreement ON public.threshold_events USING btree (agreement_id, period_start);
+
+CREATE INDEX threshold_events_emitted_at ON public.threshold_events USING btree (emitted_at);
+
+CREATE INDEX threshold_events_unpublished ON public.threshold_events USING btree (source, sequence) WHERE (published_at IS NULL);
+
+CREATE INDEX unmatched_records_msisdn ON public.unmatched_records USING btree (msisdn, recorded_us);
+
+CREATE INDEX user_quota_limit_timestamp ON public.user_quota_limit USING btree ("timestamp");

@@ -1,0 +1,53 @@
+-- name: find_crossings
+-- Reads single_records, and returns for each of these thresholds the record that crossed it: as if the records of a
+-- period had come one by one, the one that brings the running total to the threshold. The first record also crosses the
+-- thresholds that the total reached before it: those of a limit of 0. Runs without nested loops.
+-- totals: of the periods, with all of their records.
+with thresholds as (
+    select distinct
+        t.usage_id,
+        t.threshold_bytes,
+        t.total
+    from unnest(
+        cast(:usage_ids as bigint[]), cast(:thresholds as bigint[]), cast(:totals as bigint[])
+    ) as t (usage_id, threshold_bytes, total)
+),
+
+ordered as (
+    select
+        usage_id,
+        event_us,
+        internal_id,
+        bytes,
+        row_number() over one_by_one as place,
+        sum(bytes) over (partition by usage_id) - sum(bytes) over one_by_one as bytes_after
+    from single_records
+    where usage_id = any(cast(:usage_ids as bigint[]))
+    window one_by_one as (
+        partition by usage_id
+        order by event_us, internal_id, partition, record_offset
+        rows unbounded preceding
+    )
+),
+
+running as (
+    select
+        t.usage_id,
+        t.threshold_bytes,
+        r.event_us,
+        r.internal_id,
+        r.bytes,
+        r.place,
+        cast(t.total - r.bytes_after as bigint) as total
+    from thresholds as t
+    inner join ordered as r on t.usage_id = r.usage_id
+)
+
+select
+    usage_id,
+    threshold_bytes,
+    total,
+    event_us,
+    internal_id
+from running
+where is_reached(total, threshold_bytes) and (place = 1 or not is_reached(total - bytes, threshold_bytes));

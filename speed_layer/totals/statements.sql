@@ -1,0 +1,10 @@
+-- name: mark_hours
+-- Makes the hours of a micro-batch dirty: a recompute has not seen this version of them. Hours count from 1970; their
+-- order keeps transactions of different feeds from waiting for each other in a circle.
+insert into hours (feed, hour)
+select
+    :feed,
+    to_timestamp(3600 * event_hours.hour) as hour
+from unnest(cast(:hours as bigint [])) as event_hours (hour)
+order by hour
+on conflict (feed, hour) do update set version = hours.version + 1

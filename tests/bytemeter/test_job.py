@@ -1,0 +1,105 @@
+"""The main of a job inside spark-submit: its options, its errors and its exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import click
+import pytest
+
+from bytemeter.errors import BytemeterError
+from bytemeter.job import Job, JobContext, stopped_by_signal, submit_main
+from tests.commands import signal_handlers_restored
+
+ENDPOINTS = ["--kafka", "broker:9092", "--jdbc-url", "jdbc:postgresql://db/usage?user=ann&password=s3cret"]
+
+
+@pytest.fixture
+def _own_signals() -> Iterator[None]:
+    with signal_handlers_restored():
+        yield
+
+
+def print_settings(context: JobContext, *, greeting: str) -> None:
+    """A job that prints what it was given."""
+    with context.endpoints("kafka", "database_url") as settings:
+        click.echo(f"{greeting} {settings.kafka} {settings.require_database_url()} {settings.history}")
+
+
+JOB = Job(
+    name="greet",
+    help="Greet.",
+    needs=("kafka", "database_url"),
+    params=(click.Option(["--greeting"], default="hello"),),
+    run=print_settings,
+)
+
+
+def failing(error: Exception) -> Job:
+    """A job that raises the error."""
+
+    def run(context: JobContext, *, greeting: str) -> None:
+        raise error
+
+    return replace(JOB, run=run)
+
+
+def test_a_job_gets_its_options_and_settings_with_its_endpoints(capsys: pytest.CaptureFixture[str]) -> None:
+    assert submit_main(JOB, [*ENDPOINTS, "--greeting", "hi"]) == 0
+    assert capsys.readouterr().out == "hi broker:9092 postgresql://ann:s3cret@db/usage None\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "Missing option '--kafka'"),
+        (ENDPOINTS[:2], "Missing option '--jdbc-url'"),
+        ([*ENDPOINTS, "--greetin", "hi"], "No such option '--greetin'"),
+        ([*ENDPOINTS, "--history", "/data"], "No such option '--history'"),
+    ],
+)
+def test_wrong_usage_exits_2(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert submit_main(JOB, arguments) == 2
+    assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("run", "line"),
+    [
+        (lambda: submit_main(JOB, ["--kafka", "broker", *ENDPOINTS[2:]]), "BYTEMETER_KAFKA: 'broker' is not HOST:PORT"),
+        (lambda: submit_main(JOB, [*ENDPOINTS[:2], "--jdbc-url", "db"]), "the JDBC URL "),
+        (lambda: submit_main(failing(BytemeterError("no luck; try again")), ENDPOINTS), "no luck; try again"),
+        (
+            lambda: submit_main(failing(RuntimeError("a bug\nin two lines")), ENDPOINTS),
+            "unexpected RuntimeError: a bug; run again with --debug and report the traceback",
+        ),
+    ],
+)
+def test_an_error_is_one_line_and_exit_code_1(
+    run: Callable[[], int], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run() == 1
+    (written,) = capsys.readouterr().err.splitlines()
+    assert written.startswith(f"bytemeter: {line}")
+
+
+def test_debug_shows_the_traceback() -> None:
+    with pytest.raises(BytemeterError, match="no luck"):
+        submit_main(failing(BytemeterError("no luck")), [*ENDPOINTS, "--debug"])
+
+
+def test_help_exits_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert submit_main(JOB, ["--help"]) == 0
+    assert "Greet." in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_own_signals")
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_a_job_instead_of_ending_the_process(ending: signal.Signals) -> None:
+    stop = stopped_by_signal()
+    assert not stop.is_set()
+    os.kill(os.getpid(), ending)
+    assert stop.wait(10)

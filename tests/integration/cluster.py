@@ -1,0 +1,107 @@
+"""A standalone Spark cluster on this machine: a master and workers as processes, executors with a Python of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pyspark
+
+from bytemeter.jars import resolve, spark_coordinates
+from bytemeter.java import java_home
+from embedded.home import HOST, free_port, listens, wait_until
+
+_SPARK = Path(pyspark.__file__).parent
+# What docs/architecture.md asks of executors, and what these import themselves.
+_EXECUTOR_PACKAGES = ("numpy", "pandas", "pyarrow", "python-dateutil", "pytz", "tzdata", "six")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster.
+
+    Attributes:
+        python: the interpreter of the executors: it has pyarrow, pandas and numpy, and nothing of ours.
+        dist: a folder with what ``make dist`` builds.
+    """
+
+    master: str
+    python: Path
+    dist: Path
+
+    def submit(self, main: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """Run one of the mains by ``spark-submit`` and wait for its end."""
+        jars = ",".join(str(jar) for jar in resolve(spark_coordinates()) if not _bundled(jar))
+        options = {
+            "spark.pyspark.python": str(self.python),
+            "spark.pyspark.driver.python": sys.executable,
+            "spark.driver.host": HOST,
+            "spark.driver.memory": "1g",
+            "spark.executor.memory": "1g",
+            "spark.cores.max": "2",
+            "spark.ui.enabled": "false",
+        }
+        confs = [part for name, value in options.items() for part in ("--conf", f"{name}={value}")]
+        command = [
+            *(_program("spark-submit"), "--master", self.master, "--jars", jars, *confs),
+            *("--py-files", str(self.dist / "bytemeter.zip"), str(self.dist / main), *arguments),
+        ]
+        # Not from the checkout: the packages are those of the zip.
+        return subprocess.run(
+            command, cwd=self.dist, env=_environment(), capture_output=True, text=True, check=False, timeout=300
+        )
+
+
+@contextmanager
+def cluster(folder: Path, dist: Path, workers: int = 2) -> Iterator[Cluster]:
+    """A master and workers of one core each; all end with the context."""
+    port = free_port()
+    with ExitStack() as running:
+        _start(running, folder / "master.log", "deploy.master.Master", "--host", HOST, "--port", str(port))
+        wait_until(lambda: listens(port), what="the master", log=folder / "master.log")
+        for n in range(workers):
+            work = ("--cores", "1", "--memory", "1g", "--work-dir", str(folder / f"work-{n}"), "--host", HOST)
+            _start(running, folder / f"worker-{n}.log", "deploy.worker.Worker", *work, f"spark://{HOST}:{port}")
+        yield Cluster(f"spark://{HOST}:{port}", _executor_python(folder / "python"), dist)
+
+
+def _start(running: ExitStack, log: Path, name: str, *arguments: str) -> None:
+    output = running.enter_context(log.open("w"))
+    command = [_program("spark-class"), f"org.apache.spark.{name}", "--webui-port", "0", *arguments]
+    process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=_environment())
+    running.callback(process.wait)
+    running.callback(process.terminate)
+
+
+def _executor_python(folder: Path) -> Path:
+    """An interpreter that has the executors' packages: links to those of this environment."""
+    venv.create(folder, with_pip=False)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    for name in _EXECUTOR_PACKAGES:
+        installed = distribution(name)
+        for top in {Path(str(file)).parts[0] for file in installed.files or () if ".." not in str(file)}:
+            source = Path(str(installed.locate_file(top)))
+            if not (packages / top).exists():
+                (packages / top).symlink_to(source)
+    return folder / "bin" / "python"
+
+
+def _program(name: str) -> str:
+    return str(_SPARK / "bin" / name)
+
+
+def _environment() -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
+    java = {"JAVA_HOME": str(java_home()), "SPARK_HOME": str(_SPARK), "SPARK_DAEMON_MEMORY": "256m"}
+    return own | java | {"SPARK_LOCAL_IP": HOST}
+
+
+def _bundled(jar: Path) -> bool:
+    return (_SPARK / "jars" / jar.name).exists()

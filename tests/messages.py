@@ -1,0 +1,56 @@
+"""Builders of messages: each makes a valid message of a feed as JSON, with the changes that a test is about."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+
+NOW_S = 1_763_720_000
+DEVICE: dict[str, Any] = {
+    "bytes": 9082, "timestamp": NOW_S, "app": "SKYPE", "id": "00000000-0000-0000-0000-000000000001",
+    "antenna_id": "00000000-0000-0000-0000-000000000000",
+}  # fmt: skip
+DATA_RECORD: dict[str, Any] = {
+    "id": "8aae90a1-c2e7-33e5-9fab-f8f3e1900906",
+    "internalId": "i-1",
+    "msisdn": "48917846822",
+    "recordedAt": "2020-01-02T00:00:00+01:00[Europe/Warsaw]",
+    "recordedBytes": 825012938,
+}
+AGREEMENT: dict[str, Any] = {
+    "id": "0b12c601-9287-3f5c-a78c-df508fe0f889",
+    "msisdn": "48917846822",
+    "signedAt": "2019-12-20T00:00:00+01:00[Europe/Warsaw]",
+    "serviceStartAt": "2020-01-01T00:00:00+01:00[Europe/Warsaw]",
+    "billingPeriodTimeZone": "Europe/Warsaw",
+    "maxBytesInBillingPeriod": 5368709120,
+}
+
+
+def device(**changes: Any) -> bytes:
+    """A message of ``devices`` as compact JSON; a field that is changed to None is left out."""
+    fields = {name: value for name, value in (DEVICE | changes).items() if value is not None}
+    return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def data_record(**changes: Any) -> bytes:
+    """A message of ``data-records``; a field that is changed to ``...`` is left out."""
+    return _document(DATA_RECORD, changes)
+
+
+def agreement_document(**changes: Any) -> bytes:
+    """A message of ``agreements``; a field that is changed to ``...`` is left out."""
+    return _document(AGREEMENT, changes)
+
+
+def messages(*values: bytes | None, partition: int = 1) -> pa.Table:
+    """Messages as Spark's Kafka source gives them to executors: rows of partition, offset and value, from offset 0."""
+    offsets = range(len(values))
+    columns = [pa.array([partition] * len(values), pa.int32()), pa.array(offsets, pa.int64())]
+    return pa.table([*columns, pa.array(values, pa.binary())], ["partition", "offset", "value"])
+
+
+def _document(good: dict[str, Any], changes: dict[str, Any]) -> bytes:
+    return json.dumps({name: value for name, value in (good | changes).items() if value is not ...}).encode()
