@@ -1,4 +1,4 @@
-"""From the crossing record produced to its event readable on Kafka, at a steady rate."""
+"""Alert latency: the time from producing a crossing record to reading its event from Kafka, at a steady rate."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, TopicPartition
 from pyspark.sql import SparkSession
-from sqlalchemy import text
+from sqlalchemy import Connection
 
-from benchmarks.throughput import quiesce
+from benchmarks.state import SQL, quiesce
 from benchmarks.topics import SERVICE_START
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
 from bytemeter.kafka import Kafka
@@ -33,24 +33,29 @@ _LONGEST_WAIT_S = 60
 
 @dataclass
 class Produced:
-    """When which records were produced: number of the first record of a piece, and the time."""
+    """When records were produced.
+
+    Attributes:
+        firsts: for each piece, the index of its first record.
+        times: for each piece, epoch seconds.
+    """
 
     firsts: list[int] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
 
-    def time_of(self, number: int) -> float:
-        """When the record of this number was produced."""
-        return self.times[bisect.bisect_right(self.firsts, number) - 1]
+    def time_of(self, index: int) -> float:
+        """When the record with this index was produced."""
+        return self.times[bisect.bisect_right(self.firsts, index) - 1]
 
 
 def measure_latency(session: SparkSession, settings: Settings, users: int, seconds: int) -> None:
-    """Print percentiles of the latency of all crossings while records come at the rate."""
+    """Print percentiles of the latency of all crossings after a warm-up, while records come at the rate."""
     kafka, stop = Kafka(settings), threading.Event()
     with database(settings.require_database_url()).begin() as connection:
-        connection.execute(text("truncate data_plan_usage, plan_segments, threshold_events, agreements, ledger"))
+        connection.execute(SQL["remove_agreements"])
     to = producer(kafka.librdkafka())
     send(to, kafka.topic_name(AGREEMENTS.topic), AgreementSimulation(users, 7, SERVICE_START, 0).pieces())
-    # In the middle of a month: most have used something before.
+    # In the middle of a month most subscribers have used something before.
     earlier = Traffic(time.time() - 3_600, rate=RATE, records=3 * users, subscribers=users, skew=0)
     send(to, kafka.topic_name(DATA_RECORDS.topic), DataRecordSimulation(earlier).pieces())
     Streams(session, settings, [AGREEMENTS, DATA_RECORDS], once=True, history=False).run()
@@ -73,29 +78,32 @@ def measure_latency(session: SparkSession, settings: Settings, users: int, secon
         _wait_until_counted(settings, 3 * users + simulated.sent.records)
         stop.set()
         streaming.result()
-        for number, at in consuming.result():
-            made = produced.time_of(number)
-            if made > began + _WARM_UP_S:
-                latencies.append(at - made)
+        for index, read_at in consuming.result():
+            produced_at = produced.time_of(index)
+            if produced_at > began + _WARM_UP_S:
+                latencies.append(read_at - produced_at)
     latencies.sort()
     if latencies:
         p50, p99 = (1000 * latencies[int(len(latencies) * share)] for share in (0.5, 0.99))
-        print(f"\nlatency at {RATE:,} records/s, {users:,} agreements, {seconds} s: {len(latencies)} crossings, "
+        print(f"\nalert latency at {RATE:,} records/s, {users:,} agreements, {seconds} s: {len(latencies)} crossings, "
               f"p50 {p50:.0f} ms, p99 {p99:.0f} ms", flush=True)  # fmt: skip
 
 
 def _wait_until_counted(settings: Settings, records: int) -> None:
     deadline = time.monotonic() + _LONGEST_WAIT_S
-    received = text("select coalesce(sum(received), 0) from ledger where feed = :feed")
     with database(settings.require_database_url()).connect() as connection:
-        while time.monotonic() < deadline and connection.scalar(received, {"feed": DATA_RECORDS.name}) < records:
+        while time.monotonic() < deadline and _received(connection) < records:
             connection.rollback()
             time.sleep(0.1)
 
 
+def _received(connection: Connection) -> int:
+    return int(connection.execute(SQL["received"], {"feed": DATA_RECORDS.name}).scalar_one())
+
+
 def _consume(kafka: Kafka, stop: threading.Event) -> list[tuple[int, float]]:
-    """Numbers of the crossing records, and when their events were read."""
-    topic, found = kafka.topic_name(TOPIC), []
+    """The indexes of crossing records, and when their events were read, in epoch seconds."""
+    topic, events = kafka.topic_name(TOPIC), []
     described = kafka.describe(topic)
     assert described is not None  # noqa: S101
     consumer = Consumer(
@@ -105,9 +113,9 @@ def _consume(kafka: Kafka, stop: threading.Event) -> list[tuple[int, float]]:
     while not stop.is_set():
         message = consumer.poll(0.1)
         if message is not None and not message.error():
-            at = time.time()
+            read_at = time.time()
             record = json.loads(message.value() or b"{}")["latestInternalRecordId"]
             if record:
-                found.append((int(record.removeprefix("r")), at))
+                events.append((int(record.removeprefix("r")), read_at))
     consumer.close()
-    return found
+    return events

@@ -1,4 +1,4 @@
-"""Records/s that the simulator builds and sends, beside confluent-kafka with the same records, built before."""
+"""Records/s that the simulator builds and sends, compared with confluent-kafka sending the same records built before."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from simulator.devices import DeviceSimulation
 
 
 def measure_simulator(topics: Topics, rounds: int) -> None:
-    """Send records of devices without ids, in turn built while they are sent and built before."""
+    """Send devices without event ids, in turn built while they are sent and built before; print the rates."""
     settings = topics.place("simulator.")
     traffic = topics.traffic(late=0.01, invalid=0.001, event_ids=False)
 
@@ -23,7 +23,7 @@ def measure_simulator(topics: Topics, rounds: int) -> None:
         rates["simulator, built and sent"].append(rate(DeviceSimulation(traffic).pieces()))
         rates["confluent-kafka, built before"].append(rate(built))
     ours, peer = map(median, rates.values())
-    print(f"\n{topics.records:,} records of devices, {rounds} rounds")
-    for name, found in rates.items():
-        print(f"{name:<36}best {max(found):>10,.0f}/s   median {median(found):>10,.0f}/s")
-    print(f"the simulator ran at {ours / peer:.2f} of confluent-kafka's rate", flush=True)
+    print(f"\n{topics.records:,} devices without event ids, {rounds} rounds")
+    for name, measured in rates.items():
+        print(f"{name:<36}best {max(measured):>10,.0f}/s   median {median(measured):>10,.0f}/s")
+    print(f"simulator: {ours / peer:.2f} times the rate of confluent-kafka, medians", flush=True)

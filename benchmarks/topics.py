@@ -1,4 +1,4 @@
-"""The topics that the benchmarks read, filled once."""
+"""The topics that the benchmarks read, filled by the simulator."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
+from bytemeter.feeds import feed_named
 from bytemeter.kafka import Kafka
 from bytemeter.postgres import database
 from bytemeter.prepare import prepare
@@ -23,10 +24,10 @@ from simulator.agreements import AgreementSimulation
 from simulator.data_records import DataRecordSimulation
 from simulator.devices import DeviceSimulation
 from simulator.producer import producer, send
-from simulator.simulation import Simulation
-from simulator.traffic import Message, Traffic
+from simulator.sending import Simulated
+from simulator.traffic import Message, Sent, Traffic
 
-# An event time, and the messages that are sent then.
+# Messages, and the event time at which the last of them is due.
 Piece = tuple[float, list[Message]]
 
 START = 1_763_700_000
@@ -35,7 +36,12 @@ SERVICE_START = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 
 @dataclass
 class Topics:
-    """Places on one stack, each with topics of its own: for the same number of records of the same number of users."""
+    """Places on one stack: settings with topics and a history of their own.
+
+    Attributes:
+        records: how many records each topic gets, except agreements.
+        users: of devices, and how many agreements there are.
+    """
 
     stack: EmbeddedStack
     home: Path
@@ -43,10 +49,13 @@ class Topics:
     users: int
 
     def place(self, prefix: str, *, own_database: str | None = None) -> Settings:
-        """Settings with this prefix of topics, which are made, and with a new database of this name if one is given."""
-        settings = self.stack.settings(
-            load_settings(home=self.home, topic_prefix=prefix, history=str(self.home / prefix))
-        ).model_copy(update={"history": str(self.home / f"history-{prefix}")})
+        """Settings with this topic prefix; the topics are created.
+
+        Args:
+            own_database: a database to create for the place; by default all places share one.
+        """
+        settings = self.stack.settings(load_settings(home=self.home, topic_prefix=prefix))
+        settings = settings.model_copy(update={"history": str(self.home / f"history-{prefix}")})
         if own_database:
             url = make_url(settings.require_database_url())
             with database(settings.require_database_url()).connect() as connection:
@@ -58,44 +67,52 @@ class Topics:
         prepare(settings)
         return settings
 
-    def devices(self, settings: Settings, *, event_ids: bool) -> None:
-        """Records of devices, with event ids and repeats, or without either."""
+    def devices(self, settings: Settings, *, event_ids: bool) -> Sent:
+        """Send records of devices: with event ids and 1 % duplicates, or without both."""
         traffic = self.traffic(late=0.01, invalid=0.001, duplicates=0.01 if event_ids else 0.0, event_ids=event_ids)
-        self._fill(settings, DeviceSimulation(traffic), self.records)
+        return self.fill(settings, DeviceSimulation(traffic), self.records)
 
     def agreements(self, settings: Settings) -> None:
-        """One agreement for each user."""
-        self._fill(settings, AgreementSimulation(self.users, 7, SERVICE_START, 0), self.users)
+        """Send one agreement for each user."""
+        self.fill(settings, AgreementSimulation(self.users, 7, SERVICE_START, 0), self.users)
 
     def data_records(self, settings: Settings) -> None:
-        """Data records of all users, 1 % of them repeated."""
+        """Send data records of all users, 1 % of them duplicates."""
         traffic = self.traffic(late=0.01, invalid=0.001, duplicates=0.01, skew=0.3)
-        self._fill(settings, DataRecordSimulation(traffic), self.records)
+        self.fill(settings, DataRecordSimulation(traffic), self.records)
 
     def traffic(self, **changes: float) -> Traffic:
-        """So many records of so many users and 500 antennas."""
+        """Traffic of all records, the users and 500 antennas."""
         return Traffic(
             START, rate=1_000, records=self.records, subscribers=self.users, antennas=500, **changes  # type: ignore[arg-type]
         )  # fmt: skip
 
-    def _fill(self, settings: Settings, simulation: Simulation | AgreementSimulation, count: int) -> None:
-        with apart() as process:
-            rate = count / process.submit(_send_all, settings, simulation).result()
-        print(f"simulator, built and sent: {settings.topic_prefix + simulation.feed:<24}{rate:>12,.0f}/s", flush=True)
+    def fill(self, settings: Settings, simulated: Simulated, count: int) -> Sent:
+        """Send simulated messages from a process of its own, and print their rate; returns the simulator's counts."""
+        with own_process() as process:
+            seconds, sent = process.submit(_send_all, settings, simulated).result()
+        topic = Kafka(settings).topic_name(feed_named(simulated.feed).topic)
+        print(f"simulator, built and sent: {topic:<28}{count / seconds:>12,.0f}/s", flush=True)
+        return sent
 
 
-def apart() -> ProcessPoolExecutor:
-    """A process of its own, so that the memory that something takes is not measured."""
+def own_process() -> ProcessPoolExecutor:
+    """An executor with a process of its own, whose memory is not that of the driver."""
     return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
 
 
 def seconds_to_send(settings: Settings, topic: str, pieces: Iterable[Piece]) -> float:
-    """Send all pieces to a topic of the settings; how long that took, until the broker has acknowledged them."""
+    """Send all pieces; returns the seconds until Kafka has acknowledged them.
+
+    Args:
+        topic: without the topic prefix.
+    """
     kafka = Kafka(settings)
     began = time.perf_counter()
     send(producer(kafka.librdkafka()), kafka.topic_name(topic), pieces)
     return time.perf_counter() - began
 
 
-def _send_all(settings: Settings, simulation: Simulation | AgreementSimulation) -> float:
-    return seconds_to_send(settings, simulation.feed, simulation.pieces())
+def _send_all(settings: Settings, simulated: Simulated) -> tuple[float, Sent]:
+    topic = feed_named(simulated.feed).topic
+    return seconds_to_send(settings, topic, simulated.pieces()), simulated.sent

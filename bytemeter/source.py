@@ -10,6 +10,8 @@ from bytemeter.offset_log import Offsets, starting_offsets
 # Spark moves a consumer between ranges of offsets. Before the consumer can seek, it waits for the answer to its last
 # fetch: half a second by default at the end of a partition. Small polls cost about as much in total.
 _FETCHING = {
+    # Records of aborted transactions are never delivered, records of open ones once they are committed.
+    "kafka.isolation.level": "read_committed",
     "kafka.fetch.max.wait.ms": "20",
     "kafka.max.partition.fetch.bytes": str(8 * 2**20),
     "kafka.max.poll.records": "10000",

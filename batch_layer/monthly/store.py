@@ -160,9 +160,9 @@ class PlanStore:
     def _thresholds(self, crossings: Mapping[Threshold, Crossing]) -> Iterator[ThresholdEvent]:
         """As of the record that crossed; as of now where the history has none: then it crossed since the snapshot."""
         periods = self.connection.scalars(SQL["periods_to_judge"], self._of_month).all()
-        for _, event in reach_thresholds(self.connection, periods):
-            threshold = Threshold(event.agreement_id, event.period_start, event.threshold_bytes or 0)
-            yield event.crossed_by(crossings[threshold]) if threshold in crossings else event
+        for reached in reach_thresholds(self.connection, periods):
+            threshold = Threshold(reached.agreement_id, reached.period_start, reached.threshold_bytes)
+            yield reached.event(crossings.get(threshold))
 
     def _amendments(self) -> list[ThresholdEvent]:
         return amend(self.connection, self.connection.scalars(SQL["periods_to_amend"]).all())

@@ -1,8 +1,8 @@
-"""The live totals and the data plans' thresholds in Flink SQL, run by Flink's own environment for ``peer.py``.
+"""Live totals and crossed thresholds in Flink SQL; ``peer.py`` runs this module in Flink's own environment.
 
-The first line on standard input says where everything is (``Place`` as JSON), each further one which job to run. The
-answer to each is a line on standard output: the seconds that the JVM took to start, then of each job the seconds from
-its submission until its last result is in its sink.
+The first line on standard input holds a ``Place`` as JSON. Each further line is the name of a job: ``totals``,
+``windows`` or ``thresholds``. Standard output gets one line per line of input: first the seconds in which the JVM
+started, then for each job the seconds from its submission until its last result is in its sink.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TextIO
 
 from pyflink.common import Configuration
 from pyflink.java_gateway import get_gateway
 from pyflink.table import EnvironmentSettings, Schema, TableDescriptor, TableEnvironment
 
+_HERE = Path(__file__).parent
 # A job that takes longer hangs.
 _LONGEST_MS = 1_200_000
 
@@ -27,69 +29,33 @@ _OPTIONS = {
     "pipeline.object-reuse": "true",
     "execution.checkpointing.interval": "10s",
     "execution.checkpointing.storage": "filesystem",
-    # Else the end of a job waits for the next checkpoint.
+    # By default the end of a job waits for the next checkpoint.
     "execution.checkpointing.checkpoints-after-tasks-finish.enabled": "false",
-    # By default a job that fails is begun again for ever.
+    # By default a job that fails is restarted for ever.
     "restart-strategy.type": "none",
+    "table.local-time-zone": "UTC",
     "table.exec.mini-batch.enabled": "true",
     "table.exec.mini-batch.allow-latency": "5s",
     "table.exec.mini-batch.size": "200000",
     "table.optimizer.agg-phase-strategy": "TWO_PHASE",
 }
-
-# What is invalid is left out as ours is, as far as SQL can tell. PostgreSQL takes no NUL in a text.
-_TOTALS = """
-insert into totals
-select `type`, id, window_s, sum(`bytes`) from (
-    select used.`type`, used.id, `timestamp` - mod(`timestamp`, 300) as window_s, `bytes`
-    from devices cross join unnest(array[
-        row('antenna_bytes_total', antenna_id), row('app_bytes_total', app), row('user_bytes_total', devices.id)
-    ]) as used (`type`, id)
-    where `bytes` between 0 and 1099511627776 and `timestamp` between 946684800 and 7258118399
-        and char_length(antenna_id) between 1 and 512 and position(u&'\\0000' in antenna_id) = 0
-        and char_length(app) between 1 and 512 and position(u&'\\0000' in app) = 0
-        and char_length(devices.id) between 1 and 512 and position(u&'\\0000' in devices.id) = 0
-)
-group by `type`, id, window_s
-"""
-# Repeats are told by id, as ours are. But all have one limit, in one period without end: 50, 80 and 100 % of 1 GiB, the
-# smallest of the simulated plans.
-_THRESHOLDS = """
-insert into crossings
-with used as (
-    select msisdn, id, recordedBytes, sum(recordedBytes) over (
-        partition by msisdn order by arrived rows between unbounded preceding and current row
-    ) as total
-    from (
-        select *, count(*) over (
-            partition by id order by arrived rows between unbounded preceding and current row
-        ) as copy
-        from records
-        where regexp(msisdn, '^[0-9]{1,15}$') and recordedBytes between 0 and 1099511627776
-            and char_length(id) between 1 and 512
-    )
-    where copy = 1
-)
-select msisdn, id, total, 536870912 from used where total >= 536870912 and total - recordedBytes < 536870912
-union all
-select msisdn, id, total, 858993459 from used where total >= 858993459 and total - recordedBytes < 858993459
-union all
-select msisdn, id, total, 1073741824 from used where total >= 1073741824 and total - recordedBytes < 1073741824
-"""
-_STATEMENTS = {"totals": _TOTALS, "thresholds": _THRESHOLDS}
+# Of an invalid timestamp it is 1970: a date far ahead would move the watermark past all windows.
+_EVENT_TIME = "to_timestamp_ltz(if(`timestamp` between 946684800 and unix_timestamp() + 86400, `timestamp`, 0), 0)"
+# The simulator's late records are at most three hours late.
+_WATERMARK = "event_time - interval '3' hour"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the jobs read and write, and with what.
+    """What the jobs read and write.
 
     Attributes:
         kafka: bootstrap servers.
-        devices, records: the topics read, whole as they are when a job is submitted.
-        crossings: the topic to which the crossed thresholds are written, at least once.
-        totals: options of the JDBC connector: URL, table, user and password of the totals, which are upserted.
+        devices, records: the topics to read, up to the offsets at which they end when a job is submitted.
+        crossings: the topic to which crossings are written, at least once.
+        totals: options of the JDBC connector (URL, table, user, password) for the table into which totals are upserted.
         checkpoints: a folder.
-        parallelism: as many as the topics have partitions, or some tasks read twice as much as others.
+        parallelism: the number of partitions; with another number some tasks would read twice as much as others.
     """
 
     kafka: str
@@ -102,12 +68,13 @@ class Place:
 
 
 def main() -> None:
-    """Answer standard input line by line."""
+    """Read lines from standard input, and answer each."""
     answers = _own_standard_output()
     place = Place(**json.loads(sys.stdin.readline()))
     print(_seconds(get_gateway), file=answers, flush=True)
     for line in sys.stdin:
-        job = partial(_run, _environment(place), _STATEMENTS[line.strip()])
+        name = line.strip()
+        job = partial(_run, _environment(place, watermarks=name == "windows"), name)
         print(_seconds(job), file=answers, flush=True)
 
 
@@ -124,12 +91,20 @@ def _seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _run(environment: TableEnvironment, statement: str) -> None:
-    environment.execute_sql(statement).wait(_LONGEST_MS)
+def _run(environment: TableEnvironment, name: str) -> None:
+    environment.execute_sql(_statement(name)).wait(_LONGEST_MS)
 
 
-def _environment(place: Place) -> TableEnvironment:
-    """An environment that knows the sources and sinks."""
+def _statement(name: str) -> str:
+    return (_HERE / f"{name}.sql").read_text()
+
+
+def _environment(place: Place, *, watermarks: bool) -> TableEnvironment:
+    """An environment with the sources and sinks.
+
+    Args:
+        watermarks: whether the source of devices makes watermarks.
+    """
     options = Configuration()
     for name, value in _OPTIONS.items():
         options.set_string(name, value)
@@ -137,16 +112,19 @@ def _environment(place: Place) -> TableEnvironment:
     options.set_string("execution.checkpointing.dir", f"file://{place.checkpoints}")
     settings = EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(options).build()
     environment = TableEnvironment.create(settings)
-    environment.create_temporary_table("devices", _source(place, place.devices, _devices()))
+    environment.create_temporary_table("devices", _source(place, place.devices, _devices(watermarks=watermarks)))
     environment.create_temporary_table("records", _source(place, place.records, _records()))
     environment.create_temporary_table("totals", _totals(place))
     environment.create_temporary_table("crossings", _crossings(place))
+    environment.execute_sql(_statement("measured"))
     return environment
 
 
-def _devices() -> Schema:
-    columns = Schema.new_builder().column("bytes", "bigint").column("timestamp", "bigint")
-    return columns.column("app", "string").column("id", "string").column("antenna_id", "string").build()
+def _devices(*, watermarks: bool) -> Schema:
+    columns = Schema.new_builder().column("bytes", "bigint").column("timestamp", "bigint").column("app", "string")
+    columns = columns.column("id", "string").column("antenna_id", "string")
+    columns = columns.column_by_expression("event_time", _EVENT_TIME)
+    return (columns.watermark("event_time", _WATERMARK) if watermarks else columns).build()
 
 
 def _records() -> Schema:
@@ -162,6 +140,7 @@ def _source(place: Place, topic: str, schema: Schema) -> TableDescriptor:
             "properties.bootstrap.servers": place.kafka,
             "topic": topic,
             "scan.startup.mode": "earliest-offset",
+            # At these offsets the source ends with the highest watermark, so all windows are emitted.
             "scan.bounded.mode": "latest-offset",
             "format": "json",
             "json.ignore-parse-errors": "true",
@@ -172,8 +151,8 @@ def _source(place: Place, topic: str, schema: Schema) -> TableDescriptor:
 def _totals(place: Place) -> TableDescriptor:
     key = Schema.new_builder().column("type", "string not null").column("id", "string not null")
     schema = key.column("window_s", "bigint not null").column("value", "bigint")
-    flushed = {"sink.buffer-flush.max-rows": "10000", "sink.buffer-flush.interval": "1s"}
-    return _connected("jdbc", schema.primary_key("type", "id", "window_s").build(), {**place.totals, **flushed})
+    flushes = {"sink.buffer-flush.max-rows": "10000", "sink.buffer-flush.interval": "1s"}
+    return _connected("jdbc", schema.primary_key("type", "id", "window_s").build(), {**place.totals, **flushes})
 
 
 def _crossings(place: Place) -> TableDescriptor:

@@ -1,4 +1,4 @@
-"""What rules are made of: functions of records as columns that tell which of them violate a rule."""
+"""Building blocks of rules: functions that return, for records as columns, which of them violate the rule."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ Violated = Callable[[pa.Table], pa.Array | pa.ChunkedArray]
 
 
 def under(column: str, least: int) -> Violated:
-    """The number is less than ``least``."""
+    """The value is less than ``least``."""
     return lambda records: pc.less(records.column(column), least)
 
 
 def over(column: str, most: int) -> Violated:
-    """The number is greater than ``most``."""
+    """The value is greater than ``most``."""
     return lambda records: pc.greater(records.column(column), most)
 
 
 def unlike(column: str, pattern: str) -> Violated:
-    """The text does not match the regular expression, as a whole."""
+    """The whole text does not match the regular expression."""
     return lambda records: pc.invert(pc.match_substring_regex(records.column(column), f"^(?:{pattern})$"))
 
 
 def absent(column: str) -> Violated:
-    """There is no value."""
+    """The value is null."""
     return lambda records: pc.is_null(records.column(column))
 
 
@@ -39,12 +39,12 @@ def no_instant(column: str) -> Violated:
 
 
 def before(column: str, at_s: int) -> Violated:
-    """The text is a zoned instant before that one (epoch seconds)."""
+    """The text is a zoned instant before ``at_s`` (seconds since 1970)."""
     return lambda records: pc.less(instants.read(records.column(column)), at_s * 1_000_000)
 
 
 def not_before(column: str, at_s: int) -> Violated:
-    """The text is a zoned instant at or after that one (epoch seconds)."""
+    """The text is a zoned instant at or after ``at_s`` (seconds since 1970)."""
     return lambda records: pc.greater_equal(instants.read(records.column(column)), at_s * 1_000_000)
 
 
@@ -70,8 +70,8 @@ def item_not_between(column: str, least: int, most: int) -> Violated:
         lists = records.column(column)
         items = pc.list_flatten(lists)
         wrong = pc.fill_null(pc.or_(pc.less(items, least), pc.greater(items, most)), True)
-        found = np.zeros(len(lists), bool)
-        found[pc.list_parent_indices(lists).filter(wrong).to_numpy()] = True
-        return pa.array(found)
+        is_violated = np.zeros(len(lists), bool)
+        is_violated[pc.list_parent_indices(lists).filter(wrong).to_numpy()] = True
+        return pa.array(is_violated)
 
     return violated

@@ -1,7 +1,7 @@
-"""The files of a Delta table, and commits of files that are there.
+"""Lists the files of a Delta table, and commits files that others have written.
 
-Spark's API tells no files, and commits only what Spark has written itself. So this speaks to the classes of delta-spark
-that it speaks to, too; actions are those of Delta's protocol
+Spark's API lists no files, and commits only files that Spark has written itself. So this module calls the classes of
+delta-spark behind that API. Actions are those of Delta's protocol
 (https://github.com/delta-io/delta/blob/master/PROTOCOL.md), as in its log.
 """
 
@@ -33,8 +33,8 @@ def commit(
 ) -> None:
     """Commit actions as one append, with the version of an application's transaction.
 
-    Delivery: once, after the version that the application says: a table that stands elsewhere stays as it is, and of
-    two commits at the same time one fails.
+    Delivery: once, and only if the application's last transaction has the version ``after``. Of two commits at the same
+    time one fails.
 
     Args:
         table: folder or URI of a table that exists.
@@ -66,7 +66,7 @@ def commit(
 
 
 def files(session: SparkSession, table: str) -> DataFrame:
-    """The files that a table consists of; none if there is no table.
+    """The files that a table consists of; none if the table does not exist.
 
     Returns:
         Rows of path: string (below the table's folder, as a URI writes it), partitionValues: map<string, string>,

@@ -1,4 +1,4 @@
-"""The Delta table of a feed."""
+"""The Delta table of a feed: its columns, its commits, and the files that it consists of."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def _schema(feed: Feed) -> StructType:
 class History:
     """The history of one feed, in a folder or a bucket.
 
-    Its rows are partition: int, offset: long, the feed's fields, event_time: timestamp (microseconds), event_date: date
-    and event_hour: int (UTC).
+    Columns: partition: int, offset: long, the feed's fields, raw: string where the feed keeps messages as received,
+    event_time: timestamp (microseconds), event_date: date and event_hour: int (UTC).
 
-    Delivery: a commit carries its end offsets and, as Delta's transaction version, their sum. A writer starts where
-    the last commit ended, and commits only after the version that it started from.
+    Delivery: exactly once. A commit carries its end offsets and, as Delta's transaction version, their sum. A writer
+    starts at the end offsets of the last commit, and commits only if no other commit came since.
     """
 
     session: SparkSession
@@ -76,12 +76,12 @@ class History:
         if found != expected:
             differing = sorted(set(found.items()) ^ set(expected.items()))
             raise BytemeterError(
-                f"the history in {self.path} has other columns than the feed {self.feed.name}: one of them alone has "
+                f"the history in {self.path} has other columns than the feed {self.feed.name}: only one of the two has "
                 f"{differing}; alter the table, or start over with an empty BYTEMETER_HISTORY"
             )
 
     def end_offsets(self) -> Offsets:
-        """Per partition the offset up to which the history holds all valid records; empty if it holds none."""
+        """Per partition the offset below which the history holds all valid records; empty without a commit."""
         try:
             commits = self.session.sql(f"describe history delta.`{self.path}` limit {_COMMITS_LOOKED_AT}")
         except AnalysisException:

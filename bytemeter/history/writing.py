@@ -1,7 +1,7 @@
-"""The files of the history: parquet, written by executors from Arrow columns.
+"""Executors write the parquet files of the history from Arrow columns.
 
-For Spark's own parquet writer they would become its rows, be sorted by hour and be columns again in the file, which
-takes longer than all else that the history does.
+Spark's own writer would make rows of the columns, sort them by hour and make columns of them again in the file. That
+took longer than the rest of the history query.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ _WRITTEN = "path string, size long, records long, event_date string, event_hour 
 
 @dataclass(frozen=True)
 class Written:
-    """A file that was written, of records of one hour; the history has them once it is committed.
+    """A file with records of one hour. It becomes part of the history when it is committed.
 
     Attributes:
         path: below the table's folder.
         size: in bytes.
+        records: how many records it has.
         event_date, event_hour: of its records (UTC), as in the path.
-        written_ms: when, in milliseconds since 1970.
+        written_ms: when it was written, in milliseconds since 1970.
     """
 
     path: str
@@ -46,16 +47,16 @@ class Written:
 
 
 def history_files(feed: Feed, table: str) -> Transformation:
-    """Write what the history keeps of messages (see ``kept``) to files of a table, without committing them.
+    """Write the valid records of messages (see ``kept``) to files of a table, without committing the files.
 
-    Delivery: files of tasks that failed or were repeated stay in the folder, and never are part of the table.
+    Delivery: files of tasks that failed or ran twice stay in the folder and never become part of the table.
 
     Args:
         table: folder or URI.
 
     Returns:
-        A transformation of Kafka source rows (partition: int, offset: long, value: binary) into the files, a row each
-        with the attributes of ``Written``. Each evaluation writes anew.
+        A transformation of rows of the Kafka source (partition: int, offset: long, value: binary) into a row per file,
+        with the attributes of ``Written``. Each evaluation writes new files.
     """
     return lambda messages: map_tables(
         messages.select("partition", "offset", "value"), partial(_write, feed, table), _WRITTEN, whole=True
@@ -63,10 +64,11 @@ def history_files(feed: Feed, table: str) -> Transformation:
 
 
 def kept(feed: Feed, messages: pa.Table) -> pa.Table:
-    """The valid records of messages (see ``bytemeter.parsing.parse``).
+    """The valid records of messages, as the history keeps them (see ``bytemeter.parsing.parse``).
 
     Returns:
-        Rows of partition: int, offset: long, the feed's fields and event_time: timestamp (microseconds, UTC).
+        Rows of partition: int, offset: long, the feed's fields and event_time: timestamp (microseconds, UTC), of feeds
+        that keep the message also raw: string.
     """
     records = valid(parse(feed, messages))
     time = records.column("event_us").cast(pa.timestamp("us", "UTC"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 TOPIC = "threshold-events"
@@ -21,8 +22,7 @@ _WHOLE_LIMIT = 100
 _NAMESPACE = uuid.UUID("5d3c1e0e-7c5b-4f43-9d0e-1b7a3f5f6c11")
 
 
-@dataclass(frozen=True)
-class Crossing:
+class Crossing(NamedTuple):
     """The record that brought the running total of a billing period to a threshold.
 
     Attributes:
@@ -43,11 +43,11 @@ class ThresholdEvent:
         agreement_id, period_start: identify the billing period.
         zone: the agreement's time zone.
         limit: bytes that the agreement includes per billing period.
-        type: one of the five types.
-        percent, threshold_bytes: the threshold, None unless one was reached.
         total_bytes: total of the period at the crossing, or at the closing, amendment or correction.
         latest_recorded_at, latest_record: instant and internal id of the record that crossed, else of the latest one;
             None if the period has no record.
+        type: one of the five types.
+        percent, threshold_bytes: the threshold, None unless one was reached.
         ordinal: counts the amendments and corrections of a period; 0 for other events.
     """
 
@@ -57,22 +57,13 @@ class ThresholdEvent:
     month: int
     zone: str
     limit: int
-    type: str
-    percent: int | None
-    threshold_bytes: int | None
     total_bytes: int
     latest_recorded_at: dt.datetime | None
     latest_record: str | None
+    type: str
+    percent: int | None = None
+    threshold_bytes: int | None = None
     ordinal: int = 0
-
-    def crossed_by(self, crossing: Crossing) -> ThresholdEvent:
-        """The same event as of the record that crossed the threshold."""
-        return replace(
-            self,
-            total_bytes=crossing.total_bytes,
-            latest_recorded_at=crossing.recorded_at,
-            latest_record=crossing.internal_id,
-        )
 
     @cached_property
     def event_id(self) -> str:

@@ -15,37 +15,40 @@ from sqlalchemy import Connection, Row
 
 from bytemeter.plans.arrays import bigint_array
 from bytemeter.plans.calendars import Calendar, ensure_periods, years_by_calendar
-from bytemeter.plans.events import AMENDED, CLOSED, CORRECTED, ThresholdEvent, type_of_threshold
+from bytemeter.plans.events import AMENDED, CLOSED, CORRECTED, Crossing, ThresholdEvent, type_of_threshold
 from bytemeter.sql import Statements
 
 SQL = Statements(__package__, "judging.sql")
 
-# Columns of the view judged_periods that are fields of an event.
-_PERIOD_FIELDS = (
-    "agreement_id",
-    "period_start",
-    "year",
-    "month",
-    "zone",
-    "limit",
-    "total_bytes",
-    "latest_recorded_at",
-    "latest_record",
-)
-
 
 class ReachedThreshold(NamedTuple):
-    """A threshold that the total of a period reaches, and its event: with the total and the latest record as stored."""
+    """A threshold that the total of a billing period reaches.
+
+    Attributes:
+        usage_id, agreement_id, period_start: identify the period.
+        total_bytes: of the period.
+        period: a row of the view judged_periods.
+    """
 
     usage_id: int
-    event: ThresholdEvent
+    agreement_id: str
+    period_start: dt.datetime
+    percent: int
+    threshold_bytes: int
+    total_bytes: int
+    period: Row[Any]
+
+    def event(self, crossing: Crossing | None = None) -> ThresholdEvent:
+        """The event of the threshold: as of the record that crossed it, or with the period's total and latest record."""
+        type_ = type_of_threshold(self.percent)
+        return _event(self.period, type_, self.percent, self.threshold_bytes, crossing=crossing)
 
 
 def reach_thresholds(connection: Connection, usage_ids: Iterable[int]) -> list[ReachedThreshold]:
     """The thresholds that the totals of these periods reach and had not reached before; sets their next ones.
 
-    A period without a record reaches none, not even one of 0 bytes. An event may have been emitted before: the total
-    fell and rose again, or the limit was the same before. Then its id is the same.
+    A period without a record reaches none, not even one of 0 bytes. The event of a threshold may have been emitted
+    before, because the total fell and rose again, or because the limit was the same before: then it has the same id.
 
     Returns:
         In the order of agreement, period and threshold.
@@ -53,8 +56,7 @@ def reach_thresholds(connection: Connection, usage_ids: Iterable[int]) -> list[R
     rows = connection.execute(SQL["reach_thresholds"], {"usage_ids": bigint_array(usage_ids)})
     return [
         ReachedThreshold(
-            row.usage_id,
-            _event(row, type_of_threshold(row.percent), percent=row.percent, threshold_bytes=row.threshold_bytes),
+            row.usage_id, row.agreement_id, row.period_start, row.percent, row.threshold_bytes, row.total_bytes, row
         )
         for row in rows
     ]
@@ -117,8 +119,28 @@ def close_periods(
 
 
 def _event(
-    period: Row[Any], type_: str, *, percent: int | None = None, threshold_bytes: int | None = None, ordinal: int = 0
+    period: Row[Any],
+    type_: str,
+    percent: int | None = None,
+    threshold_bytes: int | None = None,
+    *,
+    crossing: Crossing | None = None,
+    ordinal: int = 0,
 ) -> ThresholdEvent:
-    """An event of a period, given as a row of the view judged_periods."""
-    fields = {name: getattr(period, name) for name in _PERIOD_FIELDS}
-    return ThresholdEvent(**fields, type=type_, percent=percent, threshold_bytes=threshold_bytes, ordinal=ordinal)
+    """An event of a period, a row of the view judged_periods: as of a record that crossed, or of the latest one."""
+    total, recorded_at, record = crossing or (period.total_bytes, period.latest_recorded_at, period.latest_record)
+    return ThresholdEvent(
+        agreement_id=period.agreement_id,
+        period_start=period.period_start,
+        year=period.year,
+        month=period.month,
+        zone=period.zone,
+        limit=period.limit,
+        total_bytes=total,
+        latest_recorded_at=recorded_at,
+        latest_record=record,
+        type=type_,
+        percent=percent,
+        threshold_bytes=threshold_bytes,
+        ordinal=ordinal,
+    )

@@ -93,6 +93,6 @@ def take_agreements(connection: Connection, owners: OwnerLookup, messages: pa.Ta
         if changes.msisdns:
             owners.forget(connection, changes.msisdns)
         if changes.relimited:
-            events += [reached.event for reached in reach_thresholds(connection, changes.relimited)]
+            events += [threshold.event() for threshold in reach_thresholds(connection, changes.relimited)]
         msisdns |= changes.msisdns
     return ChangedAgreements(frozenset(msisdns), events)

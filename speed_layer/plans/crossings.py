@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -36,8 +36,8 @@ def cross_thresholds(
         return []
     reached = reach_thresholds(connection, usage_ids)
     _copy_records_of_reached(connection, records, together)
-    crossings = _crossings(connection, reached)
-    return [event.crossed_by(crossings[usage_id, event.threshold_bytes]) for usage_id, event in reached]
+    crossings = _find_crossings(connection, reached)
+    return [threshold.event(crossing) for threshold, crossing in zip(reached, crossings, strict=True)]
 
 
 def _copy_records_of_reached(connection: Connection, records: NewRecords, together: CountedTogether) -> None:
@@ -48,15 +48,13 @@ def _copy_records_of_reached(connection: Connection, records: NewRecords, togeth
     copy_single_records(connection, rows, usage_ids[pc.index_in(rows.column("msisdn"), msisdns).to_numpy()])
 
 
-def _crossings(connection: Connection, reached: Iterable[ReachedThreshold]) -> dict[tuple[int, int | None], Crossing]:
-    """The record that crossed each threshold, by (usage_id, threshold_bytes)."""
+def _find_crossings(connection: Connection, reached: Sequence[ReachedThreshold]) -> Iterator[Crossing]:
+    """The record that crossed each of the thresholds, in their order."""
     thresholds = {
-        "usage_ids": bigint_array(usage_id for usage_id, _ in reached),
-        "thresholds": bigint_array(event.threshold_bytes or 0 for _, event in reached),
-        "totals": bigint_array(event.total_bytes for _, event in reached),
+        "usage_ids": bigint_array(threshold.usage_id for threshold in reached),
+        "thresholds": bigint_array(threshold.threshold_bytes for threshold in reached),
+        "totals": bigint_array(threshold.total_bytes for threshold in reached),
     }
     with no_nested_loops(connection):
         rows = connection.execute(SQL["find_crossings"], thresholds).all()
-    return {
-        (row.usage_id, row.threshold_bytes): Crossing(row.total, instant(row.event_us), row.internal_id) for row in rows
-    }
+    return (Crossing(row.total, instant(row.event_us), row.internal_id) for row in rows)

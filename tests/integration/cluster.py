@@ -6,21 +6,22 @@ import os
 import subprocess
 import sys
 import venv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib.metadata import distribution
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pyspark
+from packaging.requirements import Requirement
 
 from bytemeter.jars import resolve, spark_coordinates
 from bytemeter.java import java_home
 from embedded.home import HOST, free_port, listens, wait_until
 
 _SPARK = Path(pyspark.__file__).parent
-# What docs/architecture.md asks of executors, and what these import themselves.
-_EXECUTOR_PACKAGES = ("numpy", "pandas", "pyarrow", "python-dateutil", "pytz", "tzdata", "six")
+# What docs/architecture.md asks of executors.
+_EXECUTOR_PACKAGES = ("numpy", "pandas", "pyarrow")
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,25 @@ def _executor_python(folder: Path) -> Path:
     """An interpreter that has the executors' packages: links to those of this environment."""
     venv.create(folder, with_pip=False)
     (packages,) = folder.glob("lib/python*/site-packages")
-    for name in _EXECUTOR_PACKAGES:
-        installed = distribution(name)
+    for installed in _with_requirements(_EXECUTOR_PACKAGES):
         for top in {Path(str(file)).parts[0] for file in installed.files or () if ".." not in str(file)}:
             source = Path(str(installed.locate_file(top)))
             if not (packages / top).exists():
                 (packages / top).symlink_to(source)
     return folder / "bin" / "python"
+
+
+def _with_requirements(names: Iterable[str]) -> list[Distribution]:
+    """The installed distributions of these names, and all that they need."""
+    found: dict[str, Distribution] = {}
+    wanted = list(names)
+    while wanted:
+        name = wanted.pop()
+        if name not in found:
+            found[name] = distribution(name)
+            required = [Requirement(text) for text in found[name].requires or ()]
+            wanted += [one.name for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return list(found.values())
 
 
 def _program(name: str) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from bytemeter.errors import TransientError
 from bytemeter.kafka import Kafka
-from bytemeter.plans.events import CLOSED, EXCEEDED, Crossing, ThresholdEvent
+from bytemeter.plans.events import CLOSED, EXCEEDED, ThresholdEvent
 from bytemeter.plans.outbox import Outbox, write
 from bytemeter.settings import Settings
 from embedded.home import Home
@@ -41,12 +41,6 @@ def test_the_id_depends_on_what_happened_and_not_on_when_or_by_which_record() ->
         event(ordinal=1),
     ]  # fmt: skip
     assert len({event().event_id, *(other.event_id for other in others)}) == 7
-
-
-def test_an_event_as_of_the_record_that_crossed_has_the_same_id() -> None:
-    crossed = event().crossed_by(Crossing(1000, START, "i-0"))
-    assert crossed == event(total_bytes=1000, latest_recorded_at=START, latest_record="i-0")
-    assert crossed.event_id == event().event_id
 
 
 def test_the_message_has_the_instant_in_the_time_zone_of_the_agreement() -> None:

@@ -1,0 +1,31 @@
+-- The tables that jobs write, between two measurements.
+
+-- name: remove_counted
+-- Empties what live queries have written, except agreements, their ownership spans and billing periods: a job begins as
+-- in the middle of a month.
+truncate bytes, hours, seen_ids, seen_segments, duplicate_events, invalid_events, threshold_events, unmatched_records;
+
+-- name: remove_agreements
+-- Empties everything about data plans, and the ledger.
+truncate data_plan_usage, plan_segments, threshold_events, agreements, ledger;
+
+-- name: reset_billing_periods
+-- Opens all billing periods, with nothing used.
+update data_plan_usage as u set
+    total_recorded_bytes = 0,
+    latest_recorded_at = null,
+    latest_internal_record_id = null,
+    status = 'open',
+    next_threshold_bytes = next_threshold(a.thresholds, a.max_bytes_in_billing_period, null)
+from agreements as a
+where a.id = u.agreement_id;
+
+-- name: forget_offsets
+-- Deletes the ledger of all feeds but one: their topics are counted again from the beginning.
+delete from ledger
+where feed <> :kept;
+
+-- name: received
+-- Reads how many messages of a feed the ledger has.
+select coalesce(sum(received), 0) as received from ledger
+where feed = :feed;
