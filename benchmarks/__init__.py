@@ -1,1 +1,1 @@
-"""Throughput of the queries, as ratios within one run."""
+"""Measurements of ``make bench``: rates and ratios within one run."""

@@ -1,8 +1,8 @@
-"""``make bench``: the streaming queries against a bare read of the same topic, alert latency, the recomputes against
-DuckDB, the charts' queries, the dashboards in a browser, and the simulator against a producer of ready messages.
+"""``make bench``: the measurements run one after the other, on an embedded stack that is removed at the end.
 
-Everything runs on this machine, the broker and PostgreSQL beside Spark, in a stack of its own that is removed at the
-end. The first round is cold (Spark has compiled nothing yet), the later ones are warm.
+Kafka, PostgreSQL and Spark share the machine. By default everything is measured, except growth and other systems. The
+names that ``--only`` selects are start, message shapes, those of the streaming jobs as they are printed (such as live
+totals), simulator, alert latency, hourly recompute, monthly recompute, charts and dashboards.
 """
 
 from __future__ import annotations
@@ -12,17 +12,24 @@ import os
 import platform
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+from pyspark.sql import SparkSession
 
 from benchmarks.charts import measure_charts
 from benchmarks.drawing import measure_drawing
-from benchmarks.flink.peer import flink_jobs
+from benchmarks.flink.peer import JOBS as FLINK_JOBS
+from benchmarks.flink.peer import flink_sql
 from benchmarks.growth import Growth
 from benchmarks.latency import measure_latency
+from benchmarks.parsing import measure_parsing
 from benchmarks.recompute import Recompute
+from benchmarks.shapes import measure_shapes
 from benchmarks.simulated import measure_simulator
+from benchmarks.start import measure_start
+from benchmarks.streaming import StreamingJobs
 from benchmarks.throughput import Throughput
 from benchmarks.topics import Topics
 from bytemeter import logs
@@ -31,55 +38,99 @@ from bytemeter.spark import local_session
 from embedded.home import Home
 from embedded.stack import EmbeddedStack
 
+# Whether a name is selected.
+Selected = Callable[[str], bool]
+
 
 def main() -> None:
-    """Fill the topics, then time each job on them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=int, default=2_000_000)
-    parser.add_argument("--users", type=int, default=100_000, help="devices' users, and agreements")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--latency-s", type=int, default=60, help="how long to measure latency; 0 not at all")
-    parser.add_argument("--hour-records", type=int, default=5_000_000, help="in the hour recomputed; 0 not at all")
-    parser.add_argument("--month-records", type=int, default=20_000_000, help="in the month recomputed; 0 not at all")
-    parser.add_argument("--only", nargs="*", help="parts of the names of what to run; all by default")
-    parser.add_argument("--peer", choices=["flink"], help="run the streaming queries on it too, after ours")
-    parser.add_argument("--growth", type=Path, help="measure growth only, and draw it into this file")
-    given = parser.parse_args()
+    """Start a stack, measure what the arguments select, and remove the stack."""
+    arguments = _parser().parse_args()
+    only: list[str] = arguments.only or [""]
+
+    def selected(name: str) -> bool:
+        return any(part in name for part in only)
+
     logs.configure(quiet=True)
     home = Path(tempfile.mkdtemp(prefix="bytemeter-bench-"))
     stack = EmbeddedStack(Home(home))
     try:
         stack.up()
-        memory = psutil.virtual_memory().total / 2**30
-        print(f"{os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}")
-        topics = Topics(stack, home, given.records, given.users)
-        session = local_session("bytemeter-bench", logs=home / "logs")
-        if given.growth:
-            Growth(session, topics, given.rounds).measure(given.growth, given.only or [""])
+        memory_gib = psutil.virtual_memory().total / 2**30
+        print(f"{os.cpu_count()} cores, {memory_gib:.0f} GiB, Python {platform.python_version()}")
+        topics = Topics(stack, home, arguments.records, arguments.users)
+        if arguments.growth:
+            Growth(_session(home), topics, arguments.rounds).measure(arguments.growth, only)
             return
-        throughput = Throughput(session, topics, given.rounds, given.only or [""])
-        throughput.measure(peer=bool(given.peer))
-        if given.peer:
-            with flink_jobs(topics.place("plain."), topics.place("plans.")) as jobs:
-                throughput.measure_peer("Flink SQL", jobs)
-        throughput.print()
-        if not given.only or "simulator" in given.only:
-            measure_simulator(topics, given.rounds)
-        if given.latency_s:
-            measure_latency(session, topics.place("latency."), given.users, given.latency_s)
-        recompute = Recompute(session, given.hour_records, given.month_records, given.users, given.rounds)
-        if given.hour_records:
-            recompute.hourly(topics.place("hourly."))
-        if given.month_records:
-            recompute.monthly(topics.place("monthly."))
-        session.stop()
-        if not given.only or "charts" in given.only:
-            measure_charts(database(topics.place("charts.").require_database_url()))
+        _measure(arguments, selected, topics)
     finally:
         stack.down()
         shutil.rmtree(home, ignore_errors=True)
-    if not given.only or "dashboards" in given.only:
-        measure_drawing(given.rounds)
+    if selected("dashboards"):
+        measure_drawing(arguments.rounds)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=2_000_000, help="in each topic")
+    parser.add_argument("--users", type=int, default=100_000, help="of devices, and how many agreements there are")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each job runs; the first round is cold")
+    parser.add_argument("--latency-s", type=int, default=60, help="seconds of measured alerts; 0 to leave it out")
+    parser.add_argument("--hour-records", type=int, default=5_000_000, help="in the recomputed hour; 0 to leave it out")
+    parser.add_argument("--month-records", type=int, default=20_000_000, help="in the recomputed month; 0 likewise")
+    parser.add_argument("--only", nargs="*", metavar="PART", help="measure only what has one of these in its name")
+    parser.add_argument("--peer", choices=["flink"], help="another system that runs the streaming jobs, after ours")
+    parser.add_argument(
+        "--growth", type=Path, metavar="FILE",
+        help="measure only growth, and draw it into this file; --only then selects ids, agreements, periods, files",
+    )  # fmt: skip
+    return parser
+
+
+def _measure(arguments: argparse.Namespace, selected: Selected, topics: Topics) -> None:
+    """Measure everything that needs the stack, but growth."""
+    # The start of a process is measured before Spark takes memory here.
+    if selected("start"):
+        measure_start(topics)
+    if selected("message shapes"):
+        measure_parsing()
+    session = _session(topics.home)
+    _measure_streaming(arguments, selected, session, topics)
+    if selected("message shapes"):
+        measure_shapes(session, topics, arguments.rounds)
+    if selected("simulator"):
+        measure_simulator(topics, arguments.rounds)
+    if selected("alert latency") and arguments.latency_s:
+        measure_latency(session, topics.place("latency."), topics.users, arguments.latency_s)
+    recompute = Recompute(session, topics, arguments.rounds)
+    if selected("hourly recompute") and arguments.hour_records:
+        recompute.hourly(arguments.hour_records)
+    if selected("monthly recompute") and arguments.month_records:
+        recompute.monthly(arguments.month_records)
+    session.stop()
+    if selected("charts"):
+        measure_charts(database(topics.place("charts.").require_database_url()))
+
+
+def _measure_streaming(
+    arguments: argparse.Namespace, selected: Selected, session: SparkSession, topics: Topics
+) -> None:
+    """Measure the selected streaming jobs with the bare reads, then another system's."""
+    streaming = StreamingJobs(session, topics)
+    ours, bare = ([job for job in jobs if selected(job.name)] for jobs in (streaming.ours(), streaming.bare_reads()))
+    flink = [name for name in FLINK_JOBS if arguments.peer and selected(name)]
+    if not (ours or bare or flink):
+        return
+    sent = streaming.fill()
+    throughput = Throughput(topics, arguments.rounds)
+    throughput.measure([*streaming.bare_reads(), *ours], streaming.places)
+    if flink:
+        with flink_sql(streaming.plain, streaming.plans, sent) as jobs:
+            throughput.measure([job for job in jobs if job.name in flink], streaming.places)
+    throughput.print()
+
+
+def _session(home: Path) -> SparkSession:
+    return local_session("bytemeter-bench", logs=home / "logs")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""How long PostgreSQL takes for the query of each chart, with a month of windows loaded.
+"""How long PostgreSQL takes for the query of each chart, with a month of totals.
 
-Loaded are 30 days of windows of five minutes, of 500 antennas, 50 apps and 10,000,000 rows of users, their hours (all
-but the last two recomputed), and 100,000 agreements with 300,000 events. The queries are those that Superset makes of
-the assets with the dashboards' own filters: the last day.
+The database holds 30 days of totals by five minutes, of 500 antennas, 50 apps and 1,158 users; totals by hour, of which
+the last two hours are not recomputed; and 100,000 agreements with 300,000 events. The queries are those that Superset
+makes of the assets with the dashboards' own filter: the last day.
 """
 
 from __future__ import annotations
@@ -14,23 +14,32 @@ from typing import Any
 import yaml
 from sqlalchemy import Connection, Engine, create_engine, text
 
+from bytemeter.sql import Statements
 from serving.dashboards import ASSETS
 from serving.reader import reader_login
 
+SQL = Statements(__package__, "charts.sql")
 _ROUNDS = 5
 _DAYS, _ANTENNAS, _APPS, _USERS = 30, 500, 50, 1_158
 _AGREEMENTS = 100_000
+_SIZES = {"days": _DAYS, "antennas": _ANTENNAS, "apps": _APPS, "users": _USERS, "agreements": _AGREEMENTS}
+# In the order in which they are run.
+_LOAD = (
+    "remove_all", "load_totals", "load_hourly_totals", "load_hours", "load_agreements", "load_periods", "load_events",
+)  # fmt: skip
 _GRAINS = {"PT5M": "date_bin('5 minutes', {0}, timestamptz 'epoch')", "PT1H": "date_trunc('hour', {0}, 'UTC')"}
 
 
 def measure_charts(engine: Engine) -> None:
-    """Load, then print the median time of each chart's query, asked with the login of the dashboards."""
+    """Load the tables, then print the median time of each chart's query, run with the login of the dashboards."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         began = time.perf_counter()
-        for statement in _LOAD:
-            connection.execute(text(statement), _SIZES)
+        for name in _LOAD:
+            connection.execute(SQL[name], _SIZES)
+        connection.execute(text("vacuum analyze"))
         rows = connection.scalar(text("select count(*) from bytes"))
-        print(f"\ncharts: {rows:,} windows loaded in {time.perf_counter() - began:.0f} s; medians of {_ROUNDS}")
+        print(f"\ncharts: {rows:,} totals written in {time.perf_counter() - began:.0f} s; "
+              f"medians of {_ROUNDS} rounds")  # fmt: skip
     reader = create_engine(reader_login(engine), isolation_level="AUTOCOMMIT")
     with reader.connect() as connection:
         for seconds, title in sorted(((_median(connection, sql), title) for title, sql in queries()), reverse=True):
@@ -83,67 +92,3 @@ def _median(connection: Connection, sql: str) -> float:
         connection.execute(text(sql)).all()
         times.append(time.perf_counter() - began)
     return statistics.median(times)
-
-
-_SIZES = {"days": _DAYS, "antennas": _ANTENNAS, "apps": _APPS, "users": _USERS, "agreements": _AGREEMENTS}
-_SINCE = "date_trunc('hour', now()) - :days * interval '1 day'"
-_LOAD = (
-    "truncate bytes, bytes_hourly, hours, agreements, billing_periods, data_plan_usage, threshold_events",
-    f"""
-    insert into bytes (type, id, timestamp, value)
-    select k.type, k.id, w.window_at, (1e6 * random())::bigint
-    from generate_series({_SINCE}, now(), interval '5 minutes') as w (window_at)
-    cross join (
-        select 'antenna_bytes_total' as type, 'antenna ' || n as id from generate_series(1, :antennas) as n
-        union all
-        select 'app_bytes_total', 'app ' || n from generate_series(1, :apps) as n
-        union all
-        select 'user_bytes_total', 'user ' || n from generate_series(1, :users) as n
-    ) as k
-    """,
-    """
-    insert into bytes_hourly (type, id, timestamp, value)
-    select type, id, date_trunc('hour', timestamp, 'UTC'), sum(value)::bigint
-    from bytes
-    where timestamp < date_trunc('hour', now()) - interval '1 hour'
-    group by 1, 2, 3
-    """,
-    """
-    insert into hours (feed, hour, recomputed_version, recomputed_at)
-    select
-        'devices', at, case when at < date_trunc('hour', now()) - interval '1 hour' then 1 end, now()
-    from generate_series(date_trunc('hour', now()) - :days * interval '1 day', now(), interval '1 hour') as h (at)
-    """,
-    """
-    insert into agreements (
-        id, msisdn, signed_at, service_start_at, billing_period_time_zone, max_bytes_in_billing_period, thresholds,
-        anchor_day
-    )
-    select 'agreement ' || n, (48500000000 + n)::text, now(), now() - interval '1 year', 'Europe/Warsaw', 5368709120,
-        '{50,80,100}', 1
-    from generate_series(1, :agreements) as n
-    """,
-    """
-    insert into data_plan_usage (
-        agreement_id, period_start, period_end, year, month, total_recorded_bytes, latest_recorded_at, status
-    )
-    select
-        a.id, p.period_start, p.period_start + interval '1 month', extract(year from p.period_start),
-        extract(month from p.period_start), (6e9 * random() ^ 2)::bigint, p.period_start,
-        case when p.period_start + interval '1 month' < now() then 'closed' else 'open' end
-    from agreements as a
-    cross join generate_series(
-        date_trunc('month', now()) - interval '2 months', now(), interval '1 month'
-    ) as p (period_start)
-    """,
-    """
-    insert into threshold_events (
-        event_id, agreement_id, period_start, type, threshold_percent, total_recorded_bytes, payload, source, emitted_at
-    )
-    select
-        gen_random_uuid(), agreement_id, period_start, 'DATA_PLAN_THRESHOLD_REACHED', 50, 0, '', 'live',
-        now() - 30 * random() * interval '1 day'
-    from data_plan_usage
-    """,
-    "vacuum analyze",
-)

@@ -103,12 +103,12 @@ class Recompute:
             .selectExpr("*", "xxhash64(n) & 9223372036854775807 as drawn")
         )
 
-    def _compare(self, name: str, ours: Callable[[], object], duckdb: Callable[[], object]) -> None:
+    def _compare(self, name: str, ours: Callable[[], object], theirs: Callable[[], object]) -> None:
         cold, *later = _seconds(ours, self.rounds)
         warm = later or [cold]
-        best_of_duckdb = min(_seconds(duckdb, self.rounds))
-        print(f"{name:<40} cold {cold:.1f} s, best, warm {min(warm):.1f} s, median, warm {median(warm):.1f} s; "
-              f"DuckDB, best {best_of_duckdb:.1f} s; ratio {median(warm) / best_of_duckdb:.1f}", flush=True)  # fmt: skip
+        best = min(_seconds(theirs, self.rounds))
+        print(f"{name:<40} cold {cold:.1f} s; warm: best {min(warm):.1f} s, median {median(warm):.1f} s; "
+              f"DuckDB: best {best:.1f} s; {median(warm) / best:.1f} times DuckDB's best", flush=True)  # fmt: skip
 
 
 def _keep(history: History, records: DataFrame, settings: Settings) -> None:

@@ -1,5 +1,5 @@
--- What DuckDB does beside our recomputes: it keeps one record of each id and adds up. It does not compare its result with
--- stored totals, and does not write it. The view history is the Parquet files of a Delta table.
+-- What DuckDB does beside our recomputes: it keeps one record of each id and adds up. It does not compare its result
+-- with stored totals, and does not write it. The view history is the Parquet files of a Delta table.
 
 -- name: hourly_totals
 -- Reads the totals of devices by antenna, app and user.

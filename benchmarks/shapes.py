@@ -21,8 +21,8 @@ from simulator.traffic import Message, Traffic
 
 # In place of the simulator's names of apps: only characters beyond ASCII are escaped.
 _APPS = (
-    "Wiadomości", "Zdjęcia", "Muzyka", "Książki", "Żywność", "Pogoda dziś",
-    "Tłumacz", "Mój bank", "Łączność", "Zdrowie", "Карты", "微信",
+    "Wiadomości", "Zdjęcia", "Głośnik", "Książki", "Żywność", "Pogoda dziś",
+    "Tłumacz", "Mój bank", "Łączność", "Siłownia", "Карты", "微信",
 )  # fmt: skip
 _SEPARATORS = (",", ":")
 _compact = json.JSONEncoder(ensure_ascii=False, separators=_SEPARATORS).encode

@@ -1,4 +1,4 @@
-"""Records/s that the simulator builds and sends, compared with confluent-kafka sending the same records built before."""
+"""Records/s that the simulator builds and sends, compared with confluent-kafka sending records built before."""
 
 from __future__ import annotations
 

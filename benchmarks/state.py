@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import psutil
-
 from sqlalchemy import text
 
 from bytemeter.feeds import AGREEMENTS

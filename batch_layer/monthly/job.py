@@ -1,4 +1,4 @@
-"""The monthly recompute: totals of a month, data plan totals of its billing periods, thresholds and closings."""
+"""The monthly job: recomputes the totals of a month and of its billing periods, judges thresholds, closes periods."""
 
 from __future__ import annotations
 
@@ -45,8 +45,10 @@ class MonthRecomputed:
     """What a monthly recompute did, or with ``dry_run`` would have done.
 
     Attributes:
-        totals: totals of the month that are new, gone or different, with the first of them.
-        plans: billing periods whose live total was corrected, with the first of them.
+        totals: how many totals of the month are new, gone or different.
+        total_differences: the first of them.
+        plans: how many billing periods have another total or latest record than the live query had counted.
+        plan_differences: the first of them.
         events: how many events of each type were emitted.
     """
 
@@ -55,6 +57,12 @@ class MonthRecomputed:
     plans: int
     plan_differences: tuple[PlanDifference, ...]
     events: dict[str, int]
+
+    @staticmethod
+    def of(totals: Compared, plans: Corrected) -> MonthRecomputed:
+        """The outcome of the month's totals and of its billing periods."""
+        events = dict(Counter(event.type for event in plans.events))
+        return MonthRecomputed(totals.changed, totals.differences, plans.changed, plans.differences, events)
 
 
 @dataclass
@@ -82,8 +90,8 @@ class MonthlyJob:
 
         Raises:
             BytemeterError: the history stays behind the ledger, another monthly job runs, or tables are missing.
-            TransientError: PostgreSQL or Kafka cannot be reached; what is written stays in the outbox and is published
-                by the next run.
+            TransientError: PostgreSQL or Kafka cannot be reached; events that were written wait in the outbox, and the
+                next run publishes them.
         """
         engine = database(self.settings.require_database_url())
         outbox = Outbox(Kafka(self.settings), engine, SOURCE)
@@ -97,13 +105,7 @@ class MonthlyJob:
         if not self.dry_run:
             outbox.publish(corrected.events)
             outbox.close()
-        result = MonthRecomputed(
-            compared.changed,
-            compared.differences,
-            corrected.changed,
-            corrected.differences,
-            dict(Counter(event.type for event in corrected.events)),
-        )
+        result = MonthRecomputed.of(compared, corrected)
         logger().info(
             "recomputed",
             month=str(self.month),

@@ -1,1 +1,1 @@
-"""Flink SQL as a peer, in a virtual environment of its own."""
+"""Flink SQL as another system to compare with, in a virtual environment of its own."""

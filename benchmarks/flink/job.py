@@ -17,9 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from pyflink.common import Configuration
-from pyflink.java_gateway import get_gateway
-from pyflink.table import EnvironmentSettings, Schema, TableDescriptor, TableEnvironment
+from pyflink.common import Configuration  # type: ignore[import-not-found]
+from pyflink.java_gateway import get_gateway  # type: ignore[import-not-found]
+from pyflink.table import (  # type: ignore[import-not-found]
+    EnvironmentSettings,
+    Schema,
+    TableDescriptor,
+    TableEnvironment,
+)
 
 _HERE = Path(__file__).parent
 # A job that takes longer hangs.

@@ -3,7 +3,8 @@
 create temporary view measured as
 select
     dimension.`type`,
-    dimension.id,
+    -- It is never null, but Flink's planner takes the column of a view for nullable.
+    coalesce(dimension.id, '') as id,
     `timestamp`,
     event_time,
     `bytes`

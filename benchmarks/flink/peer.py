@@ -30,6 +30,7 @@ from simulator.traffic import Sent
 TOTALS = f"Flink SQL, {LIVE_TOTALS}"
 WINDOWS = f"{TOTALS}, windows that drop later data"
 PLANS = f"Flink SQL, {DATA_PLANS}"
+JOBS = (TOTALS, WINDOWS, PLANS)
 
 SQL = Statements(__package__, "postgres.sql")
 _HERE = Path(__file__).parent
@@ -112,8 +113,10 @@ class FlinkSql:
 
 
 @contextmanager
-def flink_sql(devices: Settings, plans: Settings, sent: Sent) -> Iterator[FlinkSql]:
-    """Flink in a process of its own, with as much heap as Spark's driver; it is installed at first use.
+def flink_sql(devices: Settings, plans: Settings, sent: Sent) -> Iterator[list[Job]]:
+    """The jobs of Flink, in a process of its own with as much heap as Spark's driver; it is installed at first use.
+
+    A job raises ``BytemeterError`` if it fails or counts wrong totals.
 
     Args:
         devices: the place of devices without event ids.
@@ -138,7 +141,7 @@ def flink_sql(devices: Settings, plans: Settings, sent: Sent) -> Iterator[FlinkS
             flink = FlinkSql(process, log, devices, sent)
             started_s = flink.ask(json.dumps(_place(devices, plans, scratch)))
             print(f"Flink SQL: the JVM started in {started_s:.1f} s", flush=True)
-            yield flink
+            yield flink.jobs()
 
 
 def _place(devices: Settings, plans: Settings, scratch: str) -> dict[str, object]:

@@ -17,6 +17,11 @@ from bytemeter.feeds.fields import Decimal, Field, Text, Whole, WholeList
 
 REASON = "reason"
 _INT64 = range(-(2**63), 2**63)
+# Deeper documents are refused (RFC 8259, section 9, lets a reader limit the depth). Python's own limit depends on how
+# deep its caller is: the live query and the history query could disagree about a message.
+MOST_NESTED = 500
+# A string, also one that is cut off, or a bracket outside of strings.
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|([\[{])|([\]}])', re.DOTALL)
 # Longer whole numbers are kept as text: Python would refuse to read one of over 4,300 digits.
 _DIGITS_OF_INT64 = 19
 
@@ -47,6 +52,8 @@ class _Written:
 def _object(value: bytes | None) -> dict[str, Any]:
     if value is None:
         raise _MalformedError("tombstone")
+    if _is_too_deep(value):
+        raise _MalformedError("not JSON")
     try:
         document = _JSON.decode(value.decode())
     except UnicodeDecodeError:
@@ -56,6 +63,17 @@ def _object(value: bytes | None) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise _MalformedError("not a JSON object")
     return document
+
+
+def _is_too_deep(value: bytes) -> bool:
+    if value.count(b"{") + value.count(b"[") <= MOST_NESTED:
+        return False
+    depth = 0
+    for bracket in _BRACKETS.finditer(value):
+        depth += (bracket.group(1) is not None) - (bracket.group(2) is not None)
+        if depth > MOST_NESTED:
+            return True
+    return False
 
 
 def _at(document: dict[str, Any], path: tuple[str, ...]) -> Any:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bytemeter.feeds.fields import Decimal, Field, FieldType, Text, Whole, WholeList
+from bytemeter.parsing.single import MOST_NESTED
 
 try:
     import msgspec
@@ -29,8 +30,6 @@ Fields = tuple[Field, ...]
 Chunk: TypeAlias = Any
 # Members by name: a field, or the members of an object.
 _Tree = dict[str, Any]
-# A message with no more opening brackets cannot exhaust the stack of either reader.
-_MOST_BRACKETS = 500
 
 
 def undoubted(values: pa.BinaryArray) -> npt.NDArray[np.bool_]:
@@ -46,10 +45,10 @@ def undoubted(values: pa.BinaryArray) -> npt.NDArray[np.bool_]:
     except pa.ArrowInvalid:
         fine &= [_is_utf8(value) for value in values.to_pylist()]
     lengths = pc.fill_null(pc.binary_length(values), 0).to_numpy()
-    # Each bracket that opens has one that closes.
-    for row in np.flatnonzero(lengths > 2 * _MOST_BRACKETS).tolist():
+    # Each bracket that opens has one that closes. Messages with fewer brackets are not too deep.
+    for row in np.flatnonzero(lengths > 2 * MOST_NESTED).tolist():
         value = values[row].as_py()
-        fine[row] &= value.count(b"{") + value.count(b"[") <= _MOST_BRACKETS
+        fine[row] &= value.count(b"{") + value.count(b"[") <= MOST_NESTED
     return fine
 
 

@@ -39,7 +39,7 @@ class ReachedThreshold(NamedTuple):
     period: Row[Any]
 
     def event(self, crossing: Crossing | None = None) -> ThresholdEvent:
-        """The event of the threshold: as of the record that crossed it, or with the period's total and latest record."""
+        """The event: as of the record that crossed the threshold, or with the period's total and latest record."""
         type_ = type_of_threshold(self.percent)
         return _event(self.period, type_, self.percent, self.threshold_bytes, crossing=crossing)
 

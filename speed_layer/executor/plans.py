@@ -1,4 +1,4 @@
-"""What executors make of the messages of agreements and data records."""
+"""Messages of agreements and data records into the parts that the driver counts; runs on executors."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from speed_layer.executor.blocks import Parts
 
 
 def record_parts(messages: pa.Table) -> Parts:
-    """What is to be counted of messages of ``data-records``.
+    """The parts of messages of ``data-records``.
 
     Returns:
-        received, invalid: see ``speed_layer.accounts.account_parts``; records: a row for each valid one, of the columns
-        of ``speed_layer.accounts.identity``, msisdn: string, internal_id: string and value: long (bytes).
+        received, invalid: see ``speed_layer.executor.accounts.account_parts``; records: a row for each valid record, of
+        the columns of ``speed_layer.executor.accounts.identity``, msisdn: string, internal_id: string and bytes: long.
     """
     parsed = parse(DATA_RECORDS, messages, now_us=time.time_ns() // 1_000)
     records = valid(parsed)
@@ -33,12 +33,13 @@ def record_parts(messages: pa.Table) -> Parts:
 
 
 def agreement_parts(messages: pa.Table) -> Parts:
-    """What messages of ``agreements`` tell. One that is signed ahead of time is no error.
+    """The parts of messages of ``agreements``. The clock is not asked: an agreement may be signed in the future.
 
     Returns:
-        received, invalid: see ``speed_layer.accounts.account_parts``; agreements: a row for each valid one, of
-        partition: int, record_offset: long, id, msisdn, zone: string, signed_us, start_us, limit: long,
-        thresholds: list of long or null, and anchor_day: long or null.
+        received, invalid: see ``speed_layer.executor.accounts.account_parts``; agreements: a row for each valid
+        agreement, of partition: int, record_offset: long, id, msisdn, zone: string, signed_us, start_us: long
+        (microseconds since 1970), limit: long (bytes), thresholds: list of long (percents) or null, and anchor_day:
+        long or null.
     """
     parsed = parse(AGREEMENTS, messages)
     agreements = valid(parsed)

@@ -1,7 +1,7 @@
 -- name: find_crossings
 -- Reads single_records, and returns for each of these thresholds, in their order, the record that crossed it: as if the
--- records of a period had come one by one, the one that brings the running total to the threshold. The first record also
--- crosses the thresholds that the total reached before it: those of a limit of 0. Runs without nested loops.
+-- records of a period had come one by one, the one that brings the running total to the threshold. A limit of 0 is
+-- reached by a total of 0: the first record crosses its thresholds. Runs without nested loops.
 -- totals: of the periods, with all of their records.
 with thresholds as (
     select

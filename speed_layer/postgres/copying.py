@@ -1,4 +1,4 @@
-"""Rows from memory into PostgreSQL, and back, by COPY, in the connection's transaction."""
+"""Copies rows from memory into PostgreSQL, and back, by COPY, in the connection's transaction."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _NO_TEXTS: Mapping[str, pa.ChunkedArray] = {}
 
 
 def copy(connection: Connection, table: str, rows: pa.Table) -> None:
-    """Append rows of any types; the table's columns are named as those of the rows."""
+    """Append rows of any types to a table; its columns have the names of the rows' columns."""
     if not rows.num_rows:
         return
     written = pa.BufferOutputStream()
-    # In one piece: of a column whose first piece is empty, write_csv would write zeros (pyarrow 26.0).
+    # In one chunk: of a column whose first chunk is empty, write_csv would write zeros (pyarrow 26.0).
     pyarrow.csv.write_csv(rows.combine_chunks(), written, pyarrow.csv.WriteOptions(include_header=False))
     _copy(connection, f"copy {_into(table, rows.column_names)} from stdin (format csv)", written.getvalue())
 
@@ -38,7 +38,7 @@ def copy_fixed(
     columns: Mapping[str, npt.NDArray[np.generic]],
     texts: Mapping[str, pa.ChunkedArray] = _NO_TEXTS,
 ) -> None:
-    """The same for columns without nulls, in PostgreSQL's byte order: twice as fast.
+    """Append columns without nulls, in PostgreSQL's byte order: twice as fast as ``copy``.
 
     Args:
         columns: arrays of equal length of values of one size: ``>i4`` for integer, ``>i8`` for bigint, ``V16`` for
@@ -68,21 +68,21 @@ def copy_fixed(
 
 
 def instants(us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Microseconds since 1970 as ``copy_fixed`` takes those for timestamptz."""
+    """Convert microseconds since 1970 to the binary form of timestamptz, for ``copy_fixed``."""
     return (us - _POSTGRES_EPOCH_US).astype(">i8")
 
 
 def read_fixed(connection: Connection, query: str, *, columns: int) -> list[npt.NDArray[np.int64]]:
-    """The columns of a query, all of type bigint and without nulls."""
-    layout = _layout({str(number): np.dtype(">i8") for number in range(columns)})
+    """Read the columns of a query, all of type bigint and without nulls."""
+    layout = _layout({str(index): np.dtype(">i8") for index in range(columns)})
     received = _received(connection, query)
     size = len(received) - len(_SIGNATURE) - len(_TRAILER)
     rows = np.frombuffer(received, layout, size // layout.itemsize, len(_SIGNATURE))
-    return [rows[str(number)].astype(np.int64) for number in range(columns)]
+    return [rows[str(index)].astype(np.int64) for index in range(columns)]
 
 
 def read_bytes(connection: Connection, query: str) -> tuple[bytes | None, ...]:
-    """The only row of a query, of columns of type bytea: they come as they are stored, not as text of twice their size.
+    """Read the only row of a query, of columns of type bytea: as stored, not as a text of twice their size.
 
     Raises:
         ValueError: the query has no row.
@@ -91,13 +91,13 @@ def read_bytes(connection: Connection, query: str) -> tuple[bytes | None, ...]:
     received.seek(len(_SIGNATURE))
     (count,) = struct.unpack(">h", received.read(2))
     if count < 0:
-        raise ValueError(f"found no row by {query}")
+        raise ValueError(f"expected a row, but there is none: {query}")
     sizes = (struct.unpack(">i", received.read(4))[0] for _ in range(count))
     return tuple(received.read(size) if size >= 0 else None for size in sizes)
 
 
 def _layout(columns: Mapping[str, npt.DTypeLike]) -> np.dtype[np.void]:
-    """Of a row: the number of its fields; each field: its size and its bytes."""
+    """The layout of a row: the count of its fields; of each field the size and the bytes."""
     layout: list[tuple[str, npt.DTypeLike]] = [("fields", ">i2")]
     for name, dtype in columns.items():
         layout += [(f"size of {name}", ">i4"), (name, dtype)]
@@ -105,7 +105,7 @@ def _layout(columns: Mapping[str, npt.DTypeLike]) -> np.dtype[np.void]:
 
 
 def _binaries(rows: npt.NDArray[np.generic]) -> pa.Array:
-    """The bytes of each."""
+    """The bytes of each row."""
     fixed = pa.Array.from_buffers(pa.binary(rows.dtype.itemsize), len(rows), [None, pa.py_buffer(rows)])
     return fixed.cast(pa.binary())
 

@@ -1,8 +1,8 @@
-"""How a transaction reaches tables that stay: by their indexes, whatever PostgreSQL takes their sizes for.
+"""Lookups in stored tables that use their indexes, whatever PostgreSQL takes the tables' sizes for.
 
-A few rows: ``stays.a = any(array[few.b])``, which can be done row by row only. As many as a micro-batch has:
-``stays.a = few.b and stays.a = any(array(select b from few))`` inside of ``no_nested_loops``. See "Look-ups" in
-docs/architecture.md.
+For a few rows: ``stored.a = any(array[few.b])``, which PostgreSQL can only do row by row. For as many rows as a
+micro-batch has: ``stored.a = many.b and stored.a = any(array(select b from many))`` inside of ``no_nested_loops``. See
+"Lookups" in docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 @contextmanager
 def no_nested_loops(connection: Connection) -> Iterator[None]:
-    """Joins are hashed or merged: row by row, those with temporary tables, which have no indexes, are all with all."""
+    """Have joins hashed or merged: a nested loop over temporary tables, which have no indexes, joins all with all."""
     connection.exec_driver_sql("set local enable_nestloop = off")
     yield
     connection.exec_driver_sql("set local enable_nestloop = on")

@@ -1,4 +1,4 @@
-"""The case study's scenario, whatever way its messages come, and what happens to it later."""
+"""The case study's scenario has the same events whatever way its messages come."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ AGREEMENT = value(SCENARIO["agreement"])
 RECORDS = [value(record) for record in SCENARIO["data_records"]]
 SHUFFLED = random.Random(7).sample(RECORDS, len(RECORDS))
 JANUARY, NOW = Month(2020, 1), utc("2020-02-10")
-TELLS = [*SCENARIO["expected_events"][0], "thresholdPercent", "thresholdBytes"]
+EVENT_FIELDS = [*SCENARIO["expected_events"][0], "thresholdPercent", "thresholdBytes"]
 
 
 def reached(percent: int, day: int, total: int) -> dict[str, Any]:
@@ -61,8 +61,8 @@ WAYS: dict[str, list[Batch]] = {
 }
 
 
-def told(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: event[name] for name in TELLS} for event in events]
+def expected_fields(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: event[name] for name in EVENT_FIELDS} for event in events]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -71,15 +71,15 @@ def test_the_scenario_gives_its_events_whatever_way_it_comes(
 ) -> None:
     for agreements, records in WAYS[way]:
         send_plans(agreements, records)
-    assert told(published()) == THRESHOLDS
+    assert expected_fields(published()) == THRESHOLDS
     assert monthly(JANUARY, NOW).events == {"BILLING_PERIOD_CLOSED": 1}
-    assert told(published()) == [*THRESHOLDS, CLOSED]
+    assert expected_fields(published()) == [*THRESHOLDS, CLOSED]
     assert monthly(JANUARY, NOW) == MonthRecomputed(0, (), 0, (), {})
     assert len(published()) == 4
-    repeats = sum(len(records) for _, records in WAYS[way]) - len(RECORDS)
+    duplicates = sum(len(records) for _, records in WAYS[way]) - len(RECORDS)
     assert rows(
         "select received, counted, duplicate, invalid, unmatched from ledger where feed = 'data-records' and partition = 0"
-    ) == [(len(RECORDS) + repeats, len(RECORDS), repeats, 0, 0)]
+    ) == [(len(RECORDS) + duplicates, len(RECORDS), duplicates, 0, 0)]
 
 
 def test_one_record_per_micro_batch_gives_the_same_events(
@@ -87,6 +87,6 @@ def test_one_record_per_micro_batch_gives_the_same_events(
 ) -> None:
     send_plans([AGREEMENT], [])
     send_plans([], RECORDS, settings=place.model_copy(update={"max_records_per_batch": 1}))
-    assert told(published()) == THRESHOLDS
+    assert expected_fields(published()) == THRESHOLDS
     monthly(JANUARY, NOW)
-    assert told(published()) == [*THRESHOLDS, CLOSED]
+    assert expected_fields(published()) == [*THRESHOLDS, CLOSED]

@@ -99,6 +99,12 @@ _MESSAGES = st.one_of(
 )
 
 
+def _deep(levels: int) -> bytes:
+    """A good message with so many levels of arrays in a member that is not picked."""
+    more = "[" * levels + "]" * levels
+    return json.dumps(_GOOD)[:-1].encode() + f',"more":{more}}}'.encode()
+
+
 def rows(fields: tuple[Field, ...], *values: bytes | None) -> list[dict[str, Any]]:
     found = decode(fields, pa.array(values, pa.binary()))
     found.validate(full=True)
@@ -113,7 +119,7 @@ def read_one_by_one(fields: tuple[Field, ...], *values: bytes | None) -> list[di
 
 @settings(max_examples=300)
 @given(st.lists(_MESSAGES, max_size=12), st.sampled_from([1, 3, 2_000]))
-@example([b"[" * 100_000, b'{"eid":' + b"[" * 100_000], 1)
+@example([b"[" * 100_000, b'{"eid":' + b"[" * 100_000, *(_deep(n) for n in (498, 499, 500, 501, 980, 1_200))], 1)
 def test_together_and_one_by_one_messages_are_read_the_same(messages: list[bytes | None], at_once: int) -> None:
     before, decoding._MESSAGES_AT_ONCE = decoding._MESSAGES_AT_ONCE, at_once
     try:
@@ -195,6 +201,14 @@ def test_decimals_are_exact(written: str, expected: str | None) -> None:
 def test_what_is_no_decimal_is_refused(written: str, reason: str) -> None:
     (row,) = rows((Field("amount", Decimal()),), f'{{"amount":{written}}}'.encode())
     assert row == {"amount": None, "reason": reason}
+
+
+@pytest.mark.parametrize(("levels", "reason"), [(499, None), (500, "not JSON"), (100_000, "not JSON")])
+def test_a_message_is_nested_at_most_500_deep(levels: int, reason: str | None) -> None:
+    (row,) = rows(NESTED, _deep(levels))
+    assert row["reason"] == reason
+    (in_text,) = rows(NESTED, json.dumps({**_GOOD, "note": "[{" * 2_000}).encode())
+    assert in_text["reason"] is None
 
 
 def test_a_number_of_any_length_in_another_member_is_no_fault() -> None:

@@ -16,37 +16,37 @@ from speed_layer.postgres.copying import copy, copy_fixed, instants, read_bytes,
 NASTY = ["", " ", "NULL", "\\N", "\\.", 'a"b', "a,b", "a\nb", "a\r\nb", "\t", "ż𝄞", "\\", None]
 
 
-def found(connection: Connection) -> list[tuple[object, ...]]:
-    return [tuple(row) for row in connection.execute(text("select * from copied order by number"))]
+def copied(connection: Connection) -> list[tuple[object, ...]]:
+    return [tuple(row) for row in connection.execute(text("select * from copied order by index"))]
 
 
 def test_texts_and_nulls(engine: Engine) -> None:
-    rows = pa.table({"number": pa.array(range(len(NASTY)), pa.int32()), "words": pa.array(NASTY, pa.string())})
+    rows = pa.table({"index": pa.array(range(len(NASTY)), pa.int32()), "words": pa.array(NASTY, pa.string())})
     with engine.begin() as connection:
-        connection.execute(text("create temporary table copied (number integer, words text)"))
+        connection.execute(text("create temporary table copied (index integer, words text)"))
         copy(connection, "copied", pa.concat_tables([rows.slice(0, 0), rows.slice(0, 5), rows.slice(5)]))
         copy(connection, "copied", rows.slice(0, 0))
-        assert found(connection) == list(enumerate(NASTY))
+        assert copied(connection) == list(enumerate(NASTY))
 
 
-def test_numbers_of_fixed_size(engine: Engine) -> None:
-    numbers, large = np.array([-1, 0, 2**31 - 1], ">i4"), np.array([-(2**63), 0, 2**63 - 1], ">i8")
+def test_integers_of_fixed_size(engine: Engine) -> None:
+    indices, large = np.array([-1, 0, 2**31 - 1], ">i4"), np.array([-(2**63), 0, 2**63 - 1], ">i8")
     with engine.begin() as connection:
-        connection.execute(text("create temporary table copied (number integer, large bigint)"))
-        copy_fixed(connection, "copied", {"number": numbers, "large": large})
-        copy_fixed(connection, "copied", {"number": numbers[:0], "large": large[:0]})
-        assert found(connection) == list(zip(numbers.tolist(), large.tolist(), strict=True))
+        connection.execute(text("create temporary table copied (index integer, large bigint)"))
+        copy_fixed(connection, "copied", {"index": indices, "large": large})
+        copy_fixed(connection, "copied", {"index": indices[:0], "large": large[:0]})
+        assert copied(connection) == list(zip(indices.tolist(), large.tolist(), strict=True))
 
 
-def test_texts_beside_numbers_of_fixed_size(engine: Engine) -> None:
+def test_texts_beside_integers_of_fixed_size(engine: Engine) -> None:
     words = [word for word in NASTY if word is not None] + ["long " * 1_000]
     texts = pa.chunked_array([words[:3], words[3:]], pa.string())
-    numbers, whether = np.arange(len(words), dtype=">i8"), np.arange(len(words)) % 2 == 0
+    indices, is_even = np.arange(len(words), dtype=">i8"), np.arange(len(words)) % 2 == 0
     with engine.begin() as connection:
-        connection.execute(text("create temporary table copied (number bigint, whether boolean, a text, b text)"))
-        copy_fixed(connection, "copied", {"number": numbers, "whether": whether}, {"b": texts, "a": texts})
-        copy_fixed(connection, "copied", {"number": numbers[:0], "whether": whether[:0]}, {"b": texts[:0]})
-        assert found(connection) == [(n, n % 2 == 0, word, word) for n, word in enumerate(words)]
+        connection.execute(text("create temporary table copied (index bigint, is_even boolean, a text, b text)"))
+        copy_fixed(connection, "copied", {"index": indices, "is_even": is_even}, {"b": texts, "a": texts})
+        copy_fixed(connection, "copied", {"index": indices[:0], "is_even": is_even[:0]}, {"b": texts[:0]})
+        assert copied(connection) == [(n, n % 2 == 0, word, word) for n, word in enumerate(words)]
 
 
 @given(st.datetimes(timezones=st.just(dt.UTC)))
@@ -56,23 +56,23 @@ def test_instants(at: dt.datetime) -> None:
     assert at == dt.datetime(2000, 1, 1, tzinfo=dt.UTC) + int(found) * dt.timedelta(microseconds=1)
 
 
-def test_numbers_are_read_as_they_stand(engine: Engine) -> None:
+def test_integers_are_read_as_stored(engine: Engine) -> None:
     with engine.begin() as connection:
-        connection.execute(text("create temporary table copied (number bigint, large bigint)"))
+        connection.execute(text("create temporary table copied (index bigint, large bigint)"))
         assert [column.tolist() for column in read_fixed(connection, "select * from copied", columns=2)] == [[], []]
         large = np.array([-(2**63), 0, 2**63 - 1], ">i8")
-        copy_fixed(connection, "copied", {"number": np.arange(3, dtype=">i8"), "large": large})
-        query = "select number, large from copied order by number"
-        numbers, same = read_fixed(connection, query, columns=2)
-        assert (numbers.tolist(), same.tolist()) == ([0, 1, 2], large.tolist())
+        copy_fixed(connection, "copied", {"index": np.arange(3, dtype=">i8"), "large": large})
+        query = "select index, large from copied order by index"
+        indices, same = read_fixed(connection, query, columns=2)
+        assert (indices.tolist(), same.tolist()) == ([0, 1, 2], large.tolist())
 
 
-def test_bytes_come_back_as_they_were(engine: Engine) -> None:
+def test_bytes_are_read_as_stored(engine: Engine) -> None:
     stored = bytes(range(256)) * 40
     with engine.begin() as connection:
-        connection.execute(text("create temporary table copied (number integer, stored bytea)"))
+        connection.execute(text("create temporary table copied (index integer, stored bytea)"))
         connection.execute(text("insert into copied values (1, :stored), (2, null), (3, '')"), {"stored": stored})
-        one = "select stored, stored from copied where number ="
-        assert [read_bytes(connection, f"{one} {number}")[1] for number in (1, 2, 3)] == [stored, None, b""]
-        with pytest.raises(ValueError, match="found no row"):
+        one = "select stored, stored from copied where index ="
+        assert [read_bytes(connection, f"{one} {index}")[1] for index in (1, 2, 3)] == [stored, None, b""]
+        with pytest.raises(ValueError, match="expected a row, but there is none"):
             read_bytes(connection, f"{one} 4")

@@ -1,0 +1,19 @@
+-- Billing periods for the growth of open periods.
+
+-- name: add_open_periods
+-- Gives each billing period some earlier ones of the same agreement, a hundred days apart, so that there are :periods for
+-- each agreement.
+insert into data_plan_usage (agreement_id, period_start, period_end, year, month)
+select
+    agreement_id,
+    period_start - n * interval '100 days' as period_start,
+    period_end - n * interval '100 days' as period_end,
+    2000 as year,
+    1 as month
+from data_plan_usage
+cross join generate_series(1, :periods - 1) as n;
+
+-- name: open_periods
+-- Reads how many billing periods are open.
+select count(*) as periods from data_plan_usage
+where status = 'open';
