@@ -96,8 +96,12 @@ class Daemon:
             )
         # It outlives this command: without a return code, Popen would warn that it still runs.
         child.returncode = 0
-        created = psutil.Process(child.pid).create_time()
-        self.pid_file.write_text(f"{child.pid} {created}")
+        self.note(self.pid_file, child.pid)
+
+    @staticmethod
+    def note(pid_file: Path, pid: int) -> None:
+        """Write a process's pid and start time to a file, by which it is found again."""
+        pid_file.write_text(f"{pid} {psutil.Process(pid).create_time()}")
 
     def stop(self, timeout_s: float = 30) -> bool:
         """Stop it by SIGTERM, after the timeout by SIGKILL; True if it was running."""

@@ -13,6 +13,7 @@ from bytemeter.settings import PREFIX, Settings
 from embedded.broker import Broker
 from embedded.database import Database
 from embedded.home import Home
+from embedded.users import StackUsers
 
 Notify = Callable[[str], None]
 _ENDPOINTS = ("kafka", "database_url", "history")
@@ -24,30 +25,64 @@ class EmbeddedStack:
     def __init__(self, home: Home) -> None:
         self.home = home
         self.servers: tuple[Broker, Database] = (Broker(home), Database(home))
+        self._users = StackUsers(home)
 
     def up(self) -> list[str]:
-        """Start the servers that are not running, in parallel; returns the names of those started.
+        """Start the servers that are not running, and leave them running; returns the names of those started.
 
         Raises:
             BytemeterError: a server could not be started; then none is left running that was not before.
         """
         with self.home.locked():
-            absent = [server for server in self.servers if not server.running()]
+            started = self._start_absent()
+            self._users.keep(kept=True)
+        return started
+
+    def down(self) -> list[str]:
+        """Stop the running servers, whoever uses them; returns the names of those stopped. Their data stay."""
+        with self.home.locked():
+            self._users.keep(kept=False)
+            return self._stop()
+
+    @contextmanager
+    def used(self) -> Iterator[list[str]]:
+        """Use the stack; yields the names of the servers that had to be started.
+
+        Servers run as long as a process uses them. The last one stops them, unless they were started by ``up``.
+
+        Raises:
+            BytemeterError: see ``up``.
+        """
+        with self.home.locked():
+            user = self._users.add()
+            try:
+                started = self._start_absent()
+            except BaseException:
+                self._users.remove(user)
+                raise
+        try:
+            yield started
+        finally:
+            with self.home.locked():
+                self._users.remove(user)
+                if not (self._users.kept or self._users.any()):
+                    self._stop()
+
+    def _start_absent(self) -> list[str]:
+        absent = [server for server in self.servers if not server.running()]
+        for server in absent:
+            server.home.port(server.name)
+        with ThreadPoolExecutor(len(self.servers)) as pool:
+            starting = [pool.submit(server.start) for server in absent]
+        failures = [failure for server in starting if (failure := server.exception())]
+        if failures:
             for server in absent:
-                server.home.port(server.name)
-            with ThreadPoolExecutor(len(self.servers)) as pool:
-                starting = [pool.submit(server.start) for server in absent]
-            failures = [failure for server in starting if (failure := server.exception())]
-            if failures:
-                for server in absent:
-                    server.stop()
-                raise failures[0]
+                server.stop()
+            raise failures[0]
         return [server.name for server in absent]
 
-    def down(self, only: list[str] | None = None) -> list[str]:
-        """Stop the running servers, or only the named ones; returns the names of those stopped. Their data stay."""
-        with self.home.locked():
-            return [s.name for s in self.servers if (only is None or s.name in only) and s.stop()]
+    def _stop(self) -> list[str]:
+        return [server.name for server in self.servers if server.stop()]
 
     def running(self) -> dict[str, bool]:
         """Whether each server runs, by name."""
@@ -73,7 +108,7 @@ def embedded(settings: Settings) -> bool:
 def endpoints(settings: Settings, *needed: str, notify: Notify) -> Iterator[Settings]:
     """Settings with the needed endpoints: those given, or all of the embedded stack if none is given.
 
-    Servers of the stack that are down are started, and stopped at the end.
+    Servers of the stack that are down are started; the last process that uses them stops them.
 
     Args:
         notify: called with the line that names the stack.
@@ -92,9 +127,6 @@ def endpoints(settings: Settings, *needed: str, notify: Notify) -> Iterator[Sett
         yield settings
         return
     stack = EmbeddedStack(Home(settings.home))
-    started = stack.up()
-    notify(f"using the embedded stack of {settings.home}" + (" (started for this command)" if started else ""))
-    try:
+    with stack.used() as started:
+        notify(f"using the embedded stack of {settings.home}" + (" (started for this command)" if started else ""))
         yield stack.settings(settings)
-    finally:
-        stack.down(only=started)
