@@ -32,10 +32,16 @@ def _database_url(value: SecretStr | None) -> SecretStr | None:
         url = make_url(value.get_secret_value())
     except (ArgumentError, ValueError):
         raise ValueError(f"not a URL; {expected}") from None
+    # The URL is not shown: a password may stand in any of its parts.
     if url.drivername not in ("postgresql", "postgres"):
-        raise ValueError(f"the URL starts with {url.drivername}://; {expected}")
-    if not (url.host and url.database):
-        raise ValueError(f"the URL {url.render_as_string()} lacks a host or a database; {expected}")
+        raise ValueError(f"the URL does not start with postgresql://; {expected}")
+    if "@" in f"{url.host}{url.database}":
+        raise ValueError(
+            f"the URL has more than one @ or a / before it; write them as %40 and %2F in a password; {expected}"
+        )
+    lacking = " and ".join(f"a {part}" for part in ("host", "database") if not getattr(url, part))
+    if lacking:
+        raise ValueError(f"the URL lacks {lacking}; {expected}")
     return value
 
 

@@ -36,7 +36,7 @@ def test_one_line_names_all_malformed_settings() -> None:
         load_settings(kafka="broker", database_url="mysql://root:s3cret@db/x", history="s3://x", partitions=0)
     line = str(caught.value)
     assert "BYTEMETER_KAFKA: 'broker' is not HOST:PORT" in line
-    assert "BYTEMETER_DATABASE_URL: the URL starts with mysql://" in line
+    assert "BYTEMETER_DATABASE_URL: the URL does not start with postgresql://" in line
     assert "BYTEMETER_HISTORY: 's3://x' is not a folder or gs://" in line
     assert "BYTEMETER_PARTITIONS: 0:" in line
     assert "s3cret" not in line
@@ -54,7 +54,20 @@ def test_a_folder_has_any_name_and_a_bucket_a_plain_one(tmp_path: Path) -> None:
     assert load_settings(history="gs://bucket/usage_1/").history == "gs://bucket/usage_1"
 
 
-@pytest.mark.parametrize("url", ["nonsense", "postgresql://", "postgresql://u:pw1@h:notaport/db"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense",
+        "postgresql://",
+        "postgresql://u:pw1@h:notaport/db",
+        "postgresql:///db?password=pw1",
+        "postgresql://u:pw1@h",
+        "u:pw1@h/db",
+        "pw1://u@h/db",
+        "postgresql://u:p/pw1@h/db",
+        "postgresql://u:p@pw1@h:x/db",
+    ],
+)
 def test_a_bad_database_url_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(BytemeterError, match="expected postgresql://user:password@host:port/database") as caught:
         load_settings(database_url=url)
