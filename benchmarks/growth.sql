@@ -1,8 +1,7 @@
 -- Billing periods for the growth of open periods.
 
 -- name: add_open_periods
--- Gives each billing period some earlier ones of the same agreement, a hundred days apart, so that there are :periods for
--- each agreement.
+-- Adds to each billing period :periods - 1 earlier ones of the same agreement, a hundred days apart.
 insert into data_plan_usage (agreement_id, period_start, period_end, year, month)
 select
     agreement_id,

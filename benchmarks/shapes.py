@@ -27,8 +27,8 @@ _APPS = (
 _SEPARATORS = (",", ":")
 _compact = json.JSONEncoder(ensure_ascii=False, separators=_SEPARATORS).encode
 
-COMPACT, SPACES = "compact, in the schema's order", "spaces after separators"
-# How a record is written. Compact: UTF-8 without spaces, the fields in the order in which the feed declares them.
+COMPACT, SPACES = "compact", "spaces after separators"
+# How a record is written. Compact: UTF-8 without spaces, the fields in the order of the feed's schema.
 SHAPES: Mapping[str, Callable[[dict[str, Any]], str]] = {
     COMPACT: _compact,
     "Python's default escapes": json.JSONEncoder(separators=_SEPARATORS).encode,
@@ -62,7 +62,7 @@ class ShapedDevices(DeviceSimulation):
 def measure_shapes(session: SparkSession, topics: Topics, rounds: int) -> None:
     """Count a topic of each shape but the one with spaces; print the rates, and their ratios to the compact shape."""
     counted = [shape for shape in SHAPES if shape != SPACES]
-    places = {shape: topics.place(f"{re.sub('[^A-Za-z]+', '-', shape)}.") for shape in counted}
+    places = {shape: topics.place(f"{re.sub('[^a-z]+', '-', shape.lower())}.") for shape in counted}
     traffic = topics.traffic(late=0.01, invalid=0.001, duplicates=0.01)
     for shape, place in places.items():
         topics.fill(place, ShapedDevices(traffic, shape), topics.records)

@@ -132,6 +132,8 @@ CREATE TABLE public.ledger (
     CONSTRAINT ledger_check CHECK ((received = ((((counted + duplicate) + invalid) + unmatched) + voids)))
 );
 
+COMMENT ON COLUMN public.ledger.voids IS 'messages that take back earlier records; nothing writes it yet, it is 0';
+
 CREATE VIEW public.usage_hourly_live AS
  WITH open_hours AS (
          SELECT hours.hour,
@@ -332,6 +334,8 @@ CREATE TABLE public.invalid_events (
 COMMENT ON COLUMN public.invalid_events.payload IS 'the value as received; null for a tombstone';
 
 COMMENT ON COLUMN public.invalid_events.event_time IS 'only of well-formed records that were refused because of their time: those stand in the history too';
+
+COMMENT ON COLUMN public.invalid_events.replayed_at IS 'when the message was sent again; nothing writes it yet, it is null';
 
 CREATE VIEW public.invalid_samples AS
  SELECT received_at,

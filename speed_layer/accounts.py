@@ -42,9 +42,6 @@ def duplicate_accounts(feed: str, duplicates: pa.Table) -> list[Account]:
     return [Account(feed, count["values"], duplicate=count["counts"]) for count in counts]
 
 
-repeated = duplicate_accounts
-
-
 def list_invalid(connection: Connection, feed: str, invalid: pa.Table) -> None:
     """Append invalid messages to ``invalid_events``.
 

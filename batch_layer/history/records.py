@@ -25,7 +25,8 @@ class CountedRecords:
     """The records of a span that count.
 
     Left out are records that the live query did not count, a second row of the same (partition, offset), and
-    duplicates: of the records with the same event id in the same event hour all but the one with the lowest (partition, offset).
+    duplicates: of the records with the same event id in the same event hour only the one with the lowest (partition,
+    offset) stays.
 
     Attributes:
         splits: the parts of the history's files that contain the span.

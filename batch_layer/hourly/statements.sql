@@ -35,7 +35,8 @@ where recomputed.type = :email_type and recomputed.value > users.quota;
 
 -- name: remove_breaches
 -- Removes the stored breaches of the hours that are replaced.
-delete from user_quota_limit where timestamp = any(cast(:hours as timestamptz []));
+delete from user_quota_limit
+where timestamp = any((:hours)::timestamptz[]);
 
 -- name: write_breaches
 -- Writes the breaches that were found.
@@ -57,7 +58,7 @@ select
     recomputed.version,
     recomputed.version,
     :at
-from unnest(cast(:hours as timestamptz []), cast(:versions as bigint [])) as recomputed (hour, version)
+from unnest((:hours)::timestamptz[], (:versions)::bigint[]) as recomputed (hour, version)
 on conflict (feed, hour) do update set
     recomputed_version = excluded.recomputed_version,
     recomputed_at = excluded.recomputed_at;

@@ -81,9 +81,7 @@ class HourlyStore:
             BytemeterError: the feed has none.
         """
         if self.feed.totals is None or self.feed.totals.hourly is None:
-            raise BytemeterError(
-                f"the feed {self.feed.name} has no hourly totals; choose e.g. devices"
-            )
+            raise BytemeterError(f"the feed {self.feed.name} has no hourly totals; choose e.g. devices")
         return self.feed.totals.hourly
 
     def snapshot(self) -> Snapshot:

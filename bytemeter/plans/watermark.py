@@ -1,4 +1,4 @@
-"""How far a feed has come in event time."""
+"""The watermark of a feed: how far it has come in event time."""
 
 from __future__ import annotations
 

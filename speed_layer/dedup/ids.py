@@ -65,11 +65,6 @@ class IdentifiedRecords:
         keys = packs.keys_of(entries)
         return IdentifiedRecords(entries, event_us, keys, *_duplicates_within(entries, keys))
 
-    @property
-    def again(self) -> Indexes:
-        """The former name of ``duplicate_rows``."""
-        return self.duplicate_rows
-
 
 @dataclass
 class Deduplicator:

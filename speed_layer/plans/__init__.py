@@ -1,1 +1,1 @@
-"""The live data plans: totals per agreement and billing period, thresholds as they are crossed, periods that close."""
+"""The live query of the data plans: ``query`` is its entry, ``counting`` names the steps of a micro-batch."""

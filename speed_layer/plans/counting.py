@@ -12,7 +12,7 @@ from bytemeter.feeds import DATA_RECORDS
 from bytemeter.plans import agreements
 from bytemeter.plans.events import ThresholdEvent
 from bytemeter.plans.judging import amend, reach_thresholds
-from speed_layer.accounts import repeated
+from speed_layer.accounts import duplicate_accounts
 from speed_layer.dedup.ids import Deduplicator
 from speed_layer.engine.live_query import Account
 from speed_layer.plans.crossings import cross_thresholds
@@ -41,24 +41,33 @@ class Counted:
 def count_micro_batch(
     connection: Connection, deduplicator: Deduplicator, owners: OwnerLookup, messages: pa.Table, records: Records
 ) -> Counted:
-    """Count a micro-batch, inside of the caller's transaction.
+    """Count a micro-batch, inside of the caller's transaction. After it ``Deduplicator.finish`` is called.
 
-    The sums by MSISDN are added to the billing periods that own them. Only where the owner is not known or not the same
-    for all records of an MSISDN, and where a threshold is reached, PostgreSQL looks at records one by one.
+    The usual micro-batch has no agreements, and a known owner for each MSISDN: it is one COPY of sums and one UPDATE of
+    ``data_plan_usage``. PostgreSQL looks at records one by one only where the owner is not known, where the records of
+    an MSISDN belong to several billing periods, and where a threshold is reached.
 
     Args:
         messages: agreements, see ``speed_layer.executor.plans.agreement_parts``.
         records: data records.
     """
+    # Writes the agreements, and judges changed limits.
     changes = take_agreements(connection, owners, messages)
+    # Lists the duplicates, and remembers the ids of the other records.
     duplicates = deduplicator.find_duplicates(connection, records.identified)
     new = records.without(duplicates)
+    # Adds one sum for each MSISDN whose records all belong to one known billing period.
     together = count_together(connection, owners, new.totals)
+    # Finds the billing period of each other record, and of those that have waited for one of the agreements.
     one_by_one = count_one_by_one(connection, new.of(together.uncounted), changed_msisdns=changes.msisdns)
+    # Finds the records that crossed thresholds, in the periods that reach one.
     crossed = cross_thresholds(connection, new, together, one_by_one)
     amended = amend(connection, [*together.added.closed, *one_by_one.added.closed])
     return Counted(
-        accounts=[*repeated(DATA_RECORDS.name, records.rows.filter(pa.array(duplicates))), *one_by_one.accounts],
+        accounts=[
+            *duplicate_accounts(DATA_RECORDS.name, records.rows.filter(pa.array(duplicates))),
+            *one_by_one.accounts,
+        ],
         events=[*changes.events, *crossed, *amended],
     )
 

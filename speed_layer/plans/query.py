@@ -35,7 +35,8 @@ _CLOSED_AT_ONCE = 2_000
 class DataPlanQuery:
     """Totals per agreement and billing period, thresholds as they are crossed, periods that close.
 
-    Delivery: events are written in the transaction that counts what caused them, each once, and published after it.
+    Delivery: events are written in the transaction that counts the records that caused them, each once, and published
+    after it. Key of the totals: (agreement, period); of the events: their id.
 
     Attributes:
         grace: how long after its end a period stays open for late records, by event time.
@@ -84,10 +85,10 @@ class DataPlanQuery:
         if not progress[DATA_RECORDS.name]:
             return False
         now = self.clock() if self.clock else None
-        reached = watermark(progress[DATA_RECORDS.name].values(), clock=now)
-        if reached is None:
+        event_time = watermark(progress[DATA_RECORDS.name].values(), clock=now)
+        if event_time is None:
             return False
-        closed = close_periods(connection, reached - self.grace, most=_CLOSED_AT_ONCE)
+        closed = close_periods(connection, event_time - self.grace, most=_CLOSED_AT_ONCE)
         self._write(connection, closed.events)
         return closed.more
 

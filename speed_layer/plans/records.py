@@ -34,7 +34,7 @@ class Records:
         """Prepare the valid records of a micro-batch."""
         identified = IdentifiedRecords.of(rows)
         first = np.ones(rows.num_rows, bool)
-        first[identified.again] = False
+        first[identified.duplicate_rows] = False
         return Records(rows, identified, by_msisdn(rows.filter(pa.array(first))))
 
     def without(self, duplicates: Mask) -> NewRecords:
@@ -43,7 +43,7 @@ class Records:
         Only MSISDNs with duplicates of records of earlier micro-batches are added up again.
         """
         counted_before = duplicates.copy()
-        counted_before[self.identified.again] = False
+        counted_before[self.identified.duplicate_rows] = False
         if not counted_before.any():
             return NewRecords(self.rows, duplicates, self.totals)
         changed = pc.unique(self.rows.column("msisdn").filter(pa.array(counted_before)))

@@ -5,6 +5,6 @@ insert into hours (feed, hour)
 select
     :feed,
     to_timestamp(3600 * event_hours.hour) as hour
-from unnest(cast(:hours as bigint [])) as event_hours (hour)
+from unnest(cast(:hours as bigint[])) as event_hours (hour)
 order by hour
 on conflict (feed, hour) do update set version = hours.version + 1

@@ -64,7 +64,6 @@ def test_a_folder_has_any_name_and_a_bucket_a_plain_one(tmp_path: Path) -> None:
         "postgresql://u:pw1@h",
         "u:pw1@h/db",
         "pw1://u@h/db",
-        "postgresql://u:p/pw1@h/db",
         "postgresql://u:p@pw1@h:x/db",
     ],
 )

@@ -33,9 +33,7 @@ def commands(group: click.Group, *path: str) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("path", commands(cli), ids=" ".join)
-def test_every_command_has_help_and_is_documented(
-    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_command_has_help_and_is_documented(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     if path != ("psql",):  # its options are psql's
         assert main([*path, "--help"]) == 0
         assert "Usage: bytemeter" in capsys.readouterr().out

@@ -26,9 +26,9 @@ from simulator.data_records import DataRecordSimulation
 from simulator.devices import DeviceSimulation
 from simulator.producer import producer, send
 from simulator.traffic import DAY_S, Traffic
+from tests.builders import agreement, record
 from tests.commands import endpoints
 from tests.integration.browser import Browser, Dashboard, browser
-from tests.integration.plans import agreement, record
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 SUBSCRIBERS, DAYS = 60, 45

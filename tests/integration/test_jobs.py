@@ -15,8 +15,8 @@ from bytemeter.settings import Settings
 from cli.main import main as bytemeter
 from simulator.traffic import Sent
 from speed_layer.jobs import stream_usage
+from tests.builders import agreement, record
 from tests.commands import endpoints, jdbc_url, signal_handlers_restored
-from tests.integration.plans import agreement, record
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 

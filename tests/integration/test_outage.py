@@ -18,7 +18,7 @@ from embedded.home import Home
 from embedded.stack import EmbeddedStack
 from simulator.traffic import Sent
 from speed_layer.stream import Streams
-from tests.integration.plans import agreement, record
+from tests.builders import agreement, record
 
 DEADLINE_S = 120
 

@@ -12,8 +12,8 @@ from bytemeter.settings import Settings
 from bytemeter.sql import SQL
 from cli.main import main
 from simulator.traffic import Sent
+from tests.builders import agreement, record
 from tests.commands import endpoints
-from tests.integration.plans import agreement, record
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 QUERIES = sorted((SQL / "queries").glob("*.sql"))

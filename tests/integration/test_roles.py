@@ -14,7 +14,7 @@ from batch_layer.hourly.job import HourlyJob
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES
 from bytemeter.postgres import database
 from bytemeter.settings import Settings
-from tests.integration.plans import agreement, record
+from tests.builders import agreement, record
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 

@@ -44,7 +44,9 @@ def test_aborted_records_are_never_counted_and_open_ones_are_counted_once_commit
     total = sum(range(100)) + sum(range(10_000, 10_003)) + sum(range(500, 510))
     assert rows("select sum(value) from bytes where type = 'user_bytes_total'") == [(total,)]
     history = DeltaTable(f"{place.history}/devices").to_pyarrow_table()
-    assert sorted(history.column("bytes").to_pylist()) == sorted([*range(100), *range(10_000, 10_003), *range(500, 510)])
+    assert sorted(history.column("bytes").to_pylist()) == sorted(
+        [*range(100), *range(10_000, 10_003), *range(500, 510)]
+    )
     recompute()
     assert rows("select sum(value) from bytes_hourly where type = 'user_bytes_total'") == [(total,)]
     # Markers of transactions take offsets, too: the ledger moves over them.
