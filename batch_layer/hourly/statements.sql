@@ -53,11 +53,11 @@ from breaches;
 -- since keep their hour dirty.
 insert into hours (feed, hour, version, recomputed_version, recomputed_at)
 select
-    :feed,
+    :feed as feed,
     recomputed.hour,
     recomputed.version,
-    recomputed.version,
-    :at
+    recomputed.version as recomputed_version,
+    :at as recomputed_at
 from unnest((:hours)::timestamptz[], (:versions)::bigint[]) as recomputed (hour, version)
 on conflict (feed, hour) do update set
     recomputed_version = excluded.recomputed_version,

@@ -19,10 +19,11 @@ create temporary table changes (
 ) on commit drop;
 
 -- name: add_totals_by_email
--- Adds to recomputed the totals of users under their e-mail addresses. Users whom user_metadata does not know have none.
+-- Adds to recomputed the totals of users under their e-mail addresses. Users whom user_metadata does not know have
+-- none.
 insert into recomputed (type, id, start, value)
 select
-    :email_type,
+    :email_type as type,
     users.email,
     recomputed.start,
     recomputed.value
