@@ -3,7 +3,7 @@
 -- order keeps transactions of different feeds from waiting for each other in a circle.
 insert into hours (feed, hour)
 select
-    :feed,
+    :feed as feed,
     to_timestamp(3600 * event_hours.hour) as hour
 from unnest(cast(:hours as bigint[])) as event_hours (hour)
 order by hour
