@@ -30,9 +30,9 @@ check: install  ## lint, types, layers, SQL
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/sqlfluff lint --disable-progress-bar sql bytemeter speed_layer batch_layer
+	$(BIN)/sqlfluff lint --disable-progress-bar sql bytemeter speed_layer batch_layer benchmarks
 
-bench: install  ## records/s against Spark's bare read, alert latency, recomputes, charts; PEER=flink beside Flink SQL
+bench: install  ## records/s against Spark's bare read, message shapes, latency, recomputes, a start; PEER=flink beside Flink SQL
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m benchmarks --records $(RECORDS) $(if $(PEER),--peer $(PEER)) $(BENCH)
 

@@ -40,7 +40,7 @@ def _faults_in(measure: str, text: str) -> dict[str, Fault]:
 DEVICES: Mapping[str, Fault] = {
     **_faults_in("bytes", "app"),
     "long ago": _edit(lambda fields: fields.update(timestamp=123_456_789)),
-    "in the future": _edit(lambda fields: fields.update(timestamp=fields["timestamp"] + 40 * _TEN_DAYS_S)),
+    "in the future": _edit(lambda fields: fields.update(timestamp=fields["timestamp"] + 400 * _TEN_DAYS_S)),
 }
 
 DATA_RECORDS: Mapping[str, Fault] = {

@@ -70,7 +70,7 @@ class Corrected:
     Attributes:
         changed: how many billing periods.
         differences: the first of them.
-        events: those that were written to the outbox.
+        events: the events that were written to the outbox.
     """
 
     changed: int
@@ -108,7 +108,7 @@ class PlanStore:
         """Thresholds that the recomputed totals reach and the live totals had not reached at the snapshot.
 
         Raises:
-            TransientError: the staged rows are not those that Spark counted; run the job again.
+            TransientError: the staged rows are not the rows that Spark computed; run the job again.
         """
         with one_line_errors(self.connection.engine.url), self.connection.begin():
             require_all(self.connection, staged)

@@ -37,7 +37,7 @@ def feed_named(name: str) -> Feed:
     """The feed of that name.
 
     Raises:
-        BytemeterError: there is none; the line names those that are.
+        BytemeterError: no feed has this name; the message lists the feeds.
     """
     if name not in FEEDS:
         raise BytemeterError(f"no feed {name!r}; the feeds are {', '.join(FEEDS)}")

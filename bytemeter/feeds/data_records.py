@@ -15,7 +15,7 @@ NO_MSISDN = Rule("msisdn is not 1 to 15 digits", unlike("msisdn", "[0-9]{1,15}")
 
 
 def internal_ids(records: pa.Table) -> pa.ChunkedArray:
-    """By what a record is told to others: its internalId, or its id where it has none."""
+    """The id of each record in threshold events and tables: its internalId, or its id where it has none."""
     return pc.coalesce(records.column("internalId"), records.column("id"))
 
 

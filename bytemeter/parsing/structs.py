@@ -28,6 +28,8 @@ AVAILABLE = msgspec is not None
 Fields = tuple[Field, ...]
 # A column of some messages, before the columns of all messages are put together: texts joined by NUL, or an array.
 Chunk: TypeAlias = Any
+# Where a message is not UTF-8, only so many messages around it are checked one by one.
+_MESSAGES_CHECKED = 100
 # Members by name: a field, or the members of an object.
 _Tree = dict[str, Any]
 
@@ -40,10 +42,11 @@ def undoubted(values: pa.BinaryArray) -> npt.NDArray[np.bool_]:
     fine: npt.NDArray[np.bool_] = np.ones(len(values), bool)
     if values.null_count:
         fine &= values.is_valid().to_numpy(zero_copy_only=False)
-    try:
-        values.cast(pa.string())
-    except pa.ArrowInvalid:
-        fine &= [_is_utf8(value) for value in values.to_pylist()]
+    if not _are_utf8(values):
+        for start in range(0, len(values), _MESSAGES_CHECKED):
+            some = values[start : start + _MESSAGES_CHECKED]
+            if not _are_utf8(some):
+                fine[start : start + len(some)] &= [_is_utf8(value) for value in some.to_pylist()]
     lengths = pc.fill_null(pc.binary_length(values), 0).to_numpy()
     # Each bracket that opens has one that closes. Messages with fewer brackets are not too deep.
     for row in np.flatnonzero(lengths > 2 * MOST_NESTED).tolist():
@@ -110,6 +113,14 @@ def decoder(fields: Fields) -> Decoder:
 def column(type_: FieldType, chunks: Sequence[Any]) -> pa.Array:
     """Put the chunks of a column together."""
     return _texts_of(chunks) if isinstance(type_, Text) else pa.concat_arrays(chunks)
+
+
+def _are_utf8(values: pa.BinaryArray) -> bool:
+    try:
+        values.cast(pa.string())
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _is_utf8(value: bytes | None) -> bool:

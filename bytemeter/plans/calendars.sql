@@ -8,7 +8,7 @@ select
 from billing_calendars;
 
 -- name: store_periods
--- Writes billing periods of a calendar; those that are stored stay.
+-- Writes billing periods of a calendar; stored periods stay as they are.
 insert into billing_periods (time_zone, anchor_day, period_start, period_end, year, month)
 select
     :zone as time_zone,

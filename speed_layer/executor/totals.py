@@ -1,5 +1,5 @@
-"""What executors make of the messages of a feed with totals: sums of the records that need no deduplication, and rows
-of the others."""
+"""What executors make of the messages of a feed with totals: sums of records without an event id, rows of records with
+one."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Added:
 
 
 def add_to_periods(connection: Connection, *, one_by_one: bool) -> Added:
-    """Add rows of ``additions``: those of records that were looked at one by one, or the others."""
+    """Add the rows of ``additions`` that ``count_one_by_one`` has written, or the rows that ``count_together`` has."""
     with no_nested_loops(connection):
         row = connection.execute(SQL["add_to_periods"], {"one_by_one": one_by_one}).one()
     return Added(row.periods, row.reached, row.closed)

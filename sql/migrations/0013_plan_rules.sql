@@ -25,8 +25,8 @@ $$;
 comment on function next_threshold is
 'the least threshold that the total does not reach, null if it reaches all; a null total, of no record, reaches none';
 
--- What is judged of billing periods, and what a threshold event says of one. The agreement is looked up by its key, one
--- by one: ask for periods by their usage_id.
+-- The columns by which billing periods are judged, and which a threshold event carries. The agreement is looked up by
+-- its key, row by row: select periods by their usage_id.
 create view judged_periods as
 select
     u.usage_id,
@@ -47,7 +47,8 @@ select
     u.amendments
 from data_plan_usage as u
 inner join agreements as a on a.id = any(array[u.agreement_id]);
-comment on view judged_periods is 'internal: billing periods as threshold events tell them; ask by usage_id';
+comment on view judged_periods is
+'internal: the columns of billing periods that threshold events carry; select by usage_id';
 comment on column judged_periods.counted_bytes is 'the total, null as long as the period has no record';
 
 create function open_periods(agreement_ids text[], starts timestamptz[]) returns void
@@ -71,7 +72,7 @@ as $$
     on conflict do nothing
 $$;
 comment on function open_periods is
-'open these billing periods, with 0 bytes and no threshold reached; those that are there stay';
+'opens billing periods, with 0 bytes and no threshold reached; periods that exist stay as they are';
 
 comment on column agreements.served_until is
 'when the next agreement of the MSISDN starts: from then on its records belong to that one';

@@ -1,8 +1,8 @@
--- Repeats of event ids per hour of event time over the last day; conflicts are those with other content than the first.
+-- Duplicates by event id, per hour of event time over the last day; conflicts differ in content from the first record.
 select
     feed,
     date_trunc('hour', event_time, 'UTC') as timestamp,
-    count(*) as repeats,
+    count(*) as duplicates,
     count(*) filter (where conflict) as conflicts
 from duplicate_events
 where event_time > now() - interval '24 hours'

@@ -1,4 +1,4 @@
-"""Bad records cost themselves alone and are kept; repeats count once."""
+"""Bad records cost themselves alone and are kept; duplicates count once."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_bad_records_are_kept_with_reason_and_bytes_and_the_others_go_on(
     assert sums == [(sum(json.loads(value)["bytes"] for value in accepted),)] * 3
 
 
-def test_of_repeats_the_first_counted_stays_in_live_and_batch(
+def test_of_duplicates_the_first_counted_stays_in_live_and_batch(
     put: Callable[..., None], stream: Callable[..., None], recompute: Callable[..., Recomputed], rows: Rows
 ) -> None:
     put([record(1, "a"), record(10, "b"), record(10, "b"), record(100)], partition=2)
@@ -75,7 +75,7 @@ def test_of_repeats_the_first_counted_stays_in_live_and_batch(
     assert rows("select sum(received), sum(counted), sum(duplicate) from ledger") == [(8, 5, 3)]
 
 
-def test_a_group_of_repeats_alone_makes_no_row(
+def test_duplicates_alone_make_no_row(
     put: Callable[..., None], stream: Callable[..., None], rows: Rows
 ) -> None:
     put([record(1, "a")])
