@@ -36,7 +36,7 @@ def map_tables(
         for group in [list(batches)] if whole else ([batch] for batch in batches):
             if group:
                 yield from function(pa.Table.from_batches(group)).to_batches()
-        _keep_worker_warm()
+        keep_worker_warm()
 
     return rows.mapInArrow(map_batches, schema)
 
@@ -64,12 +64,12 @@ def map_shares(
                 share = pickle.loads(pickled_shares[index])  # noqa: S301, pickled above
                 for table in function(share):
                     yield from table.to_batches()
-        _keep_worker_warm()
+        keep_worker_warm()
 
     return session.range(0, len(shares), 1, max(1, len(shares))).mapInArrow(map_batches, schema)
 
 
-def _keep_worker_warm() -> None:
+def keep_worker_warm() -> None:
     """Let the next task of this Python worker start at once; without it each task starts 0.2 s later.
 
     Between two tasks pyspark collects garbage, which visits the objects of all imported modules, and invalidates the

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from bytemeter.cache import cached
 from bytemeter.errors import BytemeterError
 
 KAFKA_SOURCE = "org.apache.spark:spark-sql-kafka-0-10_2.13:4.0.0"
@@ -47,11 +50,27 @@ def resolve(coordinates: tuple[str, ...]) -> list[Path]:
     Raises:
         BytemeterError: the repository could not be reached or lacks an artifact.
     """
+    known = cached("jars", " ".join(coordinates), "txt")
+    with suppress(OSError):
+        jars = [Path(line) for line in known.read_text().splitlines()]
+        if jars and all(jar.exists() for jar in jars):
+            return jars
+    jars = _resolve(coordinates)
+    with suppress(OSError):
+        known.parent.mkdir(parents=True, exist_ok=True)
+        # Written whole or not at all: another process may start now.
+        draft = known.with_suffix(f".{os.getpid()}")
+        draft.write_text("".join(f"{jar}\n" for jar in jars))
+        draft.replace(known)
+    return jars
+
+
+def _resolve(coordinates: tuple[str, ...]) -> list[Path]:
+    # Importing jgo takes as long as Java takes to start.
     import jgo
 
     try:
-        environment = jgo.build("+".join(coordinates))
-        jars: list[Path] = environment.all_jars
+        jars: list[Path] = jgo.build("+".join(coordinates)).all_jars
     except Exception as error:
         raise BytemeterError(
             f"could not resolve the jars {', '.join(coordinates)}: {str(error).splitlines()[0]}; "

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -40,11 +41,11 @@ class JobContext:
 
     Attributes:
         endpoints: given names of endpoints, a context manager with the settings in which these are set.
-        session: given those settings, the Spark session.
+        session: given those settings, a context manager with the Spark session, which may still be starting.
     """
 
     endpoints: Callable[..., AbstractContextManager[Settings]]
-    session: Callable[[Settings], SparkSession]
+    session: Callable[[Settings], AbstractContextManager[Future[SparkSession]]]
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def submitted_command(job: Job) -> click.Command:
         database_url = url_from_jdbc(jdbc_url) if jdbc_url else None
         settings = load_settings(kafka=kafka, database_url=database_url, history=history)
         logs.configure(settings.log_format)
-        job.run(JobContext(lambda *_: nullcontext(settings), lambda _: _submitted_session(job)), **options)
+        job.run(JobContext(lambda *_: nullcontext(settings), lambda _: nullcontext(_submitted_session(job))), **options)
 
     endpoints = [_SUBMITTED_OPTIONS[name] for name in job.needs]
     return debug_option(
@@ -134,11 +135,12 @@ def stopped_by_signal() -> threading.Event:
     return stop
 
 
-def _submitted_session(job: Job) -> SparkSession:
+def _submitted_session(job: Job) -> Future[SparkSession]:
     from bytemeter.spark import submitted_session
 
     handler = signal.getsignal(signal.SIGINT)
-    session = submitted_session(f"bytemeter-{job.name}")
+    session: Future[SparkSession] = Future()
+    session.set_result(submitted_session(f"bytemeter-{job.name}"))
     # PySpark handles Ctrl-C by an error in whatever runs; the job handles it better.
     signal.signal(signal.SIGINT, handler)
     return session

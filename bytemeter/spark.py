@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
+from pyspark import SparkConf, SparkContext
+from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
 from bytemeter.errors import BytemeterError
@@ -88,6 +88,7 @@ def local_session(
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),
         "spark.sql.warehouse.dir": str(logs.absolute() / "warehouse"),
+        "spark.python.daemon.module": "bytemeter.python_daemon",
         "spark.local.dir": tempfile.gettempdir(),
         # Hadoop's own file systems start a process to set a file's mode, and more for checksums and links.
         "spark.sql.streaming.checkpointFileManagerClass": _PLAIN_FILES,
@@ -97,26 +98,22 @@ def local_session(
     builder = _configured(SparkSession.builder.appName(name).master(f"local[{cores}]"), local)
     output = logs / "spark.out"
     try:
-        with _standard_error_to(output), ThreadPoolExecutor(1) as starting:
+        with ThreadPoolExecutor(1) as starting:
             if background and sys.platform == "linux":
                 # On Linux niceness belongs to the thread, and is inherited by the processes that the thread starts.
                 starting.submit(os.nice, _BACKGROUND_NICENESS)
+            starting.submit(_start_jvm, local, output).result()
             return starting.submit(builder.getOrCreate).result()
     except Exception as error:
         raise BytemeterError(f"Spark did not start: {error!r}; read {output}") from error
 
 
-@contextmanager
-def _standard_error_to(path: Path) -> Iterator[None]:
-    """Redirect the standard error of processes that are started inside to a file, for as long as they live."""
-    own_standard_error = os.dup(2)
-    with path.open("ab") as output:
-        os.dup2(output.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(own_standard_error, 2)
-        os.close(own_standard_error)
+def _start_jvm(settings: dict[str, str], output: Path) -> None:
+    """Start Spark's JVM, unless this process has one; the JVM appends its standard error to a file."""
+    if SparkContext._gateway is None:
+        with output.open("ab") as errors:
+            gateway = launch_gateway(SparkConf().setAll(list(settings.items())), {"stderr": errors})
+        SparkContext._ensure_initialized(gateway=gateway)
 
 
 def _configured(builder: SparkSession.Builder, settings: dict[str, str]) -> SparkSession.Builder:

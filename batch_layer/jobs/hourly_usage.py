@@ -45,16 +45,15 @@ def run(
         click.UsageError: not exactly one of ``hour``, ``since`` with ``until``, and ``dirty`` is given.
         BytemeterError: a text is not an hour, or the recompute failed.
     """
-    from batch_layer.hourly.job import HourlyJob
-
     if [bool(hour), bool(since or until), dirty].count(True) != 1 or bool(since) != bool(until):
         raise click.UsageError("give one of --hour HOUR, --from HOUR --to HOUR, or --dirty")
     hours = chosen_hours(hour=hour, since=since, until=until)
     feeds = hourly_feeds()
-    with context.endpoints(*_NEEDS) as settings:
-        session = context.session(settings)
+    with context.endpoints(*_NEEDS) as settings, context.session(settings) as session:
+        from batch_layer.hourly.job import HourlyJob
+
         for feed in feeds:
-            result = HourlyJob(session, settings, feed, dry_run=dry_run, wait_s=wait_s).run(hours)
+            result = HourlyJob(session.result(), settings, feed, dry_run=dry_run, wait_s=wait_s).run(hours)
             for line in _lines(result, dry_run=dry_run):
                 click.echo(f"{feed.name}: {line}" if len(feeds) > 1 else line)
 

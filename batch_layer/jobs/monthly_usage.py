@@ -28,12 +28,11 @@ def run(context: JobContext, *, month: str, dry_run: bool, wait_s: float) -> Non
     Raises:
         BytemeterError: the text is not a month, or the recompute failed.
     """
-    from batch_layer.monthly.job import MonthlyJob
-
     chosen, now = parse_month(month), dt.datetime.now(dt.UTC)
-    with context.endpoints(*_NEEDS) as settings:
-        session = context.session(settings)
-        result = MonthlyJob(session, settings, chosen, now, dry_run=dry_run, wait_s=wait_s).run()
+    with context.endpoints(*_NEEDS) as settings, context.session(settings) as session:
+        from batch_layer.monthly.job import MonthlyJob
+
+        result = MonthlyJob(session.result(), settings, chosen, now, dry_run=dry_run, wait_s=wait_s).run()
     for line in _lines(result, chosen, dry_run=dry_run):
         click.echo(line)
 

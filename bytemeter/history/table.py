@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
@@ -70,9 +69,12 @@ class History:
         Raises:
             BytemeterError: one exists that has other columns.
         """
-        empty = self.session.createDataFrame([], _schema(self.feed))
-        empty.write.format("delta").partitionBy(*PARTITIONED_BY).mode("ignore").save(self.path)
-        found, expected = (dict(table.dtypes) for table in (self.read(), empty))
+        schema = _schema(self.feed)
+        existing = delta.schema(self.session, self.path)
+        if existing is None:
+            delta.create(self.session, self.path, schema, partitioned_by=PARTITIONED_BY)
+            return
+        found, expected = ({field.name: field.dataType.simpleString() for field in of} for of in (existing, schema))
         if found != expected:
             differing = sorted(set(found.items()) ^ set(expected.items()))
             raise BytemeterError(
@@ -82,14 +84,9 @@ class History:
 
     def end_offsets(self) -> Offsets:
         """Per partition the offset below which the history holds all valid records; empty without a commit."""
-        try:
-            commits = self.session.sql(f"describe history delta.`{self.path}` limit {_COMMITS_LOOKED_AT}")
-        except AnalysisException:
-            return {}
-        for (note,) in commits.select("userMetadata").where("userMetadata is not null").collect():
-            ends: dict[str, int] = json.loads(note)["endOffsets"]
-            return {int(partition): offset for partition, offset in ends.items()}
-        return {}
+        latest = next(delta.notes(self.session, self.path, most=_COMMITS_LOOKED_AT), None)
+        ends: dict[str, int] = json.loads(latest)["endOffsets"] if latest else {}
+        return {int(partition): offset for partition, offset in ends.items()}
 
     def append(self, files: Iterable[Written], end: Offsets, *, after: Offsets) -> None:
         """Commit the files of a micro-batch that ends at ``end``, once.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -17,9 +20,12 @@ def notify(message: str) -> None:
     click.echo(f"bytemeter: {message}", err=True)
 
 
-def spark_session(settings: Settings) -> SparkSession:
-    """A Spark session of this machine."""
+@contextmanager
+def spark_session(settings: Settings) -> Iterator[Future[SparkSession]]:
+    """A Spark session of this machine, which starts while the command goes on, e.g. imports its layer."""
     from bytemeter.spark import local_session
 
     gcs = (settings.history or "").startswith("gs://")
-    return local_session("bytemeter", logs=settings.home / "logs", memory=settings.driver_memory, gcs=gcs)
+    logs, memory = settings.home / "logs", settings.driver_memory
+    with ThreadPoolExecutor(1) as starting:
+        yield starting.submit(local_session, "bytemeter", logs=logs, memory=memory, gcs=gcs)

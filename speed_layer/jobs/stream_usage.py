@@ -22,13 +22,14 @@ def run(context: JobContext, *, feeds: tuple[str, ...], once: bool, live: bool, 
         BytemeterError: a feed is unknown, or a query failed in a way that a restart does not mend.
     """
     from bytemeter.feeds import FEEDS, feed_named
-    from speed_layer.stream import Streams
 
     chosen = [feed_named(name) for name in feeds or FEEDS]
     stop = stopped_by_signal()
-    with context.endpoints(*(name for name in _NEEDS if keep or name != "history")) as settings:
-        session = context.session(settings)
-        Streams(session, settings, chosen, once=once, live=live, history=keep, stop=stop).run()
+    needed = (name for name in _NEEDS if keep or name != "history")
+    with context.endpoints(*needed) as settings, context.session(settings) as session:
+        from speed_layer.stream import Streams
+
+        Streams(session.result(), settings, chosen, once=once, live=live, history=keep, stop=stop).run()
 
 
 JOB = Job(

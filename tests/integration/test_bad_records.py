@@ -75,9 +75,7 @@ def test_of_duplicates_the_first_counted_stays_in_live_and_batch(
     assert rows("select sum(received), sum(counted), sum(duplicate) from ledger") == [(8, 5, 3)]
 
 
-def test_duplicates_alone_make_no_row(
-    put: Callable[..., None], stream: Callable[..., None], rows: Rows
-) -> None:
+def test_duplicates_alone_make_no_row(put: Callable[..., None], stream: Callable[..., None], rows: Rows) -> None:
     put([record(1, "a")])
     stream()
     put([record(1, "a", app="OTHER")])

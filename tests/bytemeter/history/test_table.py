@@ -6,6 +6,7 @@ import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from deltalake import DeltaTable
@@ -13,6 +14,7 @@ from pyspark.sql import SparkSession
 
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, Feed, Field, Whole
+from bytemeter.history import delta
 from bytemeter.history.reading import Split, columns_of, read
 from bytemeter.history.table import History
 from bytemeter.offset_log import Offsets
@@ -69,6 +71,38 @@ def test_of_commits_at_the_same_time_one_is_kept(history: History) -> None:
         ends = [threads.submit(history.append, files, {0: 1}, after={}) for files in both]
     (failure,) = [failure for end in ends if (failure := end.exception())]
     assert isinstance(failure, BytemeterError)
+    assert history.read().count() == 1
+
+
+def test_a_commit_between_another_ones_start_and_its_end_stops_it(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history.append(written(history, device()), {0: 1}, after={})
+    commit = delta._commit
+
+    def later(*given: Any) -> None:
+        monkeypatch.setattr(delta, "_commit", commit)
+        history.append(written(history, device()), {0: 2}, after={0: 1})
+        commit(*given)
+
+    monkeypatch.setattr(delta, "_commit", later)
+    with pytest.raises(BytemeterError, match="another process writes to .* .ConcurrentTransactionException."):
+        history.append(written(history, device()), {0: 3}, after={0: 1})
+    assert history.end_offsets() == {0: 2}
+    assert history.read().count() == 2
+
+
+def test_neither_a_start_nor_a_commit_takes_a_job_of_spark(history: History) -> None:
+    files = written(history, device())
+    history.append([], {0: 0}, after={})
+    context = history.session.sparkContext
+    context.setJobGroup("no job", "of a start and a commit")
+    try:
+        history.create()
+        history.append(files, {0: 1}, after=history.end_offsets())
+        assert list(context.statusTracker().getJobIdsForGroup("no job")) == []
+    finally:
+        context.setLocalProperty("spark.jobGroup.id", None)
     assert history.read().count() == 1
 
 
