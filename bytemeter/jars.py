@@ -36,11 +36,16 @@ def spark_jars(*, gcs: bool = False) -> list[Path]:
     Raises:
         BytemeterError: see ``resolve``.
     """
-    import pyspark
-
-    bundled = {_artifact(jar) for jar in (Path(pyspark.__file__).parent / "jars").glob("*.jar")}
+    bundled = {_artifact(jar) for jar in bundled_jars()}
     resolved = resolve((*spark_coordinates(), LOCAL_FILES, *((GCS,) if gcs else ())))
     return [jar for jar in resolved if _artifact(jar) not in bundled]
+
+
+def bundled_jars() -> list[Path]:
+    """The jars inside pyspark."""
+    import pyspark
+
+    return sorted((Path(pyspark.__file__).parent / "jars").glob("*.jar"))
 
 
 @cache

@@ -12,8 +12,9 @@ from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
+from bytemeter.class_archive import ClassArchive, class_archive
 from bytemeter.errors import BytemeterError
-from bytemeter.jars import spark_jars
+from bytemeter.jars import bundled_jars, spark_jars
 from bytemeter.java import java_home
 
 _LOGGING = """rootLogger.level=warn
@@ -36,6 +37,9 @@ _BACKGROUND_NICENESS = 10
 
 _PLAIN_FILES = "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
 
+# Our own setting: the class archive that the session's JVM writes when it ends; empty if none.
+_ARCHIVE = "spark.bytemeter.classArchive"
+
 SHARED = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -55,7 +59,14 @@ def submitted_session(name: str) -> SparkSession:
 
 
 def local_session(
-    name: str, *, logs: Path, memory: str = "2g", cores: str = "*", gcs: bool = False, background: bool = False
+    name: str,
+    *,
+    logs: Path,
+    memory: str = "2g",
+    cores: str = "*",
+    gcs: bool = False,
+    background: bool = False,
+    writes_archive: bool = False,
 ) -> SparkSession:
     """A session in this process and on this machine.
 
@@ -65,23 +76,30 @@ def local_session(
         cores: ``*`` for all.
         gcs: include the connector for gs://.
         background: use less of the processor (low priority, C1 compiler only), at the price of throughput.
+        writes_archive: let the JVM write a class archive at its end if there is none yet; see ``keep_archive``.
 
     Raises:
         BytemeterError: there is no supported Java, the jars could not be resolved, or Spark did not start.
     """
-    os.environ["JAVA_HOME"] = str(java_home())
+    home = java_home()
+    os.environ["JAVA_HOME"] = str(home)
     # The Python workers run this interpreter; by default they run the python3 of the PATH.
     os.environ["PYSPARK_PYTHON"] = sys.executable
     logs.mkdir(parents=True, exist_ok=True)
     logging = logs / "log4j2.properties"
     logging.write_text(_LOGGING.format(log=logs / "spark.log"))
-    jars = [str(jar) for jar in spark_jars(gcs=gcs)]
+    jars = spark_jars(gcs=gcs)
+    archive = class_archive(home, [*jars, *bundled_jars()])
+    writes = writes_archive and not archive.exists()
     java = f"-Dlog4j2.configurationFile={logging} -Duser.timezone=UTC -XX:+UseParallelGC"
+    if writes or archive.exists():
+        java = f"{java} {archive.options_to_write() if writes else archive.options_to_use()}"
     local = {
         **SHARED,
         "spark.driver.memory": memory,
         "spark.driver.extraJavaOptions": java + (_C1_ONLY if background else ""),
-        "spark.driver.extraClassPath": os.pathsep.join(jars),
+        "spark.driver.extraClassPath": os.pathsep.join(map(str, jars)),
+        _ARCHIVE: str(archive.path) if writes else "",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",
@@ -106,6 +124,21 @@ def local_session(
             return starting.submit(builder.getOrCreate).result()
     except Exception as error:
         raise BytemeterError(f"Spark did not start: {error!r}; read {output}") from error
+
+
+def keep_archive(session: SparkSession) -> None:
+    """If the session's JVM writes a class archive, end both and keep the archive for later starts.
+
+    That takes some seconds, once for each installation.
+    """
+    path = session.conf.get(_ARCHIVE, "")
+    gateway = SparkContext._gateway
+    if path and gateway:
+        session.stop()
+        gateway.shutdown()
+        # The JVM ends when its standard input does.
+        gateway.proc.communicate()
+        ClassArchive(Path(path)).keep()
 
 
 def _start_jvm(settings: dict[str, str], output: Path) -> None:

@@ -43,7 +43,7 @@ CREATE FUNCTION public.open_periods(agreement_ids text[], starts timestamp with 
     on conflict do nothing
 $$;
 
-COMMENT ON FUNCTION public.open_periods(agreement_ids text[], starts timestamp with time zone[]) IS 'open these billing periods, with 0 bytes and no threshold reached; those that are there stay';
+COMMENT ON FUNCTION public.open_periods(agreement_ids text[], starts timestamp with time zone[]) IS 'opens billing periods, with 0 bytes and no threshold reached; periods that exist stay as they are';
 
 CREATE FUNCTION public.short_id(id text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -372,7 +372,7 @@ CREATE VIEW public.judged_periods AS
    FROM (public.data_plan_usage u
      JOIN public.agreements a ON ((a.id = ANY (ARRAY[u.agreement_id]))));
 
-COMMENT ON VIEW public.judged_periods IS 'internal: billing periods as threshold events tell them; ask by usage_id';
+COMMENT ON VIEW public.judged_periods IS 'internal: the columns of billing periods that threshold events carry; select by usage_id';
 
 COMMENT ON COLUMN public.judged_periods.counted_bytes IS 'the total, null as long as the period has no record';
 

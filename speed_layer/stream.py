@@ -23,6 +23,7 @@ from speed_layer.engine.start import Starter
 from speed_layer.plans.query import SOURCE
 
 _POLL_S = 0.2
+_HEAD_START_S, _HEAD_START_POLL_S = 10.0, 0.05
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 
 
@@ -82,9 +83,21 @@ class Streams:
             if self.live:
                 queries += starter.start_live(self.feeds, outbox)
             if self.history:
+                self._wait_for_first_batches(queries)
                 queries += [starter.start_history(feed) for feed in self.feeds]
             self._started = True
             self._watch(queries)
+
+    def _wait_for_first_batches(self, queries: list[RunningQuery]) -> None:
+        """Give the live queries the cores until each has read its first micro-batch, or for some seconds.
+
+        Queries that start at the same time take twice as long until the first record is counted.
+        """
+        deadline = time.monotonic() + _HEAD_START_S
+        while not self.stop.is_set() and time.monotonic() < deadline and not all(q.has_begun() for q in queries):
+            self.stop.wait(_HEAD_START_POLL_S)
+        for query in queries:
+            query.raise_error()
 
     def _watch(self, queries: list[RunningQuery]) -> None:
         while not self.stop.is_set() and any(query.is_active() for query in queries):

@@ -23,9 +23,11 @@ def notify(message: str) -> None:
 @contextmanager
 def spark_session(settings: Settings) -> Iterator[Future[SparkSession]]:
     """A Spark session of this machine, which starts while the command goes on, e.g. imports its layer."""
-    from bytemeter.spark import local_session
+    from bytemeter.spark import keep_archive, local_session
 
     gcs = (settings.history or "").startswith("gs://")
     logs, memory = settings.home / "logs", settings.driver_memory
     with ThreadPoolExecutor(1) as starting:
-        yield starting.submit(local_session, "bytemeter", logs=logs, memory=memory, gcs=gcs)
+        session = starting.submit(local_session, "bytemeter", logs=logs, memory=memory, gcs=gcs, writes_archive=True)
+        yield session
+        keep_archive(session.result())

@@ -33,11 +33,13 @@ class ErrorCapture:
 
     Attributes:
         error: None as long as no micro-batch failed.
+        called: whether a micro-batch was handed over, or failed.
     """
 
     def __init__(self, function: BatchFunction) -> None:
         self._function = function
         self.error: Exception | None = None
+        self.called = False
 
     def __call__(self, rows: DataFrame, batch_id: int) -> None:
         """Call the function."""
@@ -46,6 +48,8 @@ class ErrorCapture:
         except Exception as error:
             self.error = error
             raise
+        finally:
+            self.called = True
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,10 @@ class RunningQuery:
     batches: ErrorCapture
     commits: CommitQueue
     progress: ProgressWatch | None = None
+
+    def has_begun(self) -> bool:
+        """Whether its first micro-batch was read, or it has ended."""
+        return self.batches.called or not self.query.isActive
 
     def is_active(self) -> bool:
         """Whether it still reads micro-batches or commits one."""
