@@ -18,26 +18,31 @@ _HOUR_US = 3_600_000_000
 
 
 def totals_parts(feed: Feed, messages: pa.Table) -> Parts:
-    """Parse and judge messages, and add up the records that have no event id.
+    """Parse and judge messages, and add up the records that need no deduplication.
 
     Returns:
         received, invalid: see ``speed_layer.executor.accounts.account_parts``.
-        totals: of the records without an event id, by live window (see ``bytemeter.aggregations.totals``).
-        hours: hour: long, the event hours (since 1970) of the records without an event id, each once.
-        identified: a row for each record with an event id: the columns of
+        totals: of the records without an event id or behind the feed's horizon, by live window (see
+        ``bytemeter.aggregations.totals``).
+        hours: hour: long, the event hours (since 1970) of these records, each once.
+        identified: a row for each other record: the columns of
         ``speed_layer.executor.accounts.identity``, the measure and the fields of the dimensions.
     """
-    parsed = parse(feed, messages, now_us=time.time_ns() // 1_000)
+    now_us = time.time_ns() // 1_000
+    parsed = parse(feed, messages, now_us=now_us)
     records = valid(parsed)
     parts = account_parts(feed, parsed)
     if feed.event_id is None:
         return {**parts, **_added_up(feed, records)}
-    has_id = pc.is_valid(records.column(feed.event_id))
-    with_id = records.filter(has_id)
+    identifiable = pc.is_valid(records.column(feed.event_id))
+    if feed.horizon_s is not None:
+        within = pc.greater_equal(records.column("event_us"), now_us - feed.horizon_s * 1_000_000)
+        identifiable = pc.and_(identifiable, within)
+    with_id = records.filter(identifiable)
     columns = {name: with_id.column(name) for name in feed.totals.fields} if feed.totals else {}
     return {
         **parts,
-        **_added_up(feed, records.filter(pc.invert(has_id))),
+        **_added_up(feed, records.filter(pc.invert(identifiable))),
         "identified": pa.table({**identity(feed, feed.event_id, with_id), **columns}),
     }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bytemeter.errors import BytemeterError
-from bytemeter.settings import load_settings
+from bytemeter.settings import PREFIX, Settings, load_settings
 
 URL = "postgresql://ann:s3cret@db:5432/usage"
 
@@ -17,6 +17,14 @@ def test_a_flag_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BYTEMETER_HOME", "elsewhere")
     settings = load_settings(kafka="two:9092", home=None)
     assert (settings.kafka, settings.home) == ("two:9092", Path("elsewhere"))
+
+
+def test_each_setting_is_documented() -> None:
+    page = Path("docs/settings.md").read_text()
+    for name in Settings.model_fields:
+        variable = name.upper()
+        documented = f"`{PREFIX}{variable}`" in page or f"`_{variable.removeprefix('KAFKA_')}`" in page
+        assert documented, f"docs/settings.md lacks {PREFIX}{variable}"
 
 
 def test_endpoints_have_no_default() -> None:

@@ -7,6 +7,7 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -244,6 +245,29 @@ def test_records_are_counted_by_a_field_beside_another_feed_in_the_same_table(
     untouched = [("another-feed", 17)]
     for table in ("test_counts", "test_counts_hourly"):
         assert rows(f"select feed, value from {table} where feed <> 'test-games'") == untouched
+
+
+def test_duplicates_behind_the_horizon_are_removed_by_the_recompute(
+    declare: Callable[[Feed, str], None],
+    count: Callable[[Feed], None],
+    put: Put,
+    rows: Rows,
+    spark: SparkSession,
+    place: Settings,
+) -> None:
+    feed = replace(COUNTS, horizon_s=3_600)
+    declare(feed, COUNT_TABLES)
+    now_s = int(dt.datetime.now(dt.UTC).timestamp())
+    values = [
+        json.dumps({"event_type": type_, "timestamp": now_s - age_s, "event_id": "e"}).encode()
+        for type_, age_s in (("old", 7_200), ("old", 7_200), ("young", 0), ("young", 0))
+    ]
+    put(values, topic="test-games")
+    count(feed)
+    of_feed = "where feed = 'test-games' order by id"
+    assert rows(f"select id, value from test_counts {of_feed}") == [("old", 2), ("young", 1)]
+    HourlyJob(spark, place, feed, wait_s=60).run()
+    assert rows(f"select id, value from test_counts_hourly {of_feed}") == [("old", 1), ("young", 1)]
 
 
 def test_nested_events_are_picked_by_path_validated_by_kind_and_kept_as_received(
