@@ -6,6 +6,8 @@ classes that it has loaded. An archive fits one Java and one class path; the JVM
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +17,8 @@ from bytemeter.cache import cached
 
 # An archive has about 200 MB; each installation of Java and of Bytemeter needs its own.
 _MOST_KEPT = 3
+# Drafts of processes that were killed while they wrote.
+_ABANDONED_S = 3_600
 # By default the JVM prints remarks about an archive to standard output.
 _QUIET = "-Xlog:disable -Xlog:all=error:stderr"
 
@@ -43,13 +47,17 @@ class ClassArchive:
         """Keep what a JVM that has ended now has written, and only the newest of the other archives."""
         with suppress(OSError):
             self._draft.rename(self.path)
+            for draft in self.path.parent.glob("*.draft"):
+                if time.time() - draft.stat().st_mtime > _ABANDONED_S:
+                    draft.unlink()
             archives = sorted(self.path.parent.glob("*.jsa"), key=lambda path: path.stat().st_mtime)
             for old in archives[:-_MOST_KEPT]:
                 old.unlink()
 
     @property
     def _draft(self) -> Path:
-        return self.path.with_suffix(".draft")
+        # Of this process: two JVMs that write to one file would spoil it.
+        return self.path.with_suffix(f".{os.getpid()}.draft")
 
 
 def class_archive(java: Path, jars: Iterable[Path]) -> ClassArchive:

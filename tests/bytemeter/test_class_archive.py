@@ -35,6 +35,10 @@ def test_another_jar_or_another_java_has_another_archive(installation: tuple[Pat
 
 
 def test_only_the_newest_archives_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    abandoned = tmp_path / "cache" / "spark-x.1.draft"
+    abandoned.touch()
+    os.utime(abandoned, (1, 1))
     for n in range(5):
         archive = ClassArchive(tmp_path / "cache" / f"spark-{n}.jsa")
         archive.options_to_write()
