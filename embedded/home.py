@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ HOST = "127.0.0.1"
 # People open Superset in a browser: its port is always the same.
 SUPERSET_PORT = 8088
 _POLL_S = 0.05
+_CHOOSING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,16 @@ class Home:
     def port(self, name: str) -> int:
         """The port of a daemon: chosen among the free ones at first use, then always the same."""
         remembered = self.folder("") / "ports.json"
-        ports: dict[str, int] = json.loads(remembered.read_text()) if remembered.exists() else {}
-        if name not in ports:
-            ports[name] = free_port(set(ports.values()))
-            remembered.write_text(json.dumps(ports, indent=2))
-        return ports[name]
+        # Servers start in threads of their own, and each asks for its ports.
+        with _CHOOSING:
+            ports: dict[str, int] = json.loads(remembered.read_text()) if remembered.exists() else {}
+            if name not in ports:
+                ports[name] = free_port(set(ports.values()))
+                # Written whole or not at all: another process may read it now.
+                draft = remembered.with_suffix(f".{os.getpid()}")
+                draft.write_text(json.dumps(ports, indent=2))
+                draft.replace(remembered)
+            return ports[name]
 
     def require_free(self, name: str) -> None:
         """Check that no other program listens on a daemon's port.

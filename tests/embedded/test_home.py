@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,14 @@ from embedded.home import Daemon, Home, wait_until
 def test_ports_are_chosen_once(tmp_path: Path) -> None:
     ports = [Home(tmp_path).port(name) for name in ("kafka", "postgresql", "kafka")]
     assert ports[0] == ports[2] != ports[1]
+
+
+def test_ports_are_read_while_others_are_chosen(tmp_path: Path) -> None:
+    names = [f"server-{n % 40}" for n in range(400)]
+    with ThreadPoolExecutor(8) as threads:
+        ports = list(threads.map(Home(tmp_path).port, names))
+    assert dict(zip(names, ports, strict=True)) == {name: Home(tmp_path).port(name) for name in names}
+    assert len(set(ports)) == 40
 
 
 def test_a_daemon_outlives_its_starter_and_holds_none_of_its_files(tmp_path: Path) -> None:
