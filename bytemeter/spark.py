@@ -131,7 +131,8 @@ def keep_archive(session: SparkSession) -> None:
 
     That takes some seconds, once for each installation.
     """
-    path = session.conf.get(_ARCHIVE, "")
+    # As of the start of the JVM: a session of a JVM that was running before has the settings of this one, too.
+    path = session.sparkContext.getConf().get(_ARCHIVE, "")
     gateway = SparkContext._gateway
     if path and gateway:
         session.stop()
