@@ -61,6 +61,8 @@ def _environment() -> None:
     """Tests do not see the settings of the shell that runs them."""
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
+    # Processes that tests start end at once.
+    os.environ[f"{PREFIX}CLASS_ARCHIVE"] = "false"
     logs.configure()
 
 

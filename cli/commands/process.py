@@ -28,6 +28,8 @@ def spark_session(settings: Settings) -> Iterator[Future[SparkSession]]:
     gcs = (settings.history or "").startswith("gs://")
     logs, memory = settings.home / "logs", settings.driver_memory
     with ThreadPoolExecutor(1) as starting:
-        session = starting.submit(local_session, "bytemeter", logs=logs, memory=memory, gcs=gcs, writes_archive=True)
+        session = starting.submit(
+            local_session, "bytemeter", logs=logs, memory=memory, gcs=gcs, writes_archive=settings.class_archive
+        )
         yield session
         keep_archive(session.result())
