@@ -6,4 +6,8 @@ class BytemeterError(Exception):
 
 
 class TransientError(BytemeterError):
-    """A server could not be reached; a retry may succeed."""
+    """A server could not be reached, or could not do its work; a retry may succeed."""
+
+
+class UnknownHostError(TransientError):
+    """No name server knows the host: a wrong setting, unless the host was reached before."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from bytemeter import logs
+from bytemeter.ending import ended_by_signals
 from bytemeter.errors import BytemeterError
 from bytemeter.settings import Settings, load_settings
 
@@ -105,7 +105,7 @@ def submitted_command(job: Job) -> click.Command:
 def run_command(command: click.Command, argv: Sequence[str] | None, name: str | None = None) -> int:
     """Run a command; 0 when done, 1 when failed (with one line on standard error), 2 on wrong usage.
 
-    With ``--debug`` an error is raised, so that its traceback is shown.
+    A signal ends it as ``bytemeter.ending`` says. With ``--debug`` an error is raised, so that its traceback is shown.
 
     Args:
         argv: arguments; by default those of the process.
@@ -113,11 +113,13 @@ def run_command(command: click.Command, argv: Sequence[str] | None, name: str | 
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     try:
-        result = command.main(args=arguments, prog_name=name, standalone_mode=False)
+        with ended_by_signals():
+            result = command.main(args=arguments, prog_name=name, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except click.exceptions.Abort:
+        click.echo("bytemeter: interrupted before it was done", err=True)
         return 1
     except Exception as error:
         if "--debug" in arguments:
@@ -125,14 +127,6 @@ def run_command(command: click.Command, argv: Sequence[str] | None, name: str | 
         click.echo(f"bytemeter: {_one_line(error)}", err=True)
         return 1
     return result if isinstance(result, int) else 0
-
-
-def stopped_by_signal() -> threading.Event:
-    """An event that Ctrl-C and SIGTERM set, from now on, instead of ending the process."""
-    stop = threading.Event()
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, lambda *_: stop.set())
-    return stop
 
 
 def _submitted_session(job: Job) -> Future[SparkSession]:
@@ -149,5 +143,11 @@ def _submitted_session(job: Job) -> Future[SparkSession]:
 def _one_line(error: Exception) -> str:
     if isinstance(error, BytemeterError):
         return str(error)
+    # Only a job that uses Spark has errors of Spark.
+    if "pyspark" in sys.modules:
+        from bytemeter.spark_errors import explained
+
+        if known := explained(error, "the job"):
+            return str(known)
     first, *_ = str(error).splitlines() or ["no message"]
     return f"unexpected {type(error).__name__}: {first}; run again with --debug and report the traceback"

@@ -10,13 +10,24 @@ from typing import Any
 
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic, OffsetSpec
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import (
+    AuthorizationError,
+    DelegationTokenAuthorizationFailedError,
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailedError,
+    TopicAlreadyExistsError,
+    UnsupportedSaslMechanismError,
+)
 
-from bytemeter.errors import BytemeterError, TransientError
+from bytemeter.errors import BytemeterError, TransientError, UnknownHostError
+from bytemeter.hosts import is_unknown
 from bytemeter.settings import Settings
 
 _TIMEOUT_MS = 10_000
 _POLL_S = 0.05
+_REFUSED_LOGIN = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, IllegalSaslStateError)
+_REFUSED = (AuthorizationError, DelegationTokenAuthorizationFailedError)
 
 
 @dataclass(frozen=True)
@@ -110,6 +121,7 @@ class Kafka:
 
         Raises:
             TransientError: the cluster cannot be reached.
+            BytemeterError: it refused the login or the user.
         """
         with self._admin() as admin:
             metadata = _metadata(admin, topic)
@@ -126,6 +138,7 @@ class Kafka:
 
         Raises:
             TransientError: the cluster cannot be reached.
+            BytemeterError: it refused the login or the user.
         """
         with self._admin() as admin:
             try:
@@ -172,10 +185,18 @@ class Kafka:
             finally:
                 admin.close()
         except KafkaError as error:
-            reason = str(error).splitlines()[0]
-            raise TransientError(
-                f"Kafka at {self.servers} cannot be reached: {reason}; is it up, and BYTEMETER_KAFKA right?"
-            ) from error
+            raise self._explained(error) from error
+
+    def _explained(self, error: KafkaError) -> BytemeterError:
+        where, reason = f"Kafka at {self.servers}", str(error).splitlines()[0]
+        if isinstance(error, _REFUSED_LOGIN):
+            return BytemeterError(f"{where} refused the login: {reason}; check BYTEMETER_KAFKA_SASL_*")
+        if isinstance(error, _REFUSED):
+            user = self._settings.kafka_sasl_username or "anonymous"
+            return BytemeterError(f"{where} refused the user {user}: {reason}; let its administrator allow it (ACL)")
+        unknown = all(is_unknown(server.rpartition(":")[0].strip("[]")) for server in self.servers.split(","))
+        kind = UnknownHostError if unknown else TransientError
+        return kind(f"{where} cannot be reached: {reason}; is it up, and BYTEMETER_KAFKA right?")
 
 
 def _metadata(admin: Any, topic: str) -> dict[str, Any] | None:

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
 
 Logger = structlog.typing.FilteringBoundLogger
+
+
+class _Forgiving(io.TextIOBase):
+    """Standard error, which may be gone: a terminal that was closed must not end what is logged."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            return self._stream.write(text)
+        return 0
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def configure(log_format: str = "console", *, quiet: bool = False) -> None:
@@ -31,7 +50,7 @@ def configure(log_format: str = "console", *, quiet: bool = False) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
         # Looked up for each line, since sys.stderr may be replaced after this call, as pytest does.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(cast(TextIO, _Forgiving(sys.stderr))),
         cache_logger_on_first_use=False,
     )
 

@@ -6,34 +6,57 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
-from sqlalchemy import Connection, Engine, create_engine, text
+import psycopg2
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from bytemeter.errors import BytemeterError, TransientError
+from bytemeter.postgres_errors import explained
 
-_CONNECT_S = 10
-# SQLSTATE codes, https://www.postgresql.org/docs/current/errcodes-appendix.html
-_MISSING = {"42P01": "table", "3F000": "schema", "42703": "column"}
+# A server that has gone without a word, such as a machine that was switched off, is noticed after 25 s: by keepalives
+# while this side waits for an answer, by tcp_user_timeout while it sends.
+_CONNECTION = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+    "application_name": "bytemeter",
+}
+# What a session may take, so that a process that was frozen holds no locks for ever. The longest statements are those
+# of a migration, and a recompute that compares a month.
+_SESSION = (
+    "-c timezone=UTC -c statement_timeout=1h -c idle_in_transaction_session_timeout=2min"
+    " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+)
 
 
 def database(url: str) -> Engine:
     """An engine for ``postgresql://user:password@host:port/db``.
 
     It connects when first used. Sessions are in UTC. A connection that is closed ends its session, and with it the
-    session's advisory locks and settings.
+    session's advisory locks and settings. A connection that broke is not replaced by a new one: its session had locks,
+    temporary tables and settings; using it again raises TransientError.
     """
-    return create_engine(
-        make_url(url).set(drivername="postgresql+psycopg2"),
-        connect_args={
-            "connect_timeout": _CONNECT_S,
-            "options": "-c timezone=UTC",
-            "application_name": "bytemeter",
-        },
+    parsed = make_url(url).set(drivername="postgresql+psycopg2")
+    of_url = parsed.query.get("options", ())
+    options = " ".join([_SESSION, *([of_url] if isinstance(of_url, str) else of_url)])
+    engine = create_engine(
+        parsed,
+        connect_args={**_CONNECTION, "options": options},
         # Without a pool, closing a connection ends its session.
         poolclass=NullPool,
     )
+    event.listen(engine, "begin", _refuse_replacement)
+    return engine
+
+
+def _refuse_replacement(connection: Connection) -> None:
+    """SQLAlchemy would connect again by itself for the next transaction of a connection that broke."""
+    if connection.invalidated:
+        raise TransientError("the connection to PostgreSQL broke, and its session with it; start the work again")
 
 
 def try_lock(connection: Connection, name: str) -> bool:
@@ -88,28 +111,13 @@ def one_line_errors(url: URL) -> Iterator[None]:
     """Translate errors of the database driver into errors of one line that say what to do.
 
     Raises:
-        TransientError: the server cannot be reached or broke the connection.
-        BytemeterError: a table, schema, column, database or role is missing, or the login was refused.
+        TransientError: the server cannot be reached, cannot write, or rolled back; the transaction can be repeated.
+        BytemeterError: the login was refused, a right, table, schema or column is missing.
     """
-    where = f"PostgreSQL at {url.host}:{url.port or 5432}/{url.database}"
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
-        reason = _first_line(error)
-        if "authentication failed" in reason or "does not exist" in reason:
-            raise BytemeterError(f"{where} refused the login: {reason}; check BYTEMETER_DATABASE_URL") from error
-        raise TransientError(
-            f"{where} cannot be reached: {reason}; is it up, and BYTEMETER_DATABASE_URL right?"
-        ) from error
-    except ProgrammingError as error:
-        missing = _MISSING.get(getattr(error.orig, "pgcode", ""))
-        if missing is None:
+    except (DBAPIError, psycopg2.Error) as error:
+        translated = explained(url, error)
+        if translated is None:
             raise
-        raise BytemeterError(
-            f"{where}: a {missing} is missing: {_first_line(error)}; run `bytemeter migrate`"
-        ) from error
-
-
-def _first_line(error: DBAPIError) -> str:
-    lines = str(error.orig).strip().splitlines() or ["no message"]
-    return lines[0].removeprefix("ERROR:").strip()
+        raise translated from error

@@ -15,6 +15,12 @@ _FETCHING = {
     "kafka.fetch.max.wait.ms": "20",
     "kafka.max.partition.fetch.bytes": str(8 * 2**20),
     "kafka.max.poll.records": "10000",
+    # How long a query waits for a broker that has gone: until then it cannot be stopped. By default a minute for each
+    # of three attempts, and two minutes for a record.
+    "kafka.request.timeout.ms": "10000",
+    "kafka.default.api.timeout.ms": "12000",
+    "fetchOffset.numRetries": "1",
+    "kafkaConsumer.pollTimeoutMs": "30000",
 }
 
 

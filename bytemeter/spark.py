@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shlex
 import sys
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import Popen, TimeoutExpired
 
 from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
@@ -36,6 +41,9 @@ _C1_ONLY = " -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 _BACKGROUND_NICENESS = 10
 
 _PLAIN_FILES = "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
+
+# How long the JVM may take for its end: it deletes its temporary files.
+_END_S = 5.0
 
 # Our own setting: the class archive that the session's JVM writes when it ends; empty if none.
 _ARCHIVE = "spark.bytemeter.classArchive"
@@ -145,9 +153,40 @@ def keep_archive(session: SparkSession) -> None:
 def _start_jvm(settings: dict[str, str], output: Path) -> None:
     """Start Spark's JVM, unless this process has one; the JVM appends its standard error to a file."""
     if SparkContext._gateway is None:
-        with output.open("ab") as errors:
+        with output.open("ab") as errors, _signals_ignored(output.parent):
             gateway = launch_gateway(SparkConf().setAll(list(settings.items())), {"stderr": errors})
         SparkContext._ensure_initialized(gateway=gateway)
+        atexit.register(_end_jvm, gateway.proc)
+
+
+@contextmanager
+def _signals_ignored(folder: Path) -> Iterator[None]:
+    """Let the JVM that is started here ignore the signals that end a command.
+
+    Service managers signal all processes of a service. Then this process ends the JVM after its queries; a JVM that
+    ended itself would let them fail. Spark starts it by a shell, which reads the file that ``BASH_ENV`` names, and what
+    a shell ignores is ignored by what it starts.
+    """
+    before = os.environ.get("BASH_ENV")
+    script = folder / "ignore_signals.sh"
+    script.write_text(f"trap '' HUP INT TERM\n{f'. {shlex.quote(before)}' if before else ''}\n")
+    os.environ["BASH_ENV"] = str(script.absolute())
+    try:
+        yield
+    finally:
+        del os.environ["BASH_ENV"]
+        if before:
+            os.environ["BASH_ENV"] = before
+
+
+def _end_jvm(jvm: Popen[bytes]) -> None:
+    """Wait for the end of the JVM, so that no process outlives this one. It ends when its standard input does."""
+    if jvm.stdin:
+        jvm.stdin.close()
+    try:
+        jvm.wait(_END_S)
+    except TimeoutExpired:
+        jvm.kill()
 
 
 def _configured(builder: SparkSession.Builder, settings: dict[str, str]) -> SparkSession.Builder:

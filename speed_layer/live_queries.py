@@ -29,15 +29,30 @@ class CountingContext:
     clock: Callable[[], dt.datetime] | None
 
 
-Factory = Callable[[Sequence[Feed], CountingContext], Iterator[LiveQuery]]
+@dataclass(frozen=True)
+class LiveQueryPlan:
+    """A live query that is to run, and can be made anew for each start.
+
+    Attributes:
+        name: of the query that ``make`` makes.
+        make: the query, in the state of a new process.
+
+    Raises:
+        TransientError: ``make``: events that wait in the outbox could not be published.
+    """
+
+    name: str
+    make: Callable[[CountingContext], LiveQuery]
 
 
-def live_queries(feeds: Iterable[Feed], context: CountingContext) -> Iterator[LiveQuery]:
-    """The live queries that count these feeds, one after the other; feeds that are counted together share a query.
+Plan = Callable[[Sequence[Feed]], Iterator[LiveQueryPlan]]
+
+
+def live_queries(feeds: Iterable[Feed]) -> list[LiveQueryPlan]:
+    """The live queries that count these feeds; feeds that are counted together share a query.
 
     Raises:
         BytemeterError: a feed names a live query that does not exist.
-        TransientError: events that wait in the outbox could not be published.
     """
     by_query: dict[str, list[Feed]] = {}
     for feed in feeds:
@@ -48,18 +63,24 @@ def live_queries(feeds: Iterable[Feed], context: CountingContext) -> Iterator[Li
                 f"the feed {chosen[0].name} names the live query {name!r}; the live queries are "
                 f"{', '.join(LIVE_QUERIES)}; correct its declaration"
             )
-        yield from LIVE_QUERIES[name](chosen, context)
+    return [plan for name, chosen in by_query.items() for plan in LIVE_QUERIES[name](chosen)]
 
 
-def _totals(feeds: Sequence[Feed], _: CountingContext) -> Iterator[LiveQuery]:
+def _totals(feeds: Sequence[Feed]) -> Iterator[LiveQueryPlan]:
     """A query for each feed."""
-    return (TotalsQuery(feed) for feed in feeds)
+    for feed in feeds:
+        yield LiveQueryPlan(feed.name, lambda _, feed=feed: TotalsQuery(feed))  # type: ignore[misc]
 
 
-def _data_plans(_: Sequence[Feed], context: CountingContext) -> Iterator[LiveQuery]:
-    """One query for both feeds of the data plans. Events that wait in the outbox are published first."""
+def _data_plans(_: Sequence[Feed]) -> Iterator[LiveQueryPlan]:
+    """One query for both feeds of the data plans."""
+    yield LiveQueryPlan("data-plans", _data_plan_query)
+
+
+def _data_plan_query(context: CountingContext) -> LiveQuery:
+    """Events that wait in the outbox are published first."""
     context.outbox.publish_waiting()
-    yield DataPlanQuery(context.outbox, context.grace, context.clock)
+    return DataPlanQuery(context.outbox, context.grace, context.clock)
 
 
-LIVE_QUERIES: Mapping[str, Factory] = {"totals": _totals, "data-plans": _data_plans}
+LIVE_QUERIES: Mapping[str, Plan] = {"totals": _totals, "data-plans": _data_plans}

@@ -1,30 +1,31 @@
-"""Runs the live and history queries of feeds, and restarts them after an outage."""
+"""Runs the live and history queries of feeds, each in a thread of its own."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 
 from pyspark.sql import SparkSession
 
-from bytemeter.errors import TransientError
 from bytemeter.feeds import Feed
 from bytemeter.kafka import Kafka
-from bytemeter.logs import logger
 from bytemeter.memory import keep_freed_memory
 from bytemeter.plans.outbox import Outbox
 from bytemeter.postgres import database
 from bytemeter.settings import Settings
 from speed_layer.engine.running import RunningQuery
 from speed_layer.engine.start import Starter
+from speed_layer.engine.supervised import Supervised
+from speed_layer.live_queries import live_queries
 from speed_layer.plans.query import SOURCE
 
 _POLL_S = 0.2
-_HEAD_START_S, _HEAD_START_POLL_S = 10.0, 0.05
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
+_HEAD_START_S = 10.0
 
 
 @dataclass
@@ -44,70 +45,62 @@ class Streams:
     live: bool = True
     history: bool = True
     stop: threading.Event = field(default_factory=threading.Event)
-    _started: bool = field(default=False, init=False)
 
     def run(self) -> None:
         """Run until stopped, or with ``once`` until all messages are processed.
 
-        An unreachable server ends the queries. They are restarted after a pause, from the offsets that PostgreSQL and
-        the history hold.
+        A query that loses a server is started again after a pause, from the offsets that PostgreSQL or the history
+        hold; the other queries go on.
 
         Raises:
-            BytemeterError: a restart cannot help.
+            BytemeterError: a query failed, and a restart cannot help.
             TransientError: a server cannot be reached at the first start, or with ``once``.
         """
         keep_freed_memory()
         # Shared by all restarts: its producer still holds the events that Kafka has not acknowledged, and a new one
         # would send them a second time.
         outbox = Outbox(Kafka(self.settings), database(self.settings.require_database_url()), SOURCE)
-        pause = _FIRST_PAUSE_S
-        while not self.stop.is_set():
-            began = time.monotonic()
-            try:
-                self._run_until_stopped(outbox)
-                break
-            except TransientError as outage:
-                if self.once or not self._started:
-                    raise
-                if time.monotonic() - began > _LONGEST_PAUSE_S:
-                    pause = _FIRST_PAUSE_S
-                logger().warning("waiting", reason=str(outage), pause_s=pause)
-                self.stop.wait(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_S)
-        outbox.close()
+        starter, ending = Starter(self.session, self.settings, outbox, once=self.once), threading.Event()
+        supervised = partial(Supervised, ending=ending, once=self.once)
+        live = [
+            supervised(f"live-{query.name}", partial(starter.start_live, query))
+            for query in (live_queries(self.feeds) if self.live else ())
+        ]
+        after_live = partial(_wait_for_first_batches, live, ending)
+        history = [
+            supervised(f"history-{feed.name}", partial(_start_history, starter, feed, after_live))
+            for feed in (self.feeds if self.history else ())
+        ]
+        with closing(outbox):
+            self._run_all([*live, *history], ending)
 
-    def _run_until_stopped(self, outbox: Outbox) -> None:
-        with ExitStack() as resources:
-            starter = Starter(self.session, self.settings, resources, once=self.once)
-            queries: list[RunningQuery] = []
-            if self.live:
-                queries += starter.start_live(self.feeds, outbox)
-            if self.history:
-                self._wait_for_first_batches(queries)
-                queries += [starter.start_history(feed) for feed in self.feeds]
-            self._started = True
-            self._watch(queries)
+    def _run_all(self, queries: Sequence[Supervised], ending: threading.Event) -> None:
+        """Run the queries until all have ended; the first that fails, or ``stop``, ends the others."""
+        with ThreadPoolExecutor(max(1, len(queries)), "query") as pool:
+            running = [pool.submit(query.run) for query in queries]
+            while not ending.is_set() and not all(query.done() for query in running):
+                wait(running, _POLL_S, FIRST_EXCEPTION)
+                if self.stop.is_set() or any(_has_failed(query) for query in running):
+                    ending.set()
+        for query in running:
+            query.result()
 
-    def _wait_for_first_batches(self, queries: list[RunningQuery]) -> None:
-        """Give the live queries the cores until each has read its first micro-batch, or for some seconds.
 
-        Queries that start at the same time take twice as long until the first record is counted.
-        """
-        deadline = time.monotonic() + _HEAD_START_S
-        while not self.stop.is_set() and time.monotonic() < deadline and not all(q.has_begun() for q in queries):
-            self.stop.wait(_HEAD_START_POLL_S)
-        for query in queries:
-            query.raise_error()
+def _has_failed(query: Future[None]) -> bool:
+    return query.done() and query.exception() is not None
 
-    def _watch(self, queries: list[RunningQuery]) -> None:
-        while not self.stop.is_set() and any(query.is_active() for query in queries):
-            self.stop.wait(_POLL_S)
-            for query in queries:
-                query.raise_error()
-                if not self.once:
-                    query.check_progress_if_due()
-        for query in queries:
-            query.raise_error()
-        if self.once and not self.stop.is_set():
-            for query in queries:
-                query.check_progress_until_done()
+
+def _start_history(starter: Starter, feed: Feed, after_live: partial[None], resources: ExitStack) -> RunningQuery:
+    after_live()
+    return starter.start_history(feed, resources)
+
+
+def _wait_for_first_batches(live: Sequence[Supervised], ending: threading.Event) -> None:
+    """Give the live queries the cores until each has read its first micro-batch, or for some seconds.
+
+    Queries that start at the same time take twice as long until the first record is counted.
+    """
+    deadline = time.monotonic() + _HEAD_START_S
+    for query in live:
+        while not (query.begun.is_set() or ending.is_set() or time.monotonic() > deadline):
+            query.begun.wait(_POLL_S)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from sqlalchemy.engine import make_url
 
-from bytemeter.job import stopped_by_signal
+from bytemeter.ending import stopped_by_signal
 from bytemeter.settings import PREFIX, Settings
 from cli.commands.process import notify
 from embedded.database import client

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bytemeter.job import stopped_by_signal
+from bytemeter.ending import stopped_by_signal
 from bytemeter.settings import Settings
 from cli.commands.process import notify
 from embedded.stack import endpoints

@@ -48,7 +48,7 @@ class LiveQuery(Protocol):
 
     @property
     def name(self) -> str:
-        """The name of the streaming query and, with a prefix, of the advisory lock."""
+        """The name of the streaming query."""
 
     @property
     def feeds(self) -> tuple[Feed, ...]:

@@ -1,11 +1,10 @@
-"""The live query's sink: one PostgreSQL transaction per micro-batch, on the connection that holds the query's lock."""
+"""The live query's sink: one PostgreSQL transaction per micro-batch, by the process that holds the feeds' leases."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,16 +14,14 @@ from bytemeter.errors import BytemeterError
 from bytemeter.kafka import Topic
 from bytemeter.offset_log import Offsets
 from bytemeter.plans.watermark import PartitionProgress
-from bytemeter.postgres import one_line_errors, try_lock
+from bytemeter.postgres import one_line_errors
 from bytemeter.sql import Statements
 from speed_layer.engine.idle import IdlePartitions
+from speed_layer.engine.lease import Lease, Terms, leased
 from speed_layer.engine.live_query import Account, Count, FeedOffsets, LiveQuery
 
 SQL = Statements(__package__, "ledger.sql")
 SESSION = SQL.raw("session_settings")
-
-_LOCK_WAIT_S = 10
-_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -46,8 +43,9 @@ class MicroBatch:
 class LiveStore:
     """The tables and the ledger of a live query.
 
-    Key: the offsets. Delivery: exactly once. A transaction counts a micro-batch only if the ledger's next offsets are
-    the micro-batch's start; a replay, or a second process, fails and changes nothing.
+    Key: the offsets. Delivery: exactly once. A transaction counts a micro-batch only if this process still holds the
+    leases of its partitions, and the ledger's next offsets are the micro-batch's start; a replay, or a second process,
+    fails and changes nothing.
 
     Attributes:
         topics: by feed name.
@@ -56,6 +54,7 @@ class LiveStore:
     query: LiveQuery
     topics: Mapping[str, Topic]
     connection: Connection = field(repr=False)
+    lease: Lease
     idle_partitions: IdlePartitions
     # Micro-batches and ``report_progress`` run in different threads, but on one connection.
     _transaction_lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
@@ -91,11 +90,14 @@ class LiveStore:
         """Count a micro-batch and move the ledger in one transaction, or roll back both.
 
         Raises:
-            BytemeterError: the ledger's next offsets are not the micro-batch's start.
+            BytemeterError: another process has taken over a partition, or the ledger's next offsets are not the
+                micro-batch's start.
             TransientError: PostgreSQL cannot be reached, or Kafka did not accept the events to publish.
         """
         self.load()
         with self._query_transaction():
+            partitions = ((feed, partition) for feed, offsets in batch.end.items() for partition in offsets)
+            self.lease.extend(self.connection, partitions)
             self._require_ledger_at(batch.start)
             self._move_ledger(batch.end, batch.count(self.connection))
             self.idle_partitions.mark_active(_advanced_partitions(batch))
@@ -187,36 +189,37 @@ class LiveStore:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with one_line_errors(self.connection.engine.url), self.connection.begin():
+            self.lease.check(self.connection)
             yield
 
 
 @contextmanager
 def live_store(
-    engine: Engine, query: LiveQuery, topics: Mapping[str, Topic], idle_partitions: IdlePartitions
+    engine: Engine,
+    query: LiveQuery,
+    topics: Mapping[str, Topic],
+    idle_partitions: IdlePartitions,
+    terms: Terms | None = None,
 ) -> Iterator[LiveStore]:
-    """Open the store of a live query, for one process at a time: its connection holds the query's advisory lock.
+    """Open the store of a live query, for one process at a time: it holds the leases of the topics' partitions.
 
     Args:
         topics: by feed name.
+        terms: of the leases; by default those of this process.
 
     Raises:
-        BytemeterError: another process holds the lock, or tables are missing.
+        BytemeterError: another process holds a lease, or tables are missing.
         TransientError: PostgreSQL cannot be reached.
     """
-    with one_line_errors(engine.url):
-        connection = engine.connect()
-        try:
-            _lock(connection, query)
+    with ExitStack() as resources:
+        with one_line_errors(engine.url):
+            connection = resources.enter_context(engine.connect())
+            partitions = {feed: topic.latest.keys() for feed, topic in topics.items()}
+            lease = resources.enter_context(leased(engine, connection, partitions, terms or Terms()))
             with connection.begin():
                 connection.exec_driver_sql(SESSION)
                 query.open(connection)
-        except BaseException:
-            connection.close()
-            raise
-    try:
-        yield LiveStore(query, topics, connection, idle_partitions)
-    finally:
-        connection.close()
+        yield LiveStore(query, topics, connection, lease, idle_partitions)
 
 
 def _resume_offsets(topic: Topic, rows: Sequence[Row[Any]]) -> Offsets:
@@ -237,20 +240,3 @@ def _advanced_partitions(batch: MicroBatch) -> list[tuple[str, int]]:
         for partition, offset in offsets.items()
         if offset != batch.start.get(feed, {}).get(partition)
     ]
-
-
-def _lock(connection: Connection, query: LiveQuery) -> None:
-    """Take the query's lock. Waits some seconds, in which the server notices that a killed process has gone."""
-    deadline = time.monotonic() + _LOCK_WAIT_S
-    while True:
-        with connection.begin():
-            if try_lock(connection, f"bytemeter/live/{query.name}"):
-                return
-        if time.monotonic() > deadline:
-            names = [feed.name for feed in query.feeds]
-            feeds = f"feed {names[0]}" if len(names) == 1 else f"feeds {' and '.join(names)}"
-            raise BytemeterError(
-                f"another process counts the {feeds} (its lock in PostgreSQL is held); "
-                "one is enough: stop the other first"
-            )
-        time.sleep(_POLL_S)

@@ -1,31 +1,18 @@
-"""A started query, and the error with which it ended: our own if a micro-batch raised one, else Spark's, explained."""
+"""A started query, and the error with which it ended: our own if a micro-batch raised one, else Spark's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
-from bytemeter.errors import BytemeterError, TransientError
+from bytemeter.spark_errors import error_of
 from speed_layer.engine.commits import CommitQueue
 from speed_layer.engine.progress import ProgressWatch
 
 BatchFunction = Callable[[DataFrame, int], None]
-
-_MISSING_TABLE = 'ERROR: relation "'
-# A line with one of these reports a server that cannot be reached. If it is another error of that server, the restart
-# meets it again and reports it.
-_OUTAGES = (
-    "org.apache.kafka",
-    "org.postgresql.util.PSQLException",
-    "java.net.",
-    "KafkaException",
-    "google::cloud::Status(UNAVAILABLE",
-)
 
 
 class ErrorCapture:
@@ -89,26 +76,9 @@ class RunningQuery:
         """Raise the error with which the query failed; return if it did not.
 
         Raises:
-            TransientError: a server could not be reached.
-            BytemeterError: a micro-batch or its commit raised it, or a table is missing.
-            Exception: any other error of a micro-batch, its commit or Spark.
+            Exception: the error that a micro-batch or its commit raised, else that of Spark.
         """
         commit_error = self.commits.error()
-        reported = commit_error or self.query.exception()
-        if reported is None:
-            return
-        cause = commit_error or self.batches.error or reported
-        if isinstance(cause, Py4JJavaError | PySparkException):
-            raise _explained(self.query.name, cause) from reported
-        raise cause
-
-
-def _explained(name: str, error: Exception) -> Exception:
-    text = str(error)
-    outage_lines = [line.strip() for line in text.splitlines() if any(outage in line for outage in _OUTAGES)]
-    if _MISSING_TABLE in text:
-        reason = outage_lines[0] if outage_lines else text[:200]
-        return BytemeterError(f"the query {name} needs a table that is missing: {reason}; run `bytemeter migrate`")
-    if outage_lines:
-        return TransientError(f"the query {name} lost a server: {outage_lines[0].removeprefix('Caused by: ')}")
-    return error
+        reported = commit_error or error_of(self.query)
+        if reported is not None:
+            raise commit_error or self.batches.error or reported

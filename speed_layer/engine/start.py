@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from bytemeter.errors import BytemeterError
+from bytemeter.errors import BytemeterError, TransientError
 from bytemeter.feeds import Feed
 from bytemeter.history.table import History
 from bytemeter.history.writing import history_files
 from bytemeter.kafka import Kafka, Topic
+from bytemeter.logs import logger
 from bytemeter.offset_log import OffsetLog, Offsets
 from bytemeter.plans.outbox import Outbox
 from bytemeter.postgres import database
@@ -26,11 +28,11 @@ from speed_layer.engine.batches import LiveBatches, blocks_of_feeds
 from speed_layer.engine.commits import CommitQueue
 from speed_layer.engine.history import HistoryBatches
 from speed_layer.engine.idle import IdlePartitions
-from speed_layer.engine.live_query import LiveQuery
+from speed_layer.engine.lease import Terms
 from speed_layer.engine.live_store import live_store
 from speed_layer.engine.progress import ProgressWatch
 from speed_layer.engine.running import BatchFunction, ErrorCapture, RunningQuery
-from speed_layer.live_queries import CountingContext, live_queries
+from speed_layer.live_queries import CountingContext, LiveQueryPlan
 
 _CHECK_PROGRESS_S = 5.0
 
@@ -39,31 +41,48 @@ _CHECK_PROGRESS_S = 5.0
 class Starter:
     """Starts queries in one Spark session.
 
+    Closing the stack that a start is given stops the query, waits for the commit that runs, and closes connections and
+    the checkpoint. A micro-batch that is being read is given up; the next start reads it again.
+
     Attributes:
-        resources: closing it stops the queries, waits for the commits that run, and closes connections and checkpoints.
-            A micro-batch that is being read is given up; the next start reads it again.
+        outbox: publishes threshold events.
         once: queries end when they have read the messages that the topics had at the start.
     """
 
     session: SparkSession
     settings: Settings
-    resources: ExitStack
+    outbox: Outbox
     once: bool
 
-    def start_live(self, feeds: Iterable[Feed], outbox: Outbox) -> Iterator[RunningQuery]:
-        """Start the live queries that count these feeds (see ``speed_layer.live_queries``).
+    def start_live(self, plan: LiveQueryPlan, resources: ExitStack) -> RunningQuery:
+        """Start a live query (see ``speed_layer.live_queries``).
 
         Raises:
             BytemeterError: a topic or a table is missing, a topic does not continue what the ledger has counted, or
                 another process counts a feed.
             TransientError: a server cannot be reached.
         """
-        grace = dt.timedelta(seconds=self.settings.period_grace_s)
-        clock = None if self.once else _now
-        for query in live_queries(feeds, CountingContext(outbox, grace, clock)):
-            yield self._start_live_query(query)
+        settings, kafka = self.settings, Kafka(self.settings)
+        checkpoint = _temporary_folder(resources)
+        grace = dt.timedelta(seconds=settings.period_grace_s)
+        query = plan.make(CountingContext(self.outbox, grace, None if self.once else _now))
+        topics = {feed.name: _topic_of(kafka, feed) for feed in query.feeds}
+        idle_partitions = IdlePartitions(0.0 if self.once else settings.partition_idle_s)
+        engine, terms = database(settings.require_database_url()), Terms(silent_s=settings.lease_s)
+        store = resources.enter_context(live_store(engine, query, topics, idle_partitions, terms))
+        start = store.start_offsets()
+        commits = _commit_queue(resources)
+        # Already now, so that it runs beside Spark's reading of the first micro-batch: each takes seconds.
+        commits.submit(store.load)
+        batches = LiveBatches(query, store, commits, OffsetLog(checkpoint), start)
+        messages = {name: self._messages(kafka, topic, start[name]) for name, topic in topics.items()}
+        blocks = blocks_of_feeds(query, messages)
+        progress = ProgressWatch(kafka, store, every_s=min(settings.partition_idle_s / 4, _CHECK_PROGRESS_S))
+        name, interval_s = f"live-{query.name}", settings.live_interval_s
+        started = self._start(name, blocks, batches, checkpoint, resources, interval_s=interval_s)
+        return RunningQuery(*started, commits, progress)
 
-    def start_history(self, feed: Feed) -> RunningQuery:
+    def start_history(self, feed: Feed, resources: ExitStack) -> RunningQuery:
         """Start the history query of a feed.
 
         Raises:
@@ -71,7 +90,7 @@ class Starter:
                 columns than the feed.
             TransientError: a server cannot be reached.
         """
-        kafka, checkpoint = Kafka(self.settings), self._temporary_folder()
+        kafka, checkpoint = Kafka(self.settings), _temporary_folder(resources)
         topic = _topic_of(kafka, feed)
         history = History(self.session, self.settings.require_history(), feed)
         history.create()
@@ -79,32 +98,12 @@ class Starter:
         start = topic.resume_offsets(
             end_offsets, sink="the history", remedy="start over with an empty BYTEMETER_HISTORY"
         )
-        commits = self._commit_queue()
+        commits = _commit_queue(resources)
         batches = HistoryBatches(history, commits, OffsetLog(checkpoint), topic.name, end_offsets)
         files = self._messages(kafka, topic, start).transform(history_files(feed, history.path))
-        started = self._start(
-            f"history-{feed.name}", files, batches, checkpoint, interval_s=self.settings.history_interval_s
-        )
+        name, interval_s = f"history-{feed.name}", self.settings.history_interval_s
+        started = self._start(name, files, batches, checkpoint, resources, interval_s=interval_s)
         return RunningQuery(*started, commits)
-
-    def _start_live_query(self, query: LiveQuery) -> RunningQuery:
-        kafka, checkpoint = Kafka(self.settings), self._temporary_folder()
-        url = self.settings.require_database_url()
-        topics = {feed.name: _topic_of(kafka, feed) for feed in query.feeds}
-        idle_partitions = IdlePartitions(0.0 if self.once else self.settings.partition_idle_s)
-        store = self.resources.enter_context(live_store(database(url), query, topics, idle_partitions))
-        start = store.start_offsets()
-        commits = self._commit_queue()
-        # Already now, so that it runs beside Spark's reading of the first micro-batch: each takes seconds.
-        commits.submit(store.load)
-        batches = LiveBatches(query, store, commits, OffsetLog(checkpoint), start)
-        messages = {name: self._messages(kafka, topic, start[name]) for name, topic in topics.items()}
-        blocks = blocks_of_feeds(query, messages)
-        progress = ProgressWatch(kafka, store, every_s=min(self.settings.partition_idle_s / 4, _CHECK_PROGRESS_S))
-        started = self._start(
-            f"live-{query.name}", blocks, batches, checkpoint, interval_s=self.settings.live_interval_s
-        )
-        return RunningQuery(*started, commits, progress)
 
     def _messages(self, kafka: Kafka, topic: Topic, start: Offsets) -> DataFrame:
         return stream(self.session, kafka, topic.name, start, most_records=self.settings.max_records_per_batch)
@@ -115,26 +114,39 @@ class Starter:
         rows: DataFrame,
         batches: BatchFunction,
         checkpoint: Path,
+        resources: ExitStack,
         *,
         interval_s: float,
     ) -> tuple[StreamingQuery, ErrorCapture]:
+        if any(query.name == name for query in self.session.streams.active):
+            raise TransientError(f"the query {name} of the last start has not ended yet: a server does not answer it")
         # A scheduler pool per query shares the cores fairly: a long write of the history does not delay live queries.
         self.session.sparkContext.setLocalProperty("spark.scheduler.pool", name)
         capture = ErrorCapture(batches)
         writer = rows.writeStream.queryName(name).option("checkpointLocation", checkpoint.as_uri())
         trigger = {"availableNow": True} if self.once else {"processingTime": f"{interval_s} seconds"}
         query = writer.foreachBatch(capture).trigger(**trigger).start()
-        self.resources.callback(query.stop)
+        resources.callback(_stop, query)
         return query, capture
 
-    def _commit_queue(self) -> CommitQueue:
-        commits = CommitQueue()
-        self.resources.callback(commits.close)
-        return commits
 
-    def _temporary_folder(self) -> Path:
-        folder = tempfile.TemporaryDirectory(prefix="bytemeter-", ignore_cleanup_errors=True)
-        return Path(self.resources.enter_context(folder))
+def _stop(query: StreamingQuery) -> None:
+    """Stop a query; one that does not end, since it waits for a server, is left to end by itself."""
+    try:
+        query.stop()
+    except (Py4JError, PySparkException) as error:
+        logger().warning("not stopped", query=query.name, reason=str(error).partition("\n")[0])
+
+
+def _commit_queue(resources: ExitStack) -> CommitQueue:
+    commits = CommitQueue()
+    resources.callback(commits.close)
+    return commits
+
+
+def _temporary_folder(resources: ExitStack) -> Path:
+    folder = tempfile.TemporaryDirectory(prefix="bytemeter-", ignore_cleanup_errors=True)
+    return Path(resources.enter_context(folder))
 
 
 def _topic_of(kafka: Kafka, feed: Feed) -> Topic:

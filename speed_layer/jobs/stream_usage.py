@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import click
 
-from bytemeter.job import Endpoint, Job, JobContext, stopped_by_signal, submit_main
+from bytemeter.ending import stopped_by_signal
+from bytemeter.job import Endpoint, Job, JobContext, submit_main
 
 _NEEDS: tuple[Endpoint, ...] = ("kafka", "database_url", "history")
 

@@ -1,0 +1,69 @@
+-- The leases of a live query's partitions.
+
+-- name: read_leases
+-- The leases of some feeds, and for how long each owner has been silent by the server's clock.
+select
+    feed,
+    partition,
+    owner,
+    epoch,
+    heard_at,
+    extract(epoch from clock_timestamp() - heard_at) as silent_s,
+    heard_at = '-infinity' as given_back
+from leases
+where feed = any(cast(:feeds as text[]))
+order by feed, partition;
+
+-- name: end_session
+-- Ends the PostgreSQL session of an owner that is silent, so that its open transaction lets go of the lease.
+select pg_terminate_backend(leases.session, 5000)
+from leases
+inner join pg_stat_activity as activity
+    on leases.session = activity.pid and leases.session_since = activity.backend_start
+where leases.feed = :feed and leases.partition = :partition and leases.owner = :owner;
+
+-- name: take_lease
+-- Takes a lease whose epoch is still the one that was read, or the lease of a new partition. No row: another was faster.
+insert into leases (feed, partition, owner, epoch, heard_at, session, session_since)
+select
+    :feed,
+    :partition,
+    :owner,
+    1,
+    clock_timestamp(),
+    pid,
+    backend_start
+from pg_stat_activity
+where pid = pg_backend_pid()
+on conflict (feed, partition) do update
+    set
+        owner = excluded.owner,
+        epoch = leases.epoch + 1,
+        heard_at = clock_timestamp(),
+        session = excluded.session,
+        session_since = excluded.session_since
+    where leases.epoch = :epoch
+returning epoch;
+
+-- name: hold_leases
+-- The leases of some feeds, held until the transaction ends: a takeover waits for it, a heartbeat does not. In the order
+-- in which a takeover changes them, so that the two cannot deadlock.
+select
+    feed,
+    partition,
+    owner,
+    epoch
+from leases
+where feed = any(cast(:feeds as text[]))
+order by feed, partition
+for key share;
+
+-- name: be_heard
+-- Tells that the owner lives; of a lease that was taken over it changes nothing.
+update leases set heard_at = clock_timestamp()
+where feed = :feed and partition = :partition and epoch = :epoch;
+
+-- name: give_back
+-- Gives a lease back, so that a successor need not wait.
+update leases set heard_at = '-infinity'
+where feed = :feed and partition = :partition and epoch = :epoch;
