@@ -41,6 +41,8 @@ def configure(log_format: str = "console", *, quiet: bool = False) -> None:
         if log_format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
     )
+    # Libraries raise what matters; their own logs, such as those of py4j when its JVM has gone, are not for users.
+    logging.getLogger().addHandler(logging.NullHandler())
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

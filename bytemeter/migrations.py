@@ -8,6 +8,9 @@ from bytemeter.errors import BytemeterError
 from bytemeter.sql import migration_files
 
 _LOCK = 0x6279_7465
+# A migration that waits for a table holds up all who come after it: it gives up, and is applied later. How long its
+# statements take depends on the tables.
+_TIME_OUTS = "set local lock_timeout = '30s'; set local statement_timeout = 0"
 
 
 def migrate(engine: Engine) -> list[str]:
@@ -15,10 +18,12 @@ def migrate(engine: Engine) -> list[str]:
 
     Raises:
         BytemeterError: the database has a migration that this version does not know.
+        OperationalError: a table that a migration changes was locked for half a minute; nothing was applied.
     """
     files = migration_files()
     with engine.begin() as connection:
         connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        connection.exec_driver_sql(_TIME_OUTS)
         applied = _applied(connection)
         if unknown := sorted(applied - files.keys()):
             raise BytemeterError(

@@ -129,7 +129,10 @@ def local_session(
                 # On Linux niceness belongs to the thread, and is inherited by the processes that the thread starts.
                 starting.submit(os.nice, _BACKGROUND_NICENESS)
             starting.submit(_start_jvm, local, output).result()
-            return starting.submit(builder.getOrCreate).result()
+            session: SparkSession = starting.submit(builder.getOrCreate).result()
+            # Spark's server for accumulators would print a traceback when the JVM ends.
+            vars(session.sparkContext._accumulatorServer)["handle_error"] = lambda *_: None
+            return session
     except Exception as error:
         raise BytemeterError(f"Spark did not start: {error!r}; read {output}") from error
 

@@ -181,8 +181,7 @@ def causes(error: BaseException) -> Iterator[Thrown]:
         if cause is not None:
             yield from causes(cause)
     else:
-        message = f"[Errno {error.errno}] {error.strerror}" if isinstance(error, OSError) else _first_line(str(error))
-        yield Thrown((type(error).__name__,), message)
+        yield Thrown((type(error).__name__,), _first_line(str(error)))
 
 
 def _java_causes(java: Any) -> Iterator[Thrown]:

@@ -39,11 +39,11 @@ _GIVE_BACK_S = 5.0
 
 @dataclass(frozen=True)
 class Terms:
-    """Who takes a lease, and when it may be taken from another one.
+    """Who takes a lease, and when others may take it over.
 
     Attributes:
         owner: see ``speed_layer.engine.owner``.
-        silent_s: after how many seconds without a heartbeat a lease may be taken over.
+        silent_s: after how many seconds without a heartbeat others may take it over.
     """
 
     owner: str = field(default_factory=this_process)
@@ -82,7 +82,7 @@ class Lease:
             BytemeterError: another process has one of them.
         """
         for leased in sorted(set(partitions) - self.epochs.keys()):
-            epoch = _take(connection, self.terms.owner, leased, None)
+            epoch = _take(connection, self.terms, leased, None)
             if epoch is None:
                 raise self._overtaken(leased, "")
             self.epochs[leased] = epoch
@@ -134,7 +134,7 @@ def _acquire(connection: Connection, partitions: Mapping[str, Iterable[int]], te
             time.sleep(_POLL_S)
             continue
         _end_sessions(connection, [row for row in held.values() if not row.given_back])
-        if epochs := _take_all(connection, wanted, held, terms.owner):
+        if epochs := _take_all(connection, wanted, held, terms):
             return epochs
 
 
@@ -155,11 +155,11 @@ class _Observed:
         if heard_at != row.heard_at:
             self._heard = True
             return False
-        return bool(row.silent_s > self.terms.silent_s) or time.monotonic() - since > self.terms.silent_s
+        return bool(row.has_been_silent_s > row.silent_s) or time.monotonic() - since > row.silent_s
 
     def require_hope(self, busy: list[Row[Any]]) -> None:
         """Raise an error if an owner was heard, and has not ended within a few seconds."""
-        if self._heard and time.monotonic() - self._began > min(_PATIENCE_S, self.terms.silent_s):
+        if self._heard and time.monotonic() - self._began > min(_PATIENCE_S, max(row.silent_s for row in busy)):
             feeds = sorted({row.feed for row in busy})
             named = f"feed {feeds[0]}" if len(feeds) == 1 else f"feeds {' and '.join(feeds)}"
             raise BytemeterError(
@@ -179,16 +179,16 @@ def _end_sessions(connection: Connection, rows: list[Row[Any]]) -> None:
             feed=row.feed,
             partition=row.partition,
             owner=row.owner,
-            silent_s=round(float(row.silent_s), 1),
+            silent_s=round(float(row.has_been_silent_s), 1),
         )
 
 
 def _take_all(
-    connection: Connection, wanted: list[Leased], held: Mapping[Leased, Row[Any]], owner: str
+    connection: Connection, wanted: list[Leased], held: Mapping[Leased, Row[Any]], terms: Terms
 ) -> dict[Leased, int] | None:
     """Take all leases, or none if another process has changed one since it was read."""
     with connection.begin() as transaction:
-        taken = {leased: _take(connection, owner, leased, held.get(leased)) for leased in wanted}
+        taken = {leased: _take(connection, terms, leased, held.get(leased)) for leased in wanted}
         epochs = {leased: epoch for leased, epoch in taken.items() if epoch is not None}
         if len(epochs) < len(wanted):
             transaction.rollback()
@@ -196,10 +196,11 @@ def _take_all(
     return epochs
 
 
-def _take(connection: Connection, owner: str, leased: Leased, row: Row[Any] | None) -> int | None:
+def _take(connection: Connection, terms: Terms, leased: Leased, row: Row[Any] | None) -> int | None:
     """Take a lease; its new epoch, or None if it has changed since it was read."""
     feed, partition = leased
-    values = {"feed": feed, "partition": partition, "owner": owner, "epoch": row.epoch if row else 0}
+    epoch = row.epoch if row else 0
+    values = {"feed": feed, "partition": partition, "owner": terms.owner, "silent_s": terms.silent_s, "epoch": epoch}
     return connection.scalars(SQL["take_lease"], values).one_or_none()
 
 

@@ -8,7 +8,8 @@ select
     owner,
     epoch,
     heard_at,
-    extract(epoch from clock_timestamp() - heard_at) as silent_s,
+    silent_s,
+    extract(epoch from clock_timestamp() - heard_at) as has_been_silent_s,
     heard_at = '-infinity' as given_back
 from leases
 where feed = any(cast(:feeds as text[]))
@@ -24,13 +25,14 @@ where leases.feed = :feed and leases.partition = :partition and leases.owner = :
 
 -- name: take_lease
 -- Takes a lease whose epoch is still the one that was read, or the lease of a new partition. No row: another was faster.
-insert into leases (feed, partition, owner, epoch, heard_at, session, session_since)
+insert into leases (feed, partition, owner, epoch, heard_at, silent_s, session, session_since)
 select
     :feed,
     :partition,
     :owner,
     1,
     clock_timestamp(),
+    :silent_s,
     pid,
     backend_start
 from pg_stat_activity
@@ -40,6 +42,7 @@ on conflict (feed, partition) do update
         owner = excluded.owner,
         epoch = leases.epoch + 1,
         heard_at = clock_timestamp(),
+        silent_s = excluded.silent_s,
         session = excluded.session,
         session_since = excluded.session_since
     where leases.epoch = :epoch

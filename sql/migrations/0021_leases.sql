@@ -7,6 +7,7 @@ create table leases (
     owner text not null,
     epoch bigint not null,
     heard_at timestamptz not null,
+    silent_s double precision not null,
     session integer not null,
     session_since timestamptz not null,
     primary key (feed, partition),
@@ -18,5 +19,6 @@ comment on table leases is 'who counts which partition of a feed; see speed_laye
 comment on column leases.owner is 'host, process and its start; see speed_layer/engine/owner.py';
 comment on column leases.epoch is 'raised by each takeover; a transaction that counts checks it';
 comment on column leases.heard_at is 'when the owner was last heard; -infinity: it has given the lease back';
+comment on column leases.silent_s is 'seconds without a heartbeat after which others may take the lease over';
 comment on column leases.session is 'the PostgreSQL process of the owner''s transactions, ended by a takeover';
 comment on column leases.session_since is 'when that process began';

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import click
 import pytest
 
 from bytemeter.errors import BytemeterError
-from bytemeter.job import Job, JobContext, stopped_by_signal, submit_main
-from tests.commands import signal_handlers_restored
+from bytemeter.job import Job, JobContext, submit_main
 
 ENDPOINTS = ["--kafka", "broker:9092", "--jdbc-url", "jdbc:postgresql://db/usage?user=ann&password=s3cret"]
-
-
-@pytest.fixture
-def _own_signals() -> Iterator[None]:
-    with signal_handlers_restored():
-        yield
 
 
 def print_settings(context: JobContext, *, greeting: str) -> None:
@@ -94,12 +85,3 @@ def test_debug_shows_the_traceback() -> None:
 def test_help_exits_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert submit_main(JOB, ["--help"]) == 0
     assert "Greet." in capsys.readouterr().out
-
-
-@pytest.mark.usefixtures("_own_signals")
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_a_job_instead_of_ending_the_process(ending: signal.Signals) -> None:
-    stop = stopped_by_signal()
-    assert not stop.is_set()
-    os.kill(os.getpid(), ending)
-    assert stop.wait(10)

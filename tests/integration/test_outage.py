@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from bytemeter.errors import TransientError
@@ -25,15 +30,23 @@ DEADLINE_S = 120
 Rows = Callable[..., list[tuple[Any, ...]]]
 
 
+@contextmanager
+def running(streams: Streams) -> Iterator[Future[None]]:
+    """The queries, going on until the block ends."""
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(streams.run)
+        try:
+            yield run
+        finally:
+            streams.stop.set()
+        run.result()
+
+
 @pytest.fixture
 def streaming(spark: SparkSession, place: Settings) -> Iterator[Future[None]]:
-    """Both queries, going on until the test ends."""
-    stop = threading.Event()
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(Streams(spark, place, list(FEEDS.values()), stop=stop).run)
-        yield running
-        stop.set()
-        running.result()
+    """All queries, going on until the test ends."""
+    with running(Streams(spark, place, list(FEEDS.values()))) as run:
+        yield run
 
 
 def wait_until(reached: Callable[[], bool], running: Future[None]) -> None:
@@ -65,17 +78,18 @@ def test_kafka_and_postgresql_go_away_and_come_back(
     total = simulate(500).valid_bytes
     wait_until_received(rows, 502, streaming)
 
-    database.stop()
+    # With records in flight: nobody waits until these are counted.
     total += simulate(500, seed=8).valid_bytes
     put([record("2", 300)], topic="data-records")
+    database.stop()
     away.wait(60 if full else 0)
     database.start()
     wait_until_received(rows, 1_003, streaming)
 
+    total += simulate(500, seed=9).valid_bytes
     broker.stop()
     away.wait(60 if full else 0)
     broker.start()
-    total += simulate(500, seed=9).valid_bytes
     put([record("3", 200)], topic="data-records")
     wait_until_received(rows, 1_504, streaming)
 
@@ -83,6 +97,43 @@ def test_kafka_and_postgresql_go_away_and_come_back(
     assert rows("select sum(counted), sum(invalid), sum(duplicate) from ledger") == [(1_504, 0, 0)]
     wait_until(lambda: rows("select count(*) from threshold_events where published_at is null") == [(0,)], streaming)
     assert [event["thresholdPercent"] for event in published()] == [50, 80, 100]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system of its own with 200 kB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a file system: run the tests as root, in a container with CAP_SYS_ADMIN")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_of_the_history_delays_the_history_only(
+    spark: SparkSession, place: Settings, small_disk: Path, simulate: Callable[..., Sent], rows: Rows
+) -> None:
+    settings = place.model_copy(update={"history": str(small_disk / "history")})
+    with running(Streams(spark, settings, [DEVICES])) as streaming:
+        simulate(100)
+        wait_until_received(rows, 100, streaming)
+        wait_until(lambda: kept(settings) == 100, streaming)
+        filling = small_disk / "filling"
+        with suppress(OSError), filling.open("wb") as file:
+            file.write(bytes(1_000_000))
+        for seed in range(3):
+            simulate(100, seed=seed)
+            wait_until_received(rows, 200 + 100 * seed, streaming)
+        assert kept(settings) == 100
+        filling.unlink()
+        wait_until(lambda: kept(settings) == 400, streaming)
+
+
+def kept(settings: Settings) -> int:
+    """How many records the history of devices has."""
+    table = DeltaTable(f"{settings.require_history()}/devices")
+    return table.to_pyarrow_table(columns=["offset"]).num_rows
 
 
 def test_a_server_that_was_never_there_is_told_at_once(spark: SparkSession, place: Settings) -> None:

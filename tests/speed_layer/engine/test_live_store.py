@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -14,13 +12,12 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from bytemeter.errors import BytemeterError, TransientError
-from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, Feed
+from bytemeter.feeds import DEVICES, Feed
 from bytemeter.kafka import Kafka, Topic
 from bytemeter.plans.watermark import PartitionProgress
-from bytemeter.postgres import try_lock
 from bytemeter.settings import Settings
-from speed_layer.engine import live_store as module
 from speed_layer.engine.idle import IdlePartitions
+from speed_layer.engine.lease import Terms
 from speed_layer.engine.live_query import Account, Count
 from speed_layer.engine.live_store import LiveStore, MicroBatch, live_store
 from speed_layer.executor.blocks import Parts, ToParts
@@ -28,7 +25,8 @@ from speed_layer.executor.blocks import Parts, ToParts
 Rows = Callable[..., list[tuple[Any, ...]]]
 Open = Callable[..., AbstractContextManager[LiveStore]]
 
-WAIT_S = 15
+# A process on another machine: nobody here knows whether it lives.
+ELSEWHERE = "elsewhere 1 1 1"
 LATEST_S = 1_763_720_000
 LATEST = dt.datetime.fromtimestamp(LATEST_S, dt.UTC)
 LEDGER = """
@@ -108,8 +106,10 @@ def query() -> BatchNames:
 def opened(engine: Engine, topic: Topic, query: BatchNames) -> Open:
     """Open the store of the query, as a process does at its start."""
 
-    def store(topic: Topic = topic, query: BatchNames = query) -> AbstractContextManager[LiveStore]:
-        return live_store(engine, query, {feed.name: topic for feed in query.feeds}, IdlePartitions(0))
+    def store(
+        topic: Topic = topic, query: BatchNames = query, terms: Terms | None = None
+    ) -> AbstractContextManager[LiveStore]:
+        return live_store(engine, query, {feed.name: topic for feed in query.feeds}, IdlePartitions(0), terms)
 
     return store
 
@@ -189,48 +189,31 @@ def test_state_is_loaded_once(opened: Open, query: BatchNames) -> None:
     assert query.loads == 1
 
 
-@pytest.mark.parametrize(
-    ("feeds", "named"),
-    [((DEVICES,), "feed devices"), ((AGREEMENTS, DATA_RECORDS), "feeds agreements and data-records")],
-)
-def test_a_second_process_is_refused(
-    opened: Open, monkeypatch: pytest.MonkeyPatch, feeds: tuple[Feed, ...], named: str
+def test_a_second_process_is_refused_while_the_first_is_heard(opened: Open) -> None:
+    with opened(terms=Terms(silent_s=1)):
+        with pytest.raises(BytemeterError, match="^another process counts the feed devices "):
+            with opened(terms=Terms(ELSEWHERE)):
+                pass
+
+
+def test_an_overtaken_process_counts_nothing_more(opened: Open, rows: Rows) -> None:
+    with opened(terms=Terms(ELSEWHERE, silent_s=3600)) as overtaken:
+        overtaken.load()
+        rows("update leases set heard_at = now() - interval '2 hours' returning 1")
+        with opened() as successor:
+            with pytest.raises((BytemeterError, TransientError)):
+                overtaken.commit(micro_batch(counting("overtaken"), {}, {0: 5}))
+            successor.commit(micro_batch(counting("successor"), {}, {0: 5}))
+    assert rows(COUNTED) == [("successor",)]
+
+
+def test_a_partition_that_the_topic_did_not_have_at_the_start_is_leased_with_its_first_micro_batch(
+    opened: Open, rows: Rows
 ) -> None:
-    with opened(query=BatchNames(feeds=feeds)), monkeypatch.context() as patched:
-        patched.setattr(module, "_LOCK_WAIT_S", 0)
-        with (
-            pytest.raises(BytemeterError, match=f"^another process counts the {named} "),
-            opened(query=BatchNames(feeds=feeds)),
-        ):
-            pass
-        with opened(query=BatchNames(name="another query")):
-            pass
-    with opened(query=BatchNames(feeds=feeds)):
-        pass
-
-
-def test_a_process_waits_for_the_lock_of_one_that_is_ending(
-    opened: Open, rows: Rows, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    refused = threading.Event()
-
-    def observed_try_lock(connection: Connection, name: str) -> bool:
-        taken = try_lock(connection, name)
-        if not taken:
-            refused.set()
-        return taken
-
-    def count_beside() -> None:
-        with opened(query=BatchNames()) as store:
-            store.commit(micro_batch(counting("second"), {}, {0: 1}))
-
-    monkeypatch.setattr(module, "try_lock", observed_try_lock)
-    with ThreadPoolExecutor(1) as pool:
-        with opened():
-            second = pool.submit(count_beside)
-            assert refused.wait(WAIT_S)
-        second.result(WAIT_S)
-    assert rows(COUNTED) == [("second",)]
+    with opened() as store:
+        store.commit(micro_batch(counting("first"), {}, {0: 1, 7: 3}))
+        assert rows("select epoch from leases where partition = 7") == [(1,)]
+    assert rows("select distinct heard_at = '-infinity' from leases") == [(True,)]
 
 
 def test_a_start_resumes_at_the_ledger_and_reads_new_partitions_from_their_beginning(

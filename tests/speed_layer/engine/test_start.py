@@ -18,11 +18,9 @@ from bytemeter.history.table import History
 from bytemeter.kafka import Kafka
 from bytemeter.plans.outbox import Outbox
 from bytemeter.settings import Settings
-from speed_layer.engine.idle import IdlePartitions
-from speed_layer.engine.live_store import live_store
 from speed_layer.engine.running import RunningQuery
 from speed_layer.engine.start import Starter
-from speed_layer.totals.query import TotalsQuery
+from speed_layer.live_queries import live_queries
 from tests.messages import device
 
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -59,17 +57,17 @@ def test_live_queries_resume_at_the_ledger(place: Settings, spark: SparkSession,
     for values in ([device(bytes=1), device(bytes=2)], [], [device(bytes=4)]):
         send(place, *values)
         with ExitStack() as resources:
-            (query,) = Starter(spark, place, resources, once=True).start_live([DEVICES], outbox)
-            run_to_end(query)
+            (plan,) = live_queries([DEVICES])
+            run_to_end(Starter(spark, place, outbox, once=True).start_live(plan, resources))
     assert rows("select partition, next_offset, received from ledger where received > 0") == [(0, 3, 3)]
     assert rows("select sum(value) from bytes where type like 'app%'") == [(7,)]
 
 
-def test_history_queries_resume_after_the_last_commit(place: Settings, spark: SparkSession) -> None:
+def test_history_queries_resume_after_the_last_commit(place: Settings, spark: SparkSession, outbox: Outbox) -> None:
     for values in ([device(), device()], [device()]):
         send(place, *values)
         with ExitStack() as resources:
-            run_to_end(Starter(spark, place, resources, once=True).start_history(DEVICES))
+            run_to_end(Starter(spark, place, outbox, once=True).start_history(DEVICES, resources))
     history = DeltaTable(f"{place.require_history()}/devices").to_pyarrow_table(columns=["offset"])
     assert sorted(history.column("offset").to_pylist()) == [0, 1, 2]
 
@@ -77,42 +75,41 @@ def test_history_queries_resume_after_the_last_commit(place: Settings, spark: Sp
 def test_feeds_of_data_plans_share_one_query(
     place: Settings, spark: SparkSession, outbox: Outbox, resources: ExitStack
 ) -> None:
-    starter = Starter(spark, place, resources, once=True)
-    queries = list(starter.start_live([DATA_RECORDS, DEVICES, AGREEMENTS], outbox))
+    starter = Starter(spark, place, outbox, once=True)
+    queries = [starter.start_live(plan, resources) for plan in live_queries([DATA_RECORDS, DEVICES, AGREEMENTS])]
     assert {query.query.name for query in queries} == {"live-devices", "live-data-plans"}
     for query in queries:
         run_to_end(query)
 
 
-def test_closing_the_resources_ends_the_queries_and_releases_the_lock(
-    place: Settings, spark: SparkSession, outbox: Outbox, engine: Engine, rows: Rows
+def test_closing_the_resources_ends_the_queries_and_gives_the_leases_back(
+    place: Settings, spark: SparkSession, outbox: Outbox, rows: Rows
 ) -> None:
     send(place, device())
     with ExitStack() as resources:
-        starter = Starter(spark, place, resources, once=False)
-        queries = [*starter.start_live([DEVICES], outbox), starter.start_history(DEVICES)]
+        starter, (plan,) = Starter(spark, place, outbox, once=False), live_queries([DEVICES])
+        queries = [starter.start_live(plan, resources), starter.start_history(DEVICES, resources)]
         for query in queries:
             query.query.processAllAvailable()
         assert all(query.is_active() for query in queries)
     assert not any(query.is_active() for query in queries)
     assert rows("select sum(counted) from ledger") == [(1,)]
-    with live_store(engine, TotalsQuery(DEVICES), {}, IdlePartitions(0)):
-        pass
+    assert rows("select distinct heard_at = '-infinity' from leases") == [(True,)]
 
 
 def test_a_missing_topic_is_reported_with_the_remedy(
     place: Settings, spark: SparkSession, outbox: Outbox, resources: ExitStack
 ) -> None:
-    starter = Starter(spark, place.model_copy(update={"topic_prefix": "elsewhere."}), resources, once=True)
+    starter = Starter(spark, place.model_copy(update={"topic_prefix": "elsewhere."}), outbox, once=True)
     expected = r"has no topic elsewhere\.devices; run `bytemeter migrate`"
     with pytest.raises(BytemeterError, match=expected):
-        list(starter.start_live([DEVICES], outbox))
+        starter.start_live(live_queries([DEVICES])[0], resources)
     with pytest.raises(BytemeterError, match=expected):
-        starter.start_history(DEVICES)
+        starter.start_history(DEVICES, resources)
 
 
 def test_a_history_that_holds_more_than_the_topic_is_refused(
-    place: Settings, spark: SparkSession, resources: ExitStack
+    place: Settings, spark: SparkSession, outbox: Outbox, resources: ExitStack
 ) -> None:
     history = History(spark, place.require_history(), DEVICES)
     history.create()
@@ -120,4 +117,4 @@ def test_a_history_that_holds_more_than_the_topic_is_refused(
     with pytest.raises(
         BytemeterError, match="but the history expects offset 1000 next; start over with an empty BYTEMETER_HISTORY"
     ):
-        Starter(spark, place, resources, once=True).start_history(DEVICES)
+        Starter(spark, place, outbox, once=True).start_history(DEVICES, resources)
