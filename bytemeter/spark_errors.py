@@ -132,6 +132,12 @@ _MEANINGS: Sequence[_Meaning] = (
         TransientError,
         "lost a server: {line}",
     ),
+    # Kafka's consumer has no class for a batch whose checksum is wrong.
+    _Meaning(
+        lambda thrown: thrown.classes[0] == f"{_KAFKA}.KafkaException",
+        BytemeterError,
+        "cannot read Kafka: {line}; if a batch is corrupt, restore the topic's log from a replica or a backup",
+    ),
     # Arrow has no class for it.
     _Meaning(
         lambda thrown: "google::cloud::Status(UNAVAILABLE" in thrown.message, TransientError, "lost a server: {line}"
@@ -153,7 +159,8 @@ def explained(error: BaseException, who: str) -> BytemeterError | None:
     """
     if died := _death_of_jvm(error):
         return BytemeterError(f"{who} lost Spark's JVM, {died}; read spark.out in the folder logs, and start it again")
-    chain = list(causes(error))
+    # The innermost cause says most.
+    chain = list(causes(error))[::-1]
     for meaning in _MEANINGS:
         for thrown in chain:
             if meaning.applies(thrown):

@@ -7,7 +7,7 @@ import re
 import pytest
 from confluent_kafka import Producer
 
-from bytemeter.errors import BytemeterError, TransientError
+from bytemeter.errors import BytemeterError, TransientError, UnknownHostError
 from bytemeter.kafka import Kafka, Topic
 from bytemeter.settings import Settings, load_settings
 
@@ -43,6 +43,11 @@ def test_a_topic_is_created_once_and_described_with_its_offsets(place: Settings)
 def test_an_unreachable_cluster_is_reported_in_one_line() -> None:
     with pytest.raises(TransientError, match=r"^Kafka at 127\.0\.0\.1:1 cannot be reached: [^\n]*$"):
         Kafka(load_settings(kafka="127.0.0.1:1")).describe("devices")
+
+
+def test_an_unknown_host_is_told_apart_from_an_outage() -> None:
+    with pytest.raises(UnknownHostError, match=r"^Kafka at no-such-host\.invalid:9092 cannot be reached: [^\n]*$"):
+        Kafka(load_settings(kafka="no-such-host.invalid:9092")).describe("devices")
 
 
 def test_servers_that_are_not_set_are_asked_for() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -121,6 +123,19 @@ def test_an_error_is_known_by_its_causes(
 def test_a_fault_of_ours_is_not_explained(thrown: Thrown) -> None:
     assert explained(thrown((SPARK, "Job aborted"), ("java.lang.NullPointerException", "a bug")), "the query q") is None
     assert explained(ZeroDivisionError(), "the query q") is None
+
+
+def test_a_python_worker_that_is_killed_ends_the_job(spark: SparkSession) -> None:
+    def die(_: pa.Table) -> pa.Table:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    with pytest.raises((PySparkException, Py4JJavaError)) as failed:
+        map_tables(spark.range(1), die, "id long").collect()
+    known = explained(failed.value, "the job")
+    assert type(known) is BytemeterError
+    assert str(known).startswith("the job lost a Python worker: org.apache.spark.SparkException: Python worker exited")
+    assert "\n" not in str(known)
 
 
 @pytest.mark.parametrize(

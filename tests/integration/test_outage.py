@@ -16,7 +16,7 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from bytemeter.errors import TransientError
+from bytemeter.errors import BytemeterError, TransientError
 from bytemeter.feeds import DEVICES, FEEDS
 from bytemeter.settings import Settings
 from embedded.home import Home
@@ -24,6 +24,7 @@ from embedded.stack import EmbeddedStack
 from simulator.traffic import Sent
 from speed_layer.stream import Streams
 from tests.builders import agreement, record
+from tests.messages import device
 
 DEADLINE_S = 120
 
@@ -134,6 +135,24 @@ def kept(settings: Settings) -> int:
     """How many records the history of devices has."""
     table = DeltaTable(f"{settings.require_history()}/devices")
     return table.to_pyarrow_table(columns=["offset"]).num_rows
+
+
+def test_a_corrupt_batch_ends_the_queries(
+    spark: SparkSession, place: Settings, servers: Settings, put: Callable[..., None], rows: Rows
+) -> None:
+    put([device(), device()], partition=0)
+    put([device(app="DAMAGED")], partition=1)
+    broker, _ = EmbeddedStack(Home(servers.home)).servers
+    broker.stop()
+    (log,) = broker.folder.glob(f"data/{place.topic_prefix}devices-1/*.log")
+    log.write_bytes(log.read_bytes().replace(b"DAMAGED", b"damaged"))
+    broker.start()
+    with pytest.raises(
+        BytemeterError, match="^the query live-devices cannot read Kafka: .* Record is corrupt .* restore"
+    ) as caught:
+        Streams(spark, place, [DEVICES], history=False).run()
+    assert not isinstance(caught.value, TransientError)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_server_that_was_never_there_is_told_at_once(spark: SparkSession, place: Settings) -> None:
