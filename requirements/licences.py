@@ -1,0 +1,67 @@
+"""Checks that each installed distribution is under a licence that this project may be used and shipped with."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from importlib.metadata import Distribution, distributions
+
+# Permissive licences, and three that ask for no more than their own files' sources: certifi, hypothesis, pathspec and tqdm
+# (MPL), psycopg2 (LGPL, loaded as a library that anyone may replace). SPDX identifiers.
+ALLOWED = {
+    *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CNRI-Python", "ISC", "MIT", "MIT-CMU"),
+    *("PSF-2.0", "Unlicense", "Zlib"),
+    *("MPL-2.0", "LGPL-3.0-or-later"),
+}
+# What distributions without an SPDX expression call those licences.
+NAMES = {
+    "Apache 2.0": "Apache-2.0",
+    "Apache Software License": "Apache-2.0",
+    "BSD License": "BSD-3-Clause",
+    "GNU Library or Lesser General Public License (LGPL)": "LGPL-3.0-or-later",
+    "ISC License (ISCL)": "ISC",
+    "MIT License": "MIT",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+    "Python Software Foundation License": "PSF-2.0",
+}
+
+
+def licence(distribution: Distribution) -> str:
+    """Its licence as an SPDX expression, as far as its metadata tell it; else the words that they use, or nothing."""
+    metadata = distribution.metadata
+    if expression := metadata.get("License-Expression"):
+        return str(expression)
+    classifiers = [str(value) for value in metadata.get_all("Classifier") or () if value.startswith("License ::")]
+    named = [value.rsplit(" :: ", 1)[-1] for value in classifiers if not value.endswith(":: OSI Approved")]
+    # Some put the text of the licence here, beginning with its name.
+    first_line = str(metadata.get("License") or "").strip().split("\n", 1)[0]
+    return " OR ".join(NAMES.get(name, name) for name in named or [first_line] if name)
+
+
+def allowed(expression: str) -> bool:
+    """Whether an SPDX expression can be kept with allowed licences alone.
+
+    ``OR`` is a choice; in parentheses it is taken for ``AND``, which refuses rather too much.
+    """
+    choices = [expression] if "(" in expression else expression.split(" OR ")
+    return any(all(name in ALLOWED for name in re.findall(r"[^()\s]+", _bare(choice))) for choice in choices)
+
+
+def _bare(expression: str) -> str:
+    return re.sub(r"\b(AND|OR)\b", " ", expression)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the distributions that are not allowed; 1 if there are any."""
+    found = {one.name: licence(one) for one in distributions(path=list(argv or sys.path))}
+    refused = {name: text for name, text in sorted(found.items()) if not text or not allowed(text)}
+    for name, text in refused.items():
+        print(f"{name} is under {text or 'no licence that its metadata name'}; expected one of {sorted(ALLOWED)}")
+    if not refused:
+        print(f"licences: {len(found)} distributions, all allowed")
+    return 1 if refused else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
