@@ -9,7 +9,7 @@ RECORDS ?= 2000000
 
 install: $(VENV)/.installed  ## the virtual environment, with what bytemeter, its tests and its checks need
 
-$(VENV)/.installed: pyproject.toml requirements/uv.txt requirements/build.txt requirements/dev.txt
+$(VENV)/.installed: pyproject.toml $(addprefix requirements/,uv.txt build.txt build.cfg dev.txt)
 	@[ -n "$(PYTHON)" ] && $(PYTHON) -c '$(SUPPORTED)' || { echo "bytemeter: found no Python 3.11 or 3.12 with venv;" \
 	  "install one (e.g. apt install python3.11-venv), or run make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)

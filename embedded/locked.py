@@ -42,8 +42,8 @@ _LIKE_PIP = {"UV_INDEX_STRATEGY": "unsafe-best-match", "UV_PYTHON_DOWNLOADS": "n
 def install(python: str, lock: Path, run: Run, notify: Notify, *, project: Path | None = None) -> None:
     """Install all that a lock names, and a project in editable form.
 
-    pip installs uv, uv installs the rest. Where uv is not to be had, or fails, pip installs the same lock; ``notify`` is
-    called with a line that says why. What comes as sources is built with what ``build.txt`` names, and nothing else.
+    pip installs uv, uv installs the rest. Where uv is not to be had, or fails, pip installs the same lock, and
+    ``notify`` is called with a line that says why. Sources are built with what ``build.txt`` names, and nothing else.
 
     Args:
         python: the interpreter of the virtual environment; it has pip.
@@ -53,11 +53,11 @@ def install(python: str, lock: Path, run: Run, notify: Notify, *, project: Path 
     """
     pip = [python, "-m", "pip", "install", "--disable-pip-version-check"]
     try:
-        command = [_uv(python, pip, run), "pip", "install", "--python", python]
-        _install_by(command, lock, project, lambda arguments: run(arguments, uv_settings(python)))
+        uv = [_uv(python, pip, run), "pip", "install", "--python", python]
+        _install_by(uv, lock, project, run, uv_settings(python))
     except (BytemeterError, OSError) as error:
         notify(f"uv does not install ({error}); pip installs the same lock, more slowly")
-        _install_by(pip, lock, project, lambda arguments: run(arguments, {}))
+        _install_by(pip, lock, project, run, {})
 
 
 def uv_settings(python: str) -> dict[str, str]:
@@ -88,13 +88,15 @@ def _uv(python: str, pip: Sequence[str], run: Run) -> str:
 
 
 def _install_by(
-    command: Sequence[str], lock: Path, project: Path | None, run: Callable[[Sequence[str]], None]
+    command: Sequence[str], lock: Path, project: Path | None, run: Run, settings: Mapping[str, str]
 ) -> None:
-    locked = [*command, "--no-build-isolation", "--require-hashes", "-r"]
+    environment = {**settings, "DIST_EXTRA_CONFIG": str(LOCKS / "build.cfg")}
+    # A lock names all that its packages need: nobody has to ask them, which for sources means to fetch them first.
+    alone = [*command, "--no-build-isolation", "--no-deps"]
     for one in (LOCKS / "build.txt", lock):
-        run([*locked, str(one)])
+        run([*alone, "--require-hashes", "-r", str(one)], environment)
     if project:
-        run([*command, "--no-build-isolation", "--no-deps", "--editable", str(project)])
+        run([*alone, "--editable", str(project)], environment)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -117,9 +119,8 @@ def quietly(command: Sequence[str], environment: Mapping[str, str]) -> None:
     Raises:
         BytemeterError: the command failed.
     """
-    done = subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-    )
+    whole = {**os.environ, **environment}
+    done = subprocess.run(command, env=whole, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode:
         lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         raise BytemeterError(f"{Path(command[0]).name} failed: {' '.join(lines[-2:])[:300] or 'it said nothing'}")

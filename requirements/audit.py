@@ -1,4 +1,4 @@
-"""Asks the public list of known vulnerabilities for each locked version (pip-audit); skipped where it is out of reach."""
+"""Asks the public list of vulnerabilities about each locked version (pip-audit); skipped where it is out of reach."""
 
 from __future__ import annotations
 
@@ -56,21 +56,19 @@ def report(packages: list[dict[str, Any]]) -> list[str]:
 def main() -> int:
     """Print the known vulnerabilities of the locks; 1 if there are any, 0 if there are none or nobody can say."""
     found: list[str] = []
-    asked = unknown = 0
     try:
         if "skip_reason" in audited(ROOT / _PROBE)[0]:
-            raise NotAnsweredError("the package index has no list of vulnerabilities")
+            print("vulnerabilities: skipped: the package index has no list of them")
+            return 0
         for lock in _LOCKS:
             packages = audited(ROOT / lock)
-            asked += len(packages)
-            unknown += sum("skip_reason" in package for package in packages)
             found += [f"{lock}: {line}" for line in report(packages)]
+            unknown = sum("skip_reason" in package for package in packages)
+            print(f"vulnerabilities: asked about {len(packages)} packages of {lock}, {unknown} of them unknown")
     except NotAnsweredError as error:
         print(f"vulnerabilities: skipped: {error}")
     for line in found:
         print(line)
-    if asked:
-        print(f"vulnerabilities: {len(found)} in {asked - unknown} packages; {unknown} packages are unknown to the list")
     return 1 if found else 0
 
 

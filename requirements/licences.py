@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import Distribution, distributions
 
-# Permissive licences, and three that ask for no more than their own files' sources: certifi, hypothesis, pathspec and tqdm
-# (MPL), psycopg2 (LGPL, loaded as a library that anyone may replace). SPDX identifiers.
+# SPDX identifiers. Permissive licences, and two that ask for the sources of their own files only: MPL (certifi,
+# hypothesis, pathspec, tqdm) and LGPL (psycopg2, a library that anyone may replace).
 ALLOWED = {
     *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CNRI-Python", "ISC", "MIT", "MIT-CMU"),
     *("PSF-2.0", "Unlicense", "Zlib"),
@@ -30,12 +30,13 @@ NAMES = {
 def licence(distribution: Distribution) -> str:
     """Its licence as an SPDX expression, as far as its metadata tell it; else the words that they use, or nothing."""
     metadata = distribution.metadata
-    if expression := metadata.get("License-Expression"):
-        return str(expression)
-    classifiers = [str(value) for value in metadata.get_all("Classifier") or () if value.startswith("License ::")]
+    if "License-Expression" in metadata:
+        return metadata["License-Expression"]
+    classifiers = [value for value in metadata.get_all("Classifier") or () if value.startswith("License ::")]
     named = [value.rsplit(" :: ", 1)[-1] for value in classifiers if not value.endswith(":: OSI Approved")]
     # Some put the text of the licence here, beginning with its name.
-    first_line = str(metadata.get("License") or "").strip().split("\n", 1)[0]
+    text = metadata["License"] if "License" in metadata else ""
+    first_line = text.strip().split("\n", 1)[0]
     return " OR ".join(NAMES.get(name, name) for name in named or [first_line] if name)
 
 
