@@ -13,7 +13,7 @@ from requirements.lock import ROOT
 # The first is asked alone: if nothing is known of it, the service is not there, and nothing else is asked.
 _PROBE = "requirements/uv.txt"
 # bench.txt holds all that run, test and dev hold.
-_LOCKS = ("requirements/bench.txt", "requirements/build.txt", "serving/superset/requirements.txt")
+LOCKS = ("requirements/bench.txt", "requirements/build.txt", "serving/superset/requirements.txt")
 # Vulnerabilities that do not concern us: id, and why.
 ACCEPTED: dict[str, str] = {}
 _DEADLINE_S = 300
@@ -60,7 +60,7 @@ def main() -> int:
         if "skip_reason" in audited(ROOT / _PROBE)[0]:
             print("vulnerabilities: skipped: the package index has no list of them")
             return 0
-        for lock in _LOCKS:
+        for lock in LOCKS:
             packages = audited(ROOT / lock)
             found += [f"{lock}: {line}" for line in report(packages)]
             unknown = sum("skip_reason" in package for package in packages)

@@ -35,7 +35,7 @@ def licence(distribution: Distribution) -> str:
     classifiers = [value for value in metadata.get_all("Classifier") or () if value.startswith("License ::")]
     named = [value.rsplit(" :: ", 1)[-1] for value in classifiers if not value.endswith(":: OSI Approved")]
     # Some put the text of the licence here, beginning with its name.
-    text = metadata["License"] if "License" in metadata else ""
+    (text,) = metadata.get_all("License") or ("",)
     first_line = text.strip().split("\n", 1)[0]
     return " OR ".join(NAMES.get(name, name) for name in named or [first_line] if name)
 
