@@ -72,7 +72,7 @@ def test_where_uv_is_not_to_be_had_pip_installs_and_a_line_says_why(
 def test_another_file_than_the_locked_one_is_refused(python: str, lock: Path) -> None:
     for path in (lock, lock.with_name("build.txt")):
         path.write_text("thing==1.0 --hash=sha256:" + 64 * "0")
-    with pytest.raises(BytemeterError, match="python failed: .*(?i:hash)"):
+    with pytest.raises(BytemeterError, match="python failed: Expected sha256 0000"):
         locked.install(python, lock, locked.quietly, lambda _: None)
 
 
