@@ -53,15 +53,14 @@ $$;
 revoke execute on function open_periods(text[], timestamptz[]) from public;
 grant execute on function open_periods(text[], timestamptz[]) to bytemeter_writer;
 
--- Temporary tables are for the jobs: a login that only reads could fill the disk with them. Only the owner of the
--- database may say so, and the owner of the schema who makes tables in it (nobody else since PostgreSQL 15).
+-- What PostgreSQL grants to everybody: temporary tables are for the jobs, large objects for nobody, since a login that
+-- only reads could fill the disk with either. Tables in the schema are made by its owner (as since PostgreSQL 15).
+-- Where the user who migrates owns neither the database nor the schema, all this stays as it is, and PostgreSQL warns.
+revoke create on schema public from public;
+revoke execute on function lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea) from public;
 do $$
 begin
     execute format('revoke temporary on database %I from public', current_database());
     execute format('grant temporary on database %I to bytemeter_writer', current_database());
-    revoke create on schema public from public;
-exception
-    when insufficient_privilege then
-        raise warning 'the owner of the database % should revoke temporary on it from public', current_database();
 end
 $$;

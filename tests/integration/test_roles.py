@@ -170,6 +170,31 @@ def test_functions_that_write_are_the_jobs_alone(ask: Rows) -> None:
     assert {name for (name,) in ask(definers)} == OWNERS_FUNCTIONS
 
 
+def test_nobody_makes_large_objects(ask: Rows) -> None:
+    makes = "proname in ('lo_creat', 'lo_create', 'lo_from_bytea') and pronamespace = 'pg_catalog'::regnamespace"
+    assert ask(f"select has_function_privilege('public', oid, 'EXECUTE') from pg_proc where {makes}") == [(False,)] * 3
+
+
+def test_who_does_not_own_the_database_migrates_too(owner: Engine) -> None:
+    admin = owner.execution_options(isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text("create role tenant login createrole password 'secret'"))
+        connection.execute(text("create database another"))
+    another = logged_in(owner.url.set(database="another"))
+    with another.begin() as connection:
+        connection.execute(text("grant create on schema public to tenant"))
+    try:
+        migrate(logged_in(another.url.set(username="tenant", password="secret")))
+        with another.connect() as connection:
+            kept = "select has_database_privilege('public', 'another', 'TEMPORARY')"
+            assert connection.scalar(text(kept)) is True
+            assert connection.scalar(text(f"select has_table_privilege('{WRITER}', 'ledger', 'TRUNCATE')")) is False
+    finally:
+        with admin.connect() as connection:
+            connection.execute(text("drop database another with (force)"))
+            connection.execute(text("drop role tenant"))
+
+
 def test_roles_have_no_attributes_and_are_members_of_no_others(ask: Rows, dashboards: URL) -> None:
     attributes = """
     select rolname, rolcanlogin, rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls
@@ -208,6 +233,7 @@ FORBIDDEN = (
     "create table mine (id integer)",
     "create temporary table mine (id integer)",
     "create schema mine",
+    "select lo_from_bytea(0, 'a')",
     "select open_periods('{a}', '{2026-01-01}')",
     "copy ledger to program 'cat'",
     "set temp_file_limit = -1",
