@@ -5,15 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 RECORDS ?= 2000000
 
-.PHONY: python install demo test check bench faults schema dist clean
+.PHONY: python install demo test check lock bench faults schema dist clean
 
 install: $(VENV)/.installed  ## the virtual environment, with what bytemeter, its tests and its checks need
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml $(addprefix requirements/,uv.txt build.txt build.cfg dev.txt)
 	@[ -n "$(PYTHON)" ] && $(PYTHON) -c '$(SUPPORTED)' || { echo "bytemeter: found no Python 3.11 or 3.12 with venv;" \
 	  "install one (e.g. apt install python3.11-venv), or run make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,dev]'
+	@echo "bytemeter: installing what requirements/dev.txt locks into $(VENV)"
+	$(BIN)/python -m embedded.locked requirements/dev.txt --editable .
 	@touch $@
 
 python:
@@ -25,15 +26,20 @@ demo: install  ## everything with simulated traffic; Ctrl-C ends it
 test: install  ## all tests, on a real Kafka, PostgreSQL and Spark
 	$(BIN)/pytest $(TESTS)
 
-check: install  ## lint, types, layers, SQL
+check: install  ## lint, types, layers, SQL, licences, known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint --disable-progress-bar sql bytemeter speed_layer batch_layer benchmarks
+	$(BIN)/python -m requirements.licences
+	$(BIN)/python -m requirements.audit
+
+lock: install  ## the locked dependencies raised to the newest that fit together; ONLY=name raises or adds one alone
+	$(BIN)/python -m requirements.lock $(if $(ONLY),--only $(ONLY))
 
 bench: install  ## records/s against Spark's bare read, message shapes, latency, recomputes, a start; PEER=flink beside Flink SQL
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m embedded.locked requirements/bench.txt
 	$(BIN)/python -m benchmarks --records $(RECORDS) $(if $(PEER),--peer $(PEER)) $(BENCH)
 
 faults: install  ## the fault tests at full size: 100,000 agreements, 2,000,000 records, servers away for a minute

@@ -1,4 +1,4 @@
-"""``make dist``: what a cluster needs beside Spark, the packages as a zip file and the list of jars.
+"""``make dist``: what a cluster needs beside Spark: the packages as a zip file, the list of jars, and the locks.
 
 ``spark-submit --py-files bytemeter.zip --packages $(paste -sd, jars.txt) stream_usage.py ...``
 """
@@ -19,12 +19,14 @@ _MAINS = (
     "batch_layer/jobs/hourly_usage.py",
     "batch_layer/jobs/monthly_usage.py",
 )
+# What pip installs for the driver, and for executors.
+_LOCKS = {"driver.txt": "requirements/run.txt", "executor.txt": "requirements/executor.txt"}
 # The same sources make the same bytes.
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
 
 def build(folder: Path) -> list[Path]:
-    """Write ``bytemeter.zip``, the mains and ``jars.txt`` (Maven coordinates, one a line) into a folder.
+    """Write ``bytemeter.zip``, the mains, ``jars.txt`` (Maven coordinates, one a line) and the locks into a folder.
 
     Returns:
         The files, in the order in which they were written.
@@ -41,7 +43,10 @@ def build(folder: Path) -> list[Path]:
     for main, copy in zip(_MAINS, mains, strict=True):
         copy.write_bytes((_ROOT / main).read_bytes())
     jars.write_text("".join(f"{coordinate}\n" for coordinate in spark_coordinates()))
-    return [archive, *mains, jars]
+    locks = [folder / name for name in _LOCKS]
+    for lock, source in zip(locks, _LOCKS.values(), strict=True):
+        lock.write_bytes((_ROOT / source).read_bytes())
+    return [archive, *mains, jars, *locks]
 
 
 if __name__ == "__main__":

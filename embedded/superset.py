@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -18,13 +19,14 @@ import httpx
 from bytemeter.errors import BytemeterError
 from bytemeter.postgres import database
 from bytemeter.settings import Settings
+from embedded import locked
 from embedded.home import HOST, SUPERSET_PORT, Daemon, Home, listens, wait_until
 from embedded.stack import Notify
 from serving.dashboards import SUPERSET, SupersetClient
 from serving.reader import reader_login
 
 ADMIN = "admin"
-_REQUIREMENTS, _CONSTRAINTS = SUPERSET / "requirements.txt", SUPERSET / "constraints.txt"
+_LOCK = SUPERSET / "requirements.txt"
 _START_S = 120
 # A browser asks for all charts of a dashboard at once, and Superset computes for each.
 _WORKERS = 2
@@ -42,9 +44,9 @@ class Environment:
 
     @property
     def path(self) -> Path:
-        """Its folder, named by a hash of the Python version and the requirements."""
+        """Its folder, named by a hash of the Python version and the lock."""
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        wanted = _REQUIREMENTS.read_bytes() + _CONSTRAINTS.read_bytes() + sys.version.encode()
+        wanted = _LOCK.read_bytes() + sys.version.encode()
         return cache / "bytemeter" / f"superset-{hashlib.sha256(wanted).hexdigest()[:12]}"
 
     @property
@@ -60,7 +62,7 @@ class Environment:
         """Create the environment unless it exists; takes some minutes.
 
         Raises:
-            BytemeterError: pip or Superset failed; the message names the log.
+            BytemeterError: uv and pip, or Superset, failed; the message names the log.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.with_suffix(".lock").open("w") as lock:
@@ -73,8 +75,8 @@ class Environment:
         self.path.mkdir()
         self.notify("installing Superset into an environment of its own: once, some minutes")
         self._run([sys.executable, "-m", "venv", str(self.path)])
-        pip = [self.program("pip"), "install", "--disable-pip-version-check", "--no-compile", "--progress-bar", "off"]
-        self._run([*pip, "-r", str(_REQUIREMENTS), "-c", str(_CONSTRAINTS)], shows=("Collecting ", "Installing "))
+        shows = partial(self._run, shows=("Downloading ", "Installed ", "Collecting ", "Installing "))
+        locked.install(self.program("python"), _LOCK, shows, self.notify)
         self.notify("preparing Superset's metadata")
         draft = self.path / "draft"
         draft.mkdir()
@@ -84,7 +86,7 @@ class Environment:
         (draft / "superset.db").rename(self.metadata)
 
     def _run(
-        self, command: Sequence[str], *, environment: Mapping[str, str] | None = None, shows: tuple[str, ...] = ()
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None, *, shows: tuple[str, ...] = ()
     ) -> None:
         """Run a step; its output goes to a log, lines that begin with one of ``shows`` also to ``notify``."""
         log = self.path / "install.log"

@@ -1,4 +1,9 @@
-"""The login with which dashboards read: a member of ``bytemeter_reader``, which may read all and change nothing."""
+"""The login with which dashboards read: a member of ``bytemeter_reader``, which may read all and change nothing.
+
+What its sessions cannot lift: they have no right to write, not even temporary tables, and there are only so many of
+them. ``statement_timeout`` and ``default_transaction_read_only`` are defaults: they end slow charts, but PostgreSQL
+lets each session, and each role for its later sessions, set them otherwise.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,9 @@ from bytemeter.errors import BytemeterError
 from bytemeter.postgres import one_line_errors
 
 _STATEMENT_TIMEOUT = "60s"
+# Superset's threads, one connection each, and a few more.
+_MOST_CONNECTIONS = "20"
+_MOST_TEMPORARY_FILES = "4GB"
 
 
 def reader_login(engine: Engine) -> URL:
@@ -28,16 +36,26 @@ def reader_login(engine: Engine) -> URL:
             if not _role_exists(connection, user):
                 _execute(connection, "create role %I in role bytemeter_reader", user)
             _execute(connection, "alter role %I login password %L", user, password)
-            _execute(connection, "alter role %I set default_transaction_read_only = on", user)
-            _execute(connection, "alter role %I set statement_timeout = %L", user, _STATEMENT_TIMEOUT)
-            # Rows lie in the order of their windows: by index, a day is read faster than a scan reads a month.
-            _execute(connection, "alter role %I set random_page_cost = 1.1", user)
+            _limit(connection, user)
         except ProgrammingError as error:
             raise BytemeterError(
                 f"the user {engine.url.username} may not create the login {user} for the dashboards: "
                 f"{str(error.orig).splitlines()[0]}; grant it CREATEROLE, or name a user that has it"
             ) from None
     return engine.url.set(username=user, password=password)
+
+
+def _limit(connection: Connection, user: str) -> None:
+    """Set what sessions of the login begin with, whatever it has set for itself, and what holds for all of them."""
+    _execute(connection, "alter role %I reset all", user)
+    _execute(connection, f"alter role %I connection limit {_MOST_CONNECTIONS}", user)
+    _execute(connection, "alter role %I set default_transaction_read_only = on", user)
+    _execute(connection, "alter role %I set statement_timeout = %L", user, _STATEMENT_TIMEOUT)
+    # Rows lie in the order of their windows: by index, a day is read faster than a scan reads a month.
+    _execute(connection, "alter role %I set random_page_cost = 1.1", user)
+    # Only a superuser may set it, and lift it: sorts and joins of its queries do not fill the disk.
+    if connection.scalar(text("select rolsuper from pg_roles where rolname = current_user")):
+        _execute(connection, "alter role %I set temp_file_limit = %L", user, _MOST_TEMPORARY_FILES)
 
 
 def _role_exists(connection: Connection, role: str) -> bool:

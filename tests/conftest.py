@@ -28,6 +28,7 @@ from bytemeter.spark import local_session
 from embedded.home import Home
 from embedded.stack import EmbeddedStack
 from simulator.users import provision
+from tests.seeds import GIVEN, SEED, USABLE, VARIABLE
 
 _numbers = itertools.count(1)
 
@@ -42,6 +43,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--write-schema", action="store_true", help="write docs/schema.sql anew")
     parser.addoption("--pictures", type=Path, help="folder for the pictures of the dashboards")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Hypothesis draws by the run's seed, unless it has one of its own."""
+    if GIVEN and not USABLE:
+        raise pytest.UsageError(f"{VARIABLE} is {GIVEN!r}; expected the number that a run printed as its seed")
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(SEED)
+
+
+def pytest_report_header() -> str:
+    """The seed, so that a failure can be repeated."""
+    return f"seed: {SEED} ({VARIABLE}={SEED} repeats it)"
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """The seed of this run; pytest prints it."""
+    return SEED
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from bytemeter.kafka import Kafka
 from bytemeter.postgres import database, jdbc_options
 from bytemeter.settings import Settings, load_settings
 from bytemeter.sql import Statements
+from embedded import locked
 from embedded.home import Home
 from simulator.traffic import Sent
 
@@ -169,6 +170,6 @@ def _installed(folder: Path) -> str:
     if not installed.exists() or installed.read_text() != _REQUIREMENTS.read_text():
         print(f"Flink SQL: installing it in {folder}", flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "-r", str(_REQUIREMENTS)], check=True)
+        locked.install(str(python), _REQUIREMENTS, locked.quietly, print)
         installed.write_text(_REQUIREMENTS.read_text())
     return str(python)

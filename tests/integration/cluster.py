@@ -21,7 +21,7 @@ from embedded.home import HOST, free_port, listens, wait_until
 
 _SPARK = Path(pyspark.__file__).parent
 # What docs/architecture.md asks of executors.
-_EXECUTOR_PACKAGES = ("numpy", "pandas", "pyarrow")
+EXECUTOR_PACKAGES = ("numpy", "pandas", "pyarrow")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _executor_python(folder: Path) -> Path:
     """An interpreter that has the executors' packages: links to those of this environment."""
     venv.create(folder, with_pip=False)
     (packages,) = folder.glob("lib/python*/site-packages")
-    for installed in _with_requirements(_EXECUTOR_PACKAGES):
+    for installed in _with_requirements(EXECUTOR_PACKAGES):
         for top in {Path(str(file)).parts[0] for file in installed.files or () if ".." not in str(file)}:
             source = Path(str(installed.locate_file(top)))
             if not (packages / top).exists():

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
+from pydantic import SecretStr
 from pyspark.sql import SparkSession
+from sqlalchemy import Engine, make_url, text
 
 from batch_layer.hourly.job import HourlyJob
 from batch_layer.hourly.store import Recomputed
@@ -25,6 +27,18 @@ from simulator.producer import producer, send
 from simulator.traffic import Sent, Traffic, start_time
 from speed_layer.stream import Streams
 from tests.integration import oracle
+from tests.seeds import SEED
+
+
+@pytest.fixture
+def as_writer(place: Settings, engine: Engine) -> Settings:
+    """The test's place with a login that is a member of ``bytemeter_writer``, and nothing else: jobs run with it."""
+    login = "create role jobs_of_tests login password 'secret' in role bytemeter_writer"
+    with engine.begin() as connection:
+        if not connection.scalar(text("select count(*) from pg_roles where rolname = 'jobs_of_tests'")):
+            connection.execute(text(login))
+    url = make_url(place.require_database_url()).set(username="jobs_of_tests", password="secret")
+    return place.model_copy(update={"database_url": SecretStr(url.render_as_string(hide_password=False))})
 
 
 @pytest.fixture
@@ -35,7 +49,8 @@ def simulate(place: Settings) -> Callable[..., Sent]:
         kafka = Kafka(place)
         rate = records / 6_000
         start = start_time(None, records=records, rate=rate)
-        traffic = DeviceSimulation(Traffic(start=start, rate=rate, records=records, **shares))  # type: ignore[arg-type]
+        options: dict[str, Any] = {"seed": SEED, **shares}
+        traffic = DeviceSimulation(Traffic(start=start, rate=rate, records=records, **options))
         send(producer(kafka.librdkafka()), kafka.topic_name("devices"), traffic.pieces())
         return traffic.sent
 
@@ -51,9 +66,9 @@ def simulate_plans(place: Settings) -> Callable[..., None]:
         to = producer(kafka.librdkafka())
         start = start_time("2026-11-08T12:00:00", records=None, rate=1)
         service_start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-        agreements = AgreementSimulation(subscribers, 7, service_start, start, late=0.1)
+        agreements = AgreementSimulation(subscribers, SEED, service_start, start, late=0.1)
         traffic = Traffic(
-            start, rate=records / 6_000, records=records, subscribers=subscribers,
+            start, seed=SEED, rate=records / 6_000, records=records, subscribers=subscribers,
             late=0.02, duplicates=0.02, invalid=0.02,
         )  # fmt: skip
         early, *late = agreements.pieces(subscribers)
@@ -78,41 +93,41 @@ def put(place: Settings) -> Callable[..., None]:
 
 
 @pytest.fixture
-def stream(spark: SparkSession, place: Settings) -> Callable[..., None]:
+def stream(spark: SparkSession, as_writer: Settings) -> Callable[..., None]:
     """Run the queries over what is there."""
 
-    def once(*feeds: Feed, settings: Settings = place, live: bool = True, history: bool = True) -> None:
+    def once(*feeds: Feed, settings: Settings = as_writer, live: bool = True, history: bool = True) -> None:
         Streams(spark, settings, feeds or [DEVICES], once=True, live=live, history=history).run()
 
     return once
 
 
 @pytest.fixture
-def recompute(spark: SparkSession, place: Settings) -> Callable[..., Recomputed]:
+def recompute(spark: SparkSession, as_writer: Settings) -> Callable[..., Recomputed]:
     """Run the hourly job, over all dirty hours unless told."""
 
     def run(hours: Iterable[dt.datetime] | None = None, *, dry_run: bool = False, wait_s: float = 60) -> Recomputed:
-        return HourlyJob(spark, place, DEVICES, dry_run=dry_run, wait_s=wait_s).run(hours)
+        return HourlyJob(spark, as_writer, DEVICES, dry_run=dry_run, wait_s=wait_s).run(hours)
 
     return run
 
 
 @pytest.fixture
-def monthly(spark: SparkSession, place: Settings, stream: Callable[..., None]) -> Callable[..., MonthRecomputed]:
+def monthly(spark: SparkSession, as_writer: Settings, stream: Callable[..., None]) -> Callable[..., MonthRecomputed]:
     """Bring the history of the data records up to date, and run the monthly job."""
 
     def run(month: Month, now: dt.datetime, *, dry_run: bool = False) -> MonthRecomputed:
         stream(DATA_RECORDS, live=False)
-        return MonthlyJob(spark, place, month, now, dry_run=dry_run, wait_s=60).run()
+        return MonthlyJob(spark, as_writer, month, now, dry_run=dry_run, wait_s=60).run()
 
     return run
 
 
 @pytest.fixture
-def send_plans(put: Callable[..., None], stream: Callable[..., None], place: Settings) -> Callable[..., None]:
+def send_plans(put: Callable[..., None], stream: Callable[..., None], as_writer: Settings) -> Callable[..., None]:
     """Send agreements and data records, and count what is there."""
 
-    def sent(agreements: list[bytes], records: list[bytes], *, settings: Settings = place) -> None:
+    def sent(agreements: list[bytes], records: list[bytes], *, settings: Settings = as_writer) -> None:
         put(agreements, topic="agreements")
         put(records, topic="data-records")
         stream(AGREEMENTS, DATA_RECORDS, settings=settings, history=False)

@@ -14,6 +14,7 @@ from batch_layer.monthly.job import MonthRecomputed
 from batch_layer.months import Month
 from bytemeter.settings import Settings
 from tests.builders import utc
+from tests.seeds import SEED
 
 SCENARIO = json.loads((Path(__file__).parents[1] / "scenarios" / "mobile_case_study.json").read_text())
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -26,7 +27,7 @@ def value(message: dict[str, Any]) -> bytes:
 
 AGREEMENT = value(SCENARIO["agreement"])
 RECORDS = [value(record) for record in SCENARIO["data_records"]]
-SHUFFLED = random.Random(7).sample(RECORDS, len(RECORDS))
+SHUFFLED = random.Random(SEED).sample(RECORDS, len(RECORDS))
 JANUARY, NOW = Month(2020, 1), utc("2020-02-10")
 EVENT_FIELDS = [*SCENARIO["expected_events"][0], "thresholdPercent", "thresholdBytes"]
 

@@ -12,8 +12,9 @@ import pytest
 from simulator.data_records import DataRecordSimulation
 from simulator.subscribers import ZONES, zones_of
 from simulator.traffic import Traffic
+from tests.seeds import SEED
 
-TRAFFIC = Traffic(start=1_763_700_000, records=500, rate=0.1, subscribers=100)
+TRAFFIC = Traffic(start=1_763_700_000, seed=SEED, records=500, rate=0.1, subscribers=100)
 
 
 @pytest.mark.parametrize("late", [0.0, 1.0])

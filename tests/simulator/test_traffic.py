@@ -32,12 +32,12 @@ def test_the_start_is_given_or_chosen_so_that_the_records_end_now() -> None:
 
 
 @pytest.mark.parametrize(("count", "skew"), [(1, 0.8), (12, 0.8), (1_000, 0.0), (1_000, 3.0), (4_096, 0.3)])
-def test_numbers_are_drawn_by_their_weights(count: int, skew: float) -> None:
+def test_numbers_are_drawn_by_their_weights(count: int, skew: float, seed: int) -> None:
     weights = np.arange(1, count + 1) ** -skew
     limits = np.cumsum(weights)
-    draws = np.random.default_rng(5).random(20_000) * limits[-1]
+    draws = np.random.default_rng(seed).random(20_000) * limits[-1]
 
-    numbers = Zipf(count, skew).draw(np.random.default_rng(5), 20_000)
+    numbers = Zipf(count, skew).draw(np.random.default_rng(seed), 20_000)
 
     # Each draw means the first number whose weights, added up, reach it.
     assert numbers.min() >= 0

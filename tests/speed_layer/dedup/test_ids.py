@@ -50,9 +50,9 @@ def stored_ids(connection: Connection) -> int:
 
 
 def test_all_duplicates_and_no_other_records_are_found(
-    engine: Engine, rows: Callable[..., list[tuple[Any, ...]]]
+    engine: Engine, rows: Callable[..., list[tuple[Any, ...]]], seed: int
 ) -> None:
-    rng, offset = random.Random(1), 0
+    rng, offset = random.Random(seed), 0
     firsts: dict[tuple[int, int], tuple[int, int]] = {}
     expected_events = []
     deduplicator, connection = None, engine.connect()

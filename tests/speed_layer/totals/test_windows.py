@@ -36,10 +36,10 @@ def young() -> YoungWindows:
 
 @pytest.mark.parametrize("most", [60, 4_000_000])
 def test_only_totals_of_young_windows_that_were_not_there_are_new(
-    engine: Engine, rows: Callable[..., list[tuple[Any, ...]]], monkeypatch: pytest.MonkeyPatch, most: int
+    engine: Engine, rows: Callable[..., list[tuple[Any, ...]]], monkeypatch: pytest.MonkeyPatch, most: int, seed: int
 ) -> None:
     monkeypatch.setattr(windows, "_MOST_HASHES", most)
-    rng = random.Random(5)
+    rng = random.Random(seed)
     there: set[Total] = set()
     told_new, followed = 0, young()
     with engine.begin() as connection:

@@ -1,0 +1,1 @@
+"""The locks of this project's dependencies, and what raises and checks them."""
