@@ -1,11 +1,13 @@
-"""PostgreSQL: the driver's connections and locks (SQLAlchemy), JDBC options for the executors, one-line errors."""
+"""PostgreSQL: the driver's connections and locks (SQLAlchemy), one-line errors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from typing import Any
 
+import psycopg2
+from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
@@ -22,18 +24,51 @@ def database(url: str) -> Engine:
     """An engine for ``postgresql://user:password@host:port/db``.
 
     It connects when first used. Sessions are in UTC. A connection that is closed ends its session, and with it the
-    session's advisory locks and settings.
+    session's advisory locks and settings. Parameters of libpq in the URL hold, such as ``sslmode``. Errors show neither
+    the parameters of a statement nor rows.
     """
+    address = make_url(url).set(drivername="postgresql+psycopg2")
     return create_engine(
-        make_url(url).set(drivername="postgresql+psycopg2"),
+        address,
         connect_args={
             "connect_timeout": _CONNECT_S,
-            "options": "-c timezone=UTC",
+            "options": f"{address.query.get('options', '')} -c timezone=UTC".strip(),
             "application_name": "bytemeter",
+            "cursor_factory": _DiscreetCursor,
         },
+        hide_parameters=True,
         # Without a pool, closing a connection ends its session.
         poolclass=NullPool,
     )
+
+
+class _DiscreetCursor(Cursor):  # type: ignore[misc]
+    """A cursor whose errors have the server's message only: its details and its context quote rows."""
+
+    def execute(self, *arguments: Any, **options: Any) -> None:
+        """Run a statement."""
+        with _without_details():
+            super().execute(*arguments, **options)
+
+    def executemany(self, *arguments: Any, **options: Any) -> None:
+        """Run a statement several times."""
+        with _without_details():
+            super().executemany(*arguments, **options)
+
+    def copy_expert(self, *arguments: Any, **options: Any) -> None:
+        """Run a COPY."""
+        with _without_details():
+            super().copy_expert(*arguments, **options)
+
+
+@contextmanager
+def _without_details() -> Iterator[None]:
+    try:
+        yield
+    except psycopg2.Error as error:
+        if error.pgcode and error.args:
+            error.args = (str(error.args[0]).partition("\n")[0],)
+        raise
 
 
 def try_lock(connection: Connection, name: str) -> bool:
@@ -48,39 +83,6 @@ def try_lock(connection: Connection, name: str) -> bool:
     """
     statement = text("select pg_try_advisory_lock(hashtextextended(:name, 0))")
     return bool(connection.scalar(statement, {"name": name}))
-
-
-def url_from_jdbc(jdbc_url: str) -> str:
-    """Convert ``jdbc:postgresql://host:port/db?user=U&password=P`` to ``postgresql://U:P@host:port/db``.
-
-    Raises:
-        BytemeterError: the URL does not have this form.
-    """
-    parts = urlsplit(jdbc_url.removeprefix("jdbc:"))
-    if not jdbc_url.startswith("jdbc:postgresql://") or not parts.path.strip("/"):
-        raise BytemeterError(
-            "the JDBC URL does not have the form jdbc:postgresql://HOST:PORT/DB?user=USER&password=PASSWORD; correct it"
-        )
-    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    bare = make_url(urlunsplit(("postgresql", parts.netloc, parts.path, "", "")))
-    url = bare.set(
-        username=query.pop("user", bare.username), password=query.pop("password", bare.password), query=query
-    )
-    return url.render_as_string(hide_password=False)
-
-
-def jdbc_options(url: str) -> dict[str, str]:
-    """Spark's JDBC options for connecting to the database; the caller adds the table."""
-    parsed = make_url(url)
-    return {
-        "url": f"jdbc:postgresql://{parsed.host}:{parsed.port or 5432}/{parsed.database}",
-        "driver": "org.postgresql.Driver",
-        "user": parsed.username or "",
-        "password": parsed.password or "",
-        "reWriteBatchedInserts": "true",
-        "ApplicationName": "bytemeter-executor",
-        "batchsize": "10000",
-    }
 
 
 @contextmanager
