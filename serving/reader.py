@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 
+from psycopg2.extensions import encrypt_password
 from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import ProgrammingError
 
@@ -20,6 +21,10 @@ def reader_login(engine: Engine) -> URL:
         BytemeterError: the roles are missing, or the engine's user may not create one.
         TransientError: PostgreSQL could not be reached.
     """
+    if "sslpassword" in engine.url.query:
+        raise BytemeterError(
+            "the database's URL has sslpassword, which Superset would show; name a key without a passphrase in sslkey"
+        )
     user, password = f"dashboards_of_{engine.url.database}", secrets.token_urlsafe(16)
     with one_line_errors(engine.url), engine.begin() as connection:
         if not _role_exists(connection, "bytemeter_reader"):
@@ -27,7 +32,7 @@ def reader_login(engine: Engine) -> URL:
         try:
             if not _role_exists(connection, user):
                 _execute(connection, "create role %I in role bytemeter_reader", user)
-            _execute(connection, "alter role %I login password %L", user, password)
+            _execute(connection, "alter role %I login password %L", user, _encrypted(connection, user, password))
             _execute(connection, "alter role %I set default_transaction_read_only = on", user)
             _execute(connection, "alter role %I set statement_timeout = %L", user, _STATEMENT_TIMEOUT)
             # Rows lie in the order of their windows: by index, a day is read faster than a scan reads a month.
@@ -38,6 +43,11 @@ def reader_login(engine: Engine) -> URL:
                 f"{str(error.orig).splitlines()[0]}; grant it CREATEROLE, or name a user that has it"
             ) from None
     return engine.url.set(username=user, password=password)
+
+
+def _encrypted(connection: Connection, user: str, password: str) -> str:
+    """The password as the server stores it: the password itself reaches neither a statement nor the server's log."""
+    return str(encrypt_password(password, user, connection.connection.driver_connection))
 
 
 def _role_exists(connection: Connection, role: str) -> bool:
