@@ -1,5 +1,10 @@
 """Errors that end a command with one line and exit code 1."""
 
+import re
+
+_IN_URL = re.compile(r"(://[^\s:/@]*:)\S*(@)")
+_IN_QUERY = re.compile(r"(password=)[^&\s;,)\"']*", re.IGNORECASE)
+
 
 class BytemeterError(Exception):
     """An error whose message is one line: the value seen, what was expected and what to do."""
@@ -11,3 +16,8 @@ class TransientError(BytemeterError):
 
 class UnknownHostError(TransientError):
     """No name server knows the host: a wrong setting, unless the host was reached before."""
+
+
+def without_passwords(text: str) -> str:
+    """The text with ``***`` for passwords in URLs, for example in an argument that a user gave by mistake."""
+    return _IN_QUERY.sub(r"\1***", _IN_URL.sub(r"\1***\2", text))

@@ -14,8 +14,8 @@ import click
 
 from bytemeter import logs
 from bytemeter.ending import ended_by_signals
-from bytemeter.errors import BytemeterError
-from bytemeter.settings import Settings, load_settings
+from bytemeter.errors import BytemeterError, without_passwords
+from bytemeter.settings import PREFIX, Settings, load_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -27,11 +27,13 @@ Endpoint = Literal["kafka", "database_url", "history"]
 CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "show_default": True}
 debug_option = click.option("--debug", is_flag=True, expose_value=False, help="show the traceback of an error")
 _SUBMITTED_OPTIONS = {
-    "kafka": click.Option(["--kafka"], metavar="HOST:PORT", required=True, help="bootstrap servers"),
+    "kafka": click.Option(["--kafka"], metavar="HOST:PORT", help=f"bootstrap servers  [{PREFIX}KAFKA]"),
     "database_url": click.Option(
-        ["--jdbc-url"], metavar="URL", required=True, help="jdbc:postgresql://HOST:PORT/DB?user=U&password=P"
+        ["--jdbc-url"],
+        metavar="URL",
+        help=f"jdbc:postgresql://HOST:PORT/DB?user=U  [{PREFIX}DATABASE_URL_FILE or {PREFIX}DATABASE_URL]",
     ),
-    "history": click.Option(["--history"], metavar="URI", required=True, help="folder or gs://bucket/prefix"),
+    "history": click.Option(["--history"], metavar="URI", help=f"folder or gs://bucket/prefix  [{PREFIX}HISTORY]"),
 }
 
 
@@ -55,7 +57,7 @@ class Job:
     Attributes:
         name: the name of its command, e.g. ``hourly``.
         help: one sentence.
-        needs: the endpoints that it may use; each is a required option of its main.
+        needs: the endpoints that it may use; its main requires the option or the variable of each.
         params: its own arguments and options, the same both ways.
         run: does the job. Takes the context and the value of each param by name; prints results to standard output.
             Raises ``click.UsageError`` if options exclude each other, ``BytemeterError`` if the job fails.
@@ -83,10 +85,13 @@ def submitted_command(job: Job) -> click.Command:
     def run(
         kafka: str | None = None, jdbc_url: str | None = None, history: str | None = None, **options: object
     ) -> None:
-        from bytemeter.postgres import url_from_jdbc
+        from bytemeter.jdbc import url_from_jdbc
 
         database_url = url_from_jdbc(jdbc_url) if jdbc_url else None
         settings = load_settings(kafka=kafka, database_url=database_url, history=history)
+        for name in job.needs:
+            if getattr(settings, name) is None:
+                raise click.MissingParameter(f"or set {PREFIX}{name.upper()}", param=_SUBMITTED_OPTIONS[name])
         logs.configure(settings.log_format)
         job.run(JobContext(lambda *_: nullcontext(settings), lambda _: nullcontext(_submitted_session(job))), **options)
 
@@ -116,6 +121,7 @@ def run_command(command: click.Command, argv: Sequence[str] | None, name: str | 
         with ended_by_signals():
             result = command.main(args=arguments, prog_name=name, standalone_mode=False)
     except click.ClickException as error:
+        error.message = without_passwords(error.message)  # type: ignore[misc]
         error.show()
         return error.exit_code
     except click.exceptions.Abort:
@@ -124,7 +130,7 @@ def run_command(command: click.Command, argv: Sequence[str] | None, name: str | 
     except Exception as error:
         if "--debug" in arguments:
             raise
-        click.echo(f"bytemeter: {_one_line(error)}", err=True)
+        click.echo(f"bytemeter: {without_passwords(_one_line(error))}", err=True)
         return 1
     return result if isinstance(result, int) else 0
 

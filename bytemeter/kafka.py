@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kafka import TopicPartition
@@ -88,22 +89,23 @@ class Kafka:
 
     def librdkafka(self) -> dict[str, str]:
         """Settings for confluent-kafka."""
-        ca = self._settings.kafka_ssl_ca_location
         credentials = {
             "sasl.username": self._settings.kafka_sasl_username,
             "sasl.password": self._password,
-            "ssl.ca.location": str(ca) if ca else None,
+            "ssl.ca.location": self._ca,
+            "ssl.certificate.location": self._certificate,
+            "ssl.key.location": self._certificate,
         }
         return {"bootstrap.servers": self.servers, **self._security(), **_without_nones(credentials)}
 
     def spark(self) -> dict[str, str]:
         """Options for Spark's Kafka source."""
         java = dict(self._security())
-        if self._settings.kafka_ssl_ca_location:
-            java |= {
-                "ssl.truststore.type": "PEM",
-                "ssl.truststore.location": str(self._settings.kafka_ssl_ca_location),
-            }
+        if self._ca:
+            # As text: executors need not have the file.
+            java |= {"ssl.truststore.type": "PEM", "ssl.truststore.certificates": Path(self._ca).read_text()}
+        if self._certificate:
+            java |= {"ssl.keystore.type": "PEM", "ssl.keystore.location": self._certificate}
         if self._settings.kafka_sasl_username:
             mechanism = self._settings.kafka_sasl_mechanism or ""
             module = "scram.ScramLoginModule" if mechanism.startswith("SCRAM") else "plain.PlainLoginModule"
@@ -155,6 +157,18 @@ class Kafka:
         password = self._settings.kafka_sasl_password
         return password.get_secret_value() if password else None
 
+    @property
+    def _ca(self) -> str | None:
+        """The path of the authorities' certificates."""
+        path = self._settings.kafka_ssl_ca_location
+        return str(path) if path else None
+
+    @property
+    def _certificate(self) -> str | None:
+        """The path of the client's certificate and key."""
+        path = self._settings.kafka_ssl_certificate_location
+        return str(path) if path else None
+
     def _security(self) -> dict[str, str]:
         return _without_nones(
             {
@@ -165,11 +179,12 @@ class Kafka:
 
     @contextmanager
     def _admin(self) -> Iterator[Any]:
-        ca = self._settings.kafka_ssl_ca_location
         credentials = {
             "sasl_plain_username": self._settings.kafka_sasl_username,
             "sasl_plain_password": self._password,
-            "ssl_cafile": str(ca) if ca else None,
+            "ssl_cafile": self._ca,
+            "ssl_certfile": self._certificate,
+            "ssl_keyfile": self._certificate,
         }
         security = {key.replace(".", "_"): value for key, value in self._security().items()}
         try:

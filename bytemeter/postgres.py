@@ -1,18 +1,19 @@
-"""PostgreSQL: the driver's connections and locks (SQLAlchemy), JDBC options for the executors, one-line errors."""
+"""PostgreSQL: the driver's connections and locks (SQLAlchemy), one-line errors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from typing import Any
 
 import psycopg2
+from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from bytemeter.errors import BytemeterError, TransientError
+from bytemeter.errors import TransientError
 from bytemeter.postgres_errors import explained
 
 # A server that has gone without a word, such as a machine that was switched off, is noticed after 25 s: by keepalives
@@ -38,14 +39,18 @@ def database(url: str) -> Engine:
 
     It connects when first used. Sessions are in UTC. A connection that is closed ends its session, and with it the
     session's advisory locks and settings. A connection that broke is not replaced by a new one: its session had locks,
-    temporary tables and settings; using it again raises TransientError.
+    temporary tables and settings; using it again raises TransientError. Parameters of libpq in the URL hold, such as
+    ``sslmode``. Errors show neither the parameters of a statement nor rows.
     """
-    parsed = make_url(url).set(drivername="postgresql+psycopg2")
-    of_url = parsed.query.get("options", ())
-    options = " ".join([_SESSION, *([of_url] if isinstance(of_url, str) else of_url)])
+    address = make_url(url).set(drivername="postgresql+psycopg2")
     engine = create_engine(
-        parsed,
-        connect_args={**_CONNECTION, "options": options},
+        address,
+        connect_args={
+            **_CONNECTION,
+            "options": f"{_SESSION} {address.query.get('options', '')}".strip(),
+            "cursor_factory": _DiscreetCursor,
+        },
+        hide_parameters=True,
         # Without a pool, closing a connection ends its session.
         poolclass=NullPool,
     )
@@ -57,6 +62,35 @@ def _refuse_replacement(connection: Connection) -> None:
     """SQLAlchemy would connect again by itself for the next transaction of a connection that broke."""
     if connection.invalidated:
         raise TransientError("the connection to PostgreSQL broke, and its session with it; start the work again")
+
+
+class _DiscreetCursor(Cursor):
+    """A cursor whose errors have the server's message only: its details and its context quote rows."""
+
+    def execute(self, *arguments: Any, **options: Any) -> None:
+        """Run a statement."""
+        with _without_details():
+            super().execute(*arguments, **options)
+
+    def executemany(self, *arguments: Any, **options: Any) -> None:
+        """Run a statement several times."""
+        with _without_details():
+            super().executemany(*arguments, **options)
+
+    def copy_expert(self, *arguments: Any, **options: Any) -> None:
+        """Run a COPY."""
+        with _without_details():
+            super().copy_expert(*arguments, **options)
+
+
+@contextmanager
+def _without_details() -> Iterator[None]:
+    try:
+        yield
+    except psycopg2.Error as error:
+        if error.pgcode and error.args:
+            error.args = (str(error.args[0]).partition("\n")[0],)
+        raise
 
 
 def try_lock(connection: Connection, name: str) -> bool:
@@ -71,39 +105,6 @@ def try_lock(connection: Connection, name: str) -> bool:
     """
     statement = text("select pg_try_advisory_lock(hashtextextended(:name, 0))")
     return bool(connection.scalar(statement, {"name": name}))
-
-
-def url_from_jdbc(jdbc_url: str) -> str:
-    """Convert ``jdbc:postgresql://host:port/db?user=U&password=P`` to ``postgresql://U:P@host:port/db``.
-
-    Raises:
-        BytemeterError: the URL does not have this form.
-    """
-    parts = urlsplit(jdbc_url.removeprefix("jdbc:"))
-    if not jdbc_url.startswith("jdbc:postgresql://") or not parts.path.strip("/"):
-        raise BytemeterError(
-            "the JDBC URL does not have the form jdbc:postgresql://HOST:PORT/DB?user=USER&password=PASSWORD; correct it"
-        )
-    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    bare = make_url(urlunsplit(("postgresql", parts.netloc, parts.path, "", "")))
-    url = bare.set(
-        username=query.pop("user", bare.username), password=query.pop("password", bare.password), query=query
-    )
-    return url.render_as_string(hide_password=False)
-
-
-def jdbc_options(url: str) -> dict[str, str]:
-    """Spark's JDBC options for connecting to the database; the caller adds the table."""
-    parsed = make_url(url)
-    return {
-        "url": f"jdbc:postgresql://{parsed.host}:{parsed.port or 5432}/{parsed.database}",
-        "driver": "org.postgresql.Driver",
-        "user": parsed.username or "",
-        "password": parsed.password or "",
-        "reWriteBatchedInserts": "true",
-        "ApplicationName": "bytemeter-executor",
-        "batchsize": "10000",
-    }
 
 
 @contextmanager

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from bytemeter.errors import BytemeterError
+from bytemeter.secret_files import read_private, read_secret
 
 PREFIX = "BYTEMETER_"
 
@@ -42,7 +52,12 @@ def _database_url(value: SecretStr | None) -> SecretStr | None:
     lacking = " and ".join(f"a {part}" for part in ("host", "database") if not getattr(url, part))
     if lacking:
         raise ValueError(f"the URL lacks {lacking}; {expected}")
-    return value
+    if not {"user", "password"} & set(url.query):
+        return value
+    # Moved to where all that shows a URL hides it.
+    user, password = (url.query.get(name) for name in ("user", "password"))
+    moved = url.set(username=str(user or url.username or ""), password=str(password or url.password or ""))
+    return SecretStr(moved.difference_update_query(["user", "password"]).render_as_string(hide_password=False))
 
 
 # pyarrow reads %20 in a URI as a space and refuses a space, Hadoop takes both as they are.
@@ -63,25 +78,60 @@ def _history_root(value: str | None) -> str | None:
     return value.rstrip("/")
 
 
+def _pem_file(value: Path | None) -> Path | None:
+    if value is None:
+        return None
+    try:
+        content = value.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{str(value)!r} cannot be read: {error.strerror}; name a PEM file") from None
+    if b"-----BEGIN CERTIFICATE-----" not in content:
+        raise ValueError(f"{str(value)!r} has no line -----BEGIN CERTIFICATE-----; name a PEM file")
+    return value.absolute()
+
+
+def _certificate_with_key(value: Path | None) -> Path | None:
+    if value is not None and "-----BEGIN PRIVATE KEY-----" not in read_private(value, _MOST_PEM_BYTES):
+        raise ValueError(
+            f"{str(value)!r} has no line -----BEGIN PRIVATE KEY-----; append the key, as PKCS#8 without a passphrase"
+        )
+    return value
+
+
+def _secret_file(value: Any) -> SecretStr | None:
+    return None if value is None else read_secret(Path(value))
+
+
+_SecretFile = Annotated[SecretStr | None, BeforeValidator(_secret_file)]
+_PemFile = Annotated[Path | None, AfterValidator(_pem_file)]
+_MOST_PEM_BYTES = 1_000_000
+
+
 class Settings(BaseSettings):
     """The settings in force; a flag wins over its variable.
 
     ``kafka``, ``database_url`` and ``history`` are all None if the embedded stack of ``home`` is to be used.
-    Passwords are ``SecretStr``: they show neither in ``repr`` nor in logs.
+    Passwords are ``SecretStr``: they show neither in ``repr`` nor in logs. ``…_file`` hold what their files say, and so
+    do the settings that they stand for.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     home: Path = Path(".bytemeter")
     kafka: Annotated[str | None, AfterValidator(_bootstrap_servers)] = None
-    database_url: Annotated[SecretStr | None, AfterValidator(_database_url)] = None
+    database_url_file: Annotated[_SecretFile, AfterValidator(_database_url)] = None
+    database_url: Annotated[SecretStr | None, AfterValidator(_database_url)] = Field(None, validate_default=True)
     history: Annotated[str | None, AfterValidator(_history_root)] = None
 
     kafka_security_protocol: str | None = Field(None, pattern="^(PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)$")
     kafka_sasl_mechanism: str | None = Field(None, pattern="^(PLAIN|SCRAM-SHA-256|SCRAM-SHA-512)$")
     kafka_sasl_username: str | None = None
-    kafka_sasl_password: SecretStr | None = None
-    kafka_ssl_ca_location: Path | None = None
+    kafka_sasl_password_file: _SecretFile = None
+    kafka_sasl_password: SecretStr | None = Field(None, validate_default=True)
+    kafka_ssl_ca_location: _PemFile = None
+    kafka_ssl_certificate_location: Annotated[_PemFile, AfterValidator(_certificate_with_key)] = None
 
     topic_prefix: str = Field("", pattern="^[a-zA-Z0-9._-]*$")
     partitions: int = Field(3, ge=1, le=10_000)
@@ -94,6 +144,38 @@ class Settings(BaseSettings):
     class_archive: bool = True
     driver_memory: str = Field("2g", pattern="^[0-9]+[mg]$")
     log_format: str = Field("console", pattern="^(console|json)$")
+
+    @field_validator("database_url", "kafka_sasl_password", mode="before")
+    @classmethod
+    def _from_file(cls, value: Any, info: ValidationInfo) -> Any:
+        """The secret, or what its file says."""
+        name = f"{info.field_name}_file"
+        in_file = info.data.get(name)
+        if value is not None and in_file is not None:
+            raise ValueError(f"set, and so is {PREFIX}{name.upper()}; unset one of them")
+        return in_file if value is None else value
+
+    @model_validator(mode="after")
+    def _kafka_is_consistent(self) -> Self:
+        """Refuse settings with which a client would connect in clear, or without a login, although others are meant."""
+        protocol = self.kafka_security_protocol or "PLAINTEXT"
+        login = ("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password")
+        certificates = ("kafka_ssl_ca_location", "kafka_ssl_certificate_location")
+        lacking = [name for name in login if "SASL" in protocol and getattr(self, name) is None]
+        if lacking:
+            needed = " and ".join(PREFIX + name.upper() for name in lacking)
+            raise ValueError(f"{PREFIX}KAFKA_SECURITY_PROTOCOL is {protocol}, which needs {needed}")
+        kinds: tuple[tuple[tuple[str, ...], bool, str], ...] = (
+            (login, protocol.startswith("SASL"), "SASL_SSL"),
+            (certificates, protocol.endswith("SSL"), "SASL_SSL or SSL"),
+        )
+        for names, useful, fitting in kinds:
+            needless = [PREFIX + name.upper() for name in names if getattr(self, name) is not None]
+            if needless and not useful:
+                raise ValueError(
+                    f"{needless[0]} is set, but {PREFIX}KAFKA_SECURITY_PROTOCOL is {protocol}; set it to {fitting}"
+                )
+        return self
 
     def require_database_url(self) -> str:
         """The URL of the database, with its password.
@@ -127,6 +209,8 @@ def load_settings(**flags: Any) -> Settings:
         BytemeterError: one line that names every malformed setting, its value and what is expected.
     """
     given = {name: value for name, value in flags.items() if value is not None}
+    if "database_url" in given:
+        given |= {"database_url_file": None}
     try:
         return Settings(**given)
     except ValidationError as error:
@@ -134,8 +218,11 @@ def load_settings(**flags: Any) -> Settings:
 
 
 def _complaint(error: Any) -> str:
+    message: str = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return message
     name = PREFIX + "_".join(str(part) for part in error["loc"]).upper()
-    message = error["msg"].removeprefix("Value error, ")
     secret = isinstance(error["input"], SecretStr) or "URL" in name or "PASSWORD" in name
-    seen = "" if secret or message.startswith(repr(error["input"])) else f"{error['input']!r}: "
+    value = error["input"]
+    seen = "" if secret or message.startswith((repr(value), repr(str(value)))) else f"{value!r}: "
     return f"{name}: {seen}{message}"

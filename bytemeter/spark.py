@@ -50,6 +50,8 @@ _ARCHIVE = "spark.bytemeter.classArchive"
 
 SHARED = {
     "spark.sql.session.timeZone": "UTC",
+    # Plans show the options of the Kafka source, the login among them.
+    "spark.sql.redaction.string.regex": r'''(?i)password\s*=\s*"(\\.|[^"\\])*"''',
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.scheduler.mode": "FAIR",
@@ -61,9 +63,35 @@ SHARED = {
 }
 
 
+# In force unless ``spark-submit`` says otherwise.
+_CLOSED = {
+    "spark.ui.enabled": "false",
+    "spark.acls.enable": "true",
+    "spark.authenticate": "true",
+}
+_SECRET = "spark.authenticate.secret"  # noqa: S105, the name of a setting
+
+
 def submitted_session(name: str) -> SparkSession:
-    """The session of a job run by ``spark-submit``, which sets the master, the memory and the jars."""
-    return _configured(SparkSession.builder.appName(name), SHARED).getOrCreate()
+    """The session of a job run by ``spark-submit``, which sets the master, the memory and the jars.
+
+    Unless ``spark-submit`` says otherwise, it has no web interface, and its processes authenticate each other.
+
+    Raises:
+        BytemeterError: the processes are to authenticate each other, but have no secret for it.
+    """
+    SparkContext._ensure_initialized()
+    given = SparkConf()
+    closed = {key: value for key, value in _CLOSED.items() if not given.contains(key)}
+    try:
+        return _configured(SparkSession.builder.appName(name), {**SHARED, **closed}).getOrCreate()
+    except Exception as error:
+        if _SECRET not in str(error):
+            raise
+        raise BytemeterError(
+            f"{_SECRET} is not set, by which Spark's processes authenticate each other; give it to the cluster, and to "
+            "spark-submit in a --properties-file, or turn it off: --conf spark.authenticate=false"
+        ) from error
 
 
 def local_session(
@@ -111,6 +139,8 @@ def local_session(
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",
+        # Other users of the machine can reach the ports of the session; Spark chooses the secret.
+        "spark.authenticate": "true",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),
         "spark.sql.warehouse.dir": str(logs.absolute() / "warehouse"),

@@ -21,7 +21,11 @@ from cli.commands.simulate import simulate
 @click.version_option(bytemeter.__version__, prog_name="bytemeter")
 @click.option("--home", type=click.Path(path_type=Path), help=f"folder of the embedded stack  [{PREFIX}HOME]")
 @click.option("--kafka", metavar="HOST:PORT", help=f"bootstrap servers  [{PREFIX}KAFKA]")
-@click.option("--database-url", metavar="URL", help=f"postgresql://user:password@host:port/db  [{PREFIX}DATABASE_URL]")
+@click.option(
+    "--database-url",
+    metavar="URL",
+    help=f"postgresql://user@host:port/db; a password better by [{PREFIX}DATABASE_URL_FILE, {PREFIX}DATABASE_URL]",
+)
 @click.option("--history", metavar="URI", help=f"folder or gs://bucket/prefix  [{PREFIX}HISTORY]")
 @debug_option
 @click.pass_context

@@ -30,6 +30,8 @@ class Broker:
     """Starts and stops the Kafka broker of a home, and says whether it runs."""
 
     name = "kafka"
+    # More options of the tool that formats the storage.
+    format_options: tuple[str, ...] = ()
 
     def __init__(self, home: Home) -> None:
         self.home = home
@@ -73,9 +75,9 @@ class Broker:
             raise BytemeterError(f"the embedded Kafka ended at its start; see its log {self.log}")
         return listens(self.home.port(self.name))
 
-    def _write_properties(self) -> Path:
+    def _settings(self) -> dict[str, str]:
         controller = f"{HOST}:{self.home.port('kafka-controller')}"
-        settings = {
+        return {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@{controller}",
@@ -93,8 +95,10 @@ class Broker:
             "share.coordinator.state.topic.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
         }
+
+    def _write_properties(self) -> Path:
         path = self.folder / "server.properties"
-        path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        path.write_text("".join(f"{key}={value}\n" for key, value in self._settings().items()))
         return path
 
     def _write_logging(self) -> Path:
@@ -112,6 +116,7 @@ class Broker:
             f"--cluster-id={cluster}",
             "-c",
             str(properties),
+            *self.format_options,
         ]
         done = subprocess.run(tool, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if done.returncode:

@@ -80,6 +80,9 @@ class Database:
             "checkpoint_timeout": "15min",
             "jit": "off",
             "log_timezone": "UTC",
+            # Statements and the details of errors quote rows, and rows are of persons.
+            "log_min_error_statement": "panic",
+            "log_error_verbosity": "terse",
             "timezone": "UTC",
         }
 

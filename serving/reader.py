@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 
+from psycopg2.extensions import encrypt_password
 from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import ProgrammingError
 
@@ -28,6 +29,10 @@ def reader_login(engine: Engine) -> URL:
         BytemeterError: the roles are missing, or the engine's user may not create one.
         TransientError: PostgreSQL could not be reached.
     """
+    if "sslpassword" in engine.url.query:
+        raise BytemeterError(
+            "the database's URL has sslpassword, which Superset would show; name a key without a passphrase in sslkey"
+        )
     user, password = f"dashboards_of_{engine.url.database}", secrets.token_urlsafe(16)
     with one_line_errors(engine.url), engine.begin() as connection:
         if not _role_exists(connection, "bytemeter_reader"):
@@ -35,7 +40,7 @@ def reader_login(engine: Engine) -> URL:
         try:
             if not _role_exists(connection, user):
                 _execute(connection, "create role %I in role bytemeter_reader", user)
-            _execute(connection, "alter role %I login password %L", user, password)
+            _execute(connection, "alter role %I login password %L", user, _encrypted(connection, user, password))
             _limit(connection, user)
         except ProgrammingError as error:
             raise BytemeterError(
@@ -56,6 +61,11 @@ def _limit(connection: Connection, user: str) -> None:
     # Only a superuser may set it, and lift it: sorts and joins of its queries do not fill the disk.
     if connection.scalar(text("select rolsuper from pg_roles where rolname = current_user")):
         _execute(connection, "alter role %I set temp_file_limit = %L", user, _MOST_TEMPORARY_FILES)
+
+
+def _encrypted(connection: Connection, user: str, password: str) -> str:
+    """The password as the server stores it: the password itself reaches neither a statement nor the server's log."""
+    return str(encrypt_password(password, user, connection.connection.driver_connection))
 
 
 def _role_exists(connection: Connection, role: str) -> bool:

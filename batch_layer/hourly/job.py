@@ -20,8 +20,9 @@ from batch_layer.postgres.counted import read_counted_offsets
 from batch_layer.postgres.staging import stage
 from bytemeter.feeds import Feed
 from bytemeter.history.table import History
+from bytemeter.jdbc import jdbc_options
 from bytemeter.logs import logger
-from bytemeter.postgres import database, jdbc_options
+from bytemeter.postgres import database
 from bytemeter.settings import Settings
 
 
@@ -79,7 +80,7 @@ class HourlyJob:
         span = Span.of_hours(hours)
         counted = read_counted_offsets(store.connection, self.feed, span, snapshot.offsets)
         totals = totals_by_window(counted_records(self.history, span, counted), store.table.window)
-        staged = stage(totals, STAGING, jdbc_options(self.settings.require_database_url()))
+        staged = stage(totals, STAGING, jdbc_options(store.connection))
         done_staging = time.perf_counter()
         result = store.replace(hours, staged, snapshot, dry_run=self.dry_run)
         logger().info(

@@ -29,12 +29,13 @@ from batch_layer.postgres.staging import Staged, require_all, stage
 from batch_layer.postgres.totals import Compared, Difference, compare, write
 from bytemeter.feeds import DATA_RECORDS, FEEDS, Feed, TotalsTable
 from bytemeter.history.table import History
+from bytemeter.jdbc import jdbc_options
 from bytemeter.kafka import Kafka
 from bytemeter.logs import logger
 from bytemeter.plans.events import Crossing
 from bytemeter.plans.outbox import Outbox
 from bytemeter.plans.periods import instant
-from bytemeter.postgres import database, jdbc_options, one_line_errors
+from bytemeter.postgres import database, one_line_errors
 from bytemeter.settings import Settings
 
 _STAGED_TOTALS, _STAGED_PLANS, _OWNERSHIP = "staged_monthly", "staged_plan_usage", "monthly_ownership"
@@ -127,7 +128,7 @@ class MonthlyJob:
 
     def _totals_of(self, feed: Feed, into: TotalsTable, store: PlanStore, snapshot: MonthSnapshot) -> Compared:
         records = self._records(feed, Span(self.month.start, self.month.end), store, snapshot)
-        staged = stage(totals_by_window(records, into.window), _STAGED_TOTALS, self._jdbc())
+        staged = stage(totals_by_window(records, into.window), _STAGED_TOTALS, jdbc_options(store.connection))
         connection = store.connection
         with one_line_errors(connection.engine.url), connection.begin() as transaction:
             require_all(connection, staged)
@@ -143,7 +144,7 @@ class MonthlyJob:
         grace = dt.timedelta(seconds=self.settings.period_grace_s)
         if DATA_RECORDS.name in snapshot.offsets and snapshot.since < snapshot.until:
             owned = self._owned(store, snapshot)
-            staged = stage(totals_by_period(owned, most=snapshot.spans), _STAGED_PLANS, self._jdbc())
+            staged = stage(totals_by_period(owned, most=snapshot.spans), _STAGED_PLANS, jdbc_options(store.connection))
             crossed = self._crossings(owned, store.missed(staged))
         else:
             staged, crossed = Staged(_STAGED_PLANS, 0, 0), {}
@@ -151,7 +152,9 @@ class MonthlyJob:
 
     def _owned(self, store: PlanStore, snapshot: MonthSnapshot) -> DataFrame:
         """The month's data records, each with the billing period that owns it."""
-        ownership = self.session.read.format("jdbc").options(**self._jdbc(), dbtable=_OWNERSHIP).load()
+        ownership = (
+            self.session.read.format("jdbc").options(**jdbc_options(store.connection), dbtable=_OWNERSHIP).load()
+        )
         records = self._records(DATA_RECORDS, Span(snapshot.since, snapshot.until), store, snapshot)
         return data_records(records).transform(owned_records(broadcast_if_few(ownership, snapshot.spans)))
 
@@ -174,6 +177,3 @@ class MonthlyJob:
         below = snapshot.offsets[feed.name]
         wait_until_covered(history, below, wait_s=self.wait_s)
         return counted_records(history, span, read_counted_offsets(store.connection, feed, span, below))
-
-    def _jdbc(self) -> dict[str, str]:
-        return jdbc_options(self.settings.require_database_url())

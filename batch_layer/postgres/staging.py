@@ -34,7 +34,8 @@ def stage(rows: DataFrame, into: str, jdbc: dict[str, str]) -> Staged:
     """
     attempt, observed = secrets.randbits(62), Observation()
     counted = rows.observe(observed, F.count(F.lit(1)).alias("rows"))
-    options = {**jdbc, "dbtable": into, "options": f"-c bytemeter.attempt={attempt}"}
+    session = f"{jdbc.get('options', '')} -c bytemeter.attempt={attempt}".strip()
+    options = {**jdbc, "dbtable": into, "options": session}
     counted.write.format("jdbc").options(**options).mode("append").save()
     return Staged(into, attempt, int(observed.get["rows"]))
 

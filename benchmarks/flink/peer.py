@@ -20,8 +20,9 @@ from bytemeter.errors import BytemeterError
 from bytemeter.feeds import DATA_RECORDS, DEVICES
 from bytemeter.jars import POSTGRESQL, resolve
 from bytemeter.java import java_home
+from bytemeter.jdbc import jdbc_options
 from bytemeter.kafka import Kafka
-from bytemeter.postgres import database, jdbc_options
+from bytemeter.postgres import database
 from bytemeter.settings import Settings, load_settings
 from bytemeter.sql import Statements
 from embedded import locked
@@ -147,7 +148,8 @@ def flink_sql(devices: Settings, plans: Settings, sent: Sent) -> Iterator[list[J
 
 def _place(devices: Settings, plans: Settings, scratch: str) -> dict[str, object]:
     """The attributes of ``job.Place``."""
-    jdbc = jdbc_options(devices.require_database_url())
+    with database(devices.require_database_url()).connect() as connection:
+        jdbc = jdbc_options(connection)
     return {
         "kafka": Kafka(devices).servers,
         "devices": Kafka(devices).topic_name(DEVICES.topic),

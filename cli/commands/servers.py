@@ -9,18 +9,24 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import click
+from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
 from bytemeter.ending import stopped_by_signal
 from bytemeter.settings import PREFIX, Settings
 from cli.commands.process import notify
-from embedded.database import client
+from cli.psql import psql_environment, psql_program
 from embedded.home import SUPERSET_PORT, Home
-from embedded.stack import EmbeddedStack, endpoints
+from embedded.stack import EmbeddedStack, embedded, endpoints
 
 if TYPE_CHECKING:
     from serving.dashboards import SupersetClient
 
+# What `env` prints.
+_IN_FORCE = (
+    *("home", "kafka", "database_url", "history", "kafka_security_protocol", "kafka_sasl_mechanism"),
+    *("kafka_sasl_username", "kafka_sasl_password", "kafka_ssl_ca_location", "kafka_ssl_certificate_location"),
+)
 _PORT = click.option(
     "--port", type=click.IntRange(1, 65_535), default=SUPERSET_PORT, help="of Superset, unless it is running already"
 )
@@ -108,16 +114,12 @@ def _print_dashboards(superset: SupersetClient) -> None:
 def psql(settings: Settings, arguments: tuple[str, ...]) -> None:
     """Open psql on the database; ARGUMENTS go to psql, e.g. -c 'select * from usage_hourly'."""
     with endpoints(settings, "database_url", notify=notify) as ready:
-        url = make_url(ready.require_database_url())
-        login = {
-            "PGHOST": url.host, "PGPORT": str(url.port or 5432), "PGUSER": url.username,
-            "PGPASSWORD": str(url.password or ""), "PGDATABASE": url.database,
-        }  # fmt: skip
+        program = psql_program(ready, embedded=embedded(settings))
+        known = psql_environment(ready)
         # Ctrl-C is psql's to handle: it cancels the running query.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            known = {name: value for name, value in login.items() if value}
-            done = subprocess.run([client("psql"), *arguments], env={**os.environ, **known}, check=False)
+            done = subprocess.run([program, *arguments], env={**os.environ, **known}, check=False)
         finally:
             signal.signal(signal.SIGINT, before)
     if done.returncode:
@@ -127,14 +129,12 @@ def psql(settings: Settings, arguments: tuple[str, ...]) -> None:
 @click.command()
 @click.pass_obj
 def env(settings: Settings) -> None:
-    """Print the settings in force as export lines, for other tools; passwords included."""
+    """Print the settings in force as export lines, for other tools; lines with a password end in `# secret`."""
     with endpoints(settings, notify=notify) as ready:
-        values = {
-            "HOME": settings.home.absolute(),
-            "KAFKA": ready.kafka,
-            "DATABASE_URL": ready.database_url.get_secret_value() if ready.database_url else None,
-            "HISTORY": ready.history,
-        }
-    for name, value in values.items():
-        if value is not None:
-            click.echo(f"export {PREFIX}{name}={shlex.quote(str(value))}")
+        shown = ready.model_copy(update={"home": settings.home.absolute()})
+    values = {name: getattr(shown, name) for name in _IN_FORCE if getattr(shown, name) is not None}
+    # Secrets last: a shell that joins the lines takes what follows a mark for a comment.
+    for name, value in sorted(values.items(), key=lambda item: isinstance(item[1], SecretStr)):
+        secret = isinstance(value, SecretStr)
+        text = shlex.quote(value.get_secret_value() if secret else str(value))
+        click.echo(f"export {PREFIX}{name.upper()}={text}{'  # secret' if secret else ''}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import click
 import pytest
@@ -43,6 +44,18 @@ def test_a_job_gets_its_options_and_settings_with_its_endpoints(capsys: pytest.C
     assert capsys.readouterr().out == "hi broker:9092 postgresql://ann:s3cret@db/usage None\n"
 
 
+def test_endpoints_come_from_the_environment_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = tmp_path / "url"
+    url.touch(0o600)
+    url.write_text("postgresql://ann:s3cret@db/usage")
+    monkeypatch.setenv("BYTEMETER_DATABASE_URL_FILE", str(url))
+    monkeypatch.setenv("BYTEMETER_KAFKA", "broker:9092")
+    assert submit_main(JOB, []) == 0
+    assert capsys.readouterr().out == "hello broker:9092 postgresql://ann:s3cret@db/usage None\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -67,6 +80,10 @@ def test_wrong_usage_exits_2(arguments: list[str], complaint: str, capsys: pytes
             lambda: submit_main(failing(RuntimeError("a bug\nin two lines")), ENDPOINTS),
             "unexpected RuntimeError: a bug; run again with --debug and report the traceback",
         ),
+        (
+            lambda: submit_main(failing(RuntimeError("bad://ann:s3cr:e@t@db/usage?user=u&password=s3cret")), ENDPOINTS),
+            "unexpected RuntimeError: bad://ann:***@db/usage?user=u&password=***; run again",
+        ),
     ],
 )
 def test_an_error_is_one_line_and_exit_code_1(
@@ -75,6 +92,13 @@ def test_an_error_is_one_line_and_exit_code_1(
     assert run() == 1
     (written,) = capsys.readouterr().err.splitlines()
     assert written.startswith(f"bytemeter: {line}")
+
+
+def test_a_password_among_the_arguments_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert submit_main(JOB, ENDPOINTS[3:]) == 2
+    error = capsys.readouterr().err
+    assert "unexpected extra argument (jdbc:postgresql://db/usage?user=ann&password=***)" in error
+    assert "s3cret" not in error
 
 
 def test_debug_shows_the_traceback() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
@@ -11,16 +12,8 @@ from bytemeter.errors import BytemeterError, TransientError, UnknownHostError
 from bytemeter.kafka import Kafka, Topic
 from bytemeter.settings import Settings, load_settings
 
+CERTIFICATE, KEY = "-----BEGIN CERTIFICATE-----\n", "-----BEGIN PRIVATE KEY-----\n"
 TOPIC = Topic("devices", "id", earliest={0: 2, 1: 0}, latest={0: 9, 1: 0})
-
-SECURE = load_settings(
-    kafka="a:1,b:2",
-    kafka_security_protocol="SASL_SSL",
-    kafka_sasl_mechanism="SCRAM-SHA-512",
-    kafka_sasl_username="ann",
-    kafka_sasl_password='p"\\s',
-    kafka_ssl_ca_location="/ca.pem",
-)
 
 
 def test_a_topic_is_created_once_and_described_with_its_offsets(place: Settings) -> None:
@@ -85,22 +78,40 @@ def test_a_topic_that_does_not_continue_the_sink_is_refused(next_offsets: dict[i
         TOPIC.resume_offsets(next_offsets, sink="the sink", remedy="fix it")
 
 
-def test_security_settings_for_each_client() -> None:
-    kafka = Kafka(SECURE)
+def test_security_settings_for_each_client(tmp_path: Path) -> None:
+    ca, certificate = tmp_path / "ca.pem", tmp_path / "client.pem"
+    ca.write_text(CERTIFICATE)
+    certificate.touch(0o600)
+    certificate.write_text(CERTIFICATE + KEY)
+    kafka = Kafka(
+        load_settings(
+            kafka="a:1,b:2",
+            kafka_security_protocol="SASL_SSL",
+            kafka_sasl_mechanism="SCRAM-SHA-512",
+            kafka_sasl_username="ann",
+            kafka_sasl_password='p"\\s',
+            kafka_ssl_ca_location=ca,
+            kafka_ssl_certificate_location=certificate,
+        )
+    )
     assert kafka.librdkafka() == {
         "bootstrap.servers": "a:1,b:2",
         "security.protocol": "SASL_SSL",
         "sasl.mechanism": "SCRAM-SHA-512",
         "sasl.username": "ann",
         "sasl.password": 'p"\\s',
-        "ssl.ca.location": "/ca.pem",
+        "ssl.ca.location": str(ca),
+        "ssl.certificate.location": str(certificate),
+        "ssl.key.location": str(certificate),
     }
     assert kafka.spark() == {
         "kafka.bootstrap.servers": "a:1,b:2",
         "kafka.security.protocol": "SASL_SSL",
         "kafka.sasl.mechanism": "SCRAM-SHA-512",
         "kafka.ssl.truststore.type": "PEM",
-        "kafka.ssl.truststore.location": "/ca.pem",
+        "kafka.ssl.truststore.certificates": CERTIFICATE,
+        "kafka.ssl.keystore.type": "PEM",
+        "kafka.ssl.keystore.location": str(certificate),
         "kafka.sasl.jaas.config": (
             'org.apache.kafka.common.security.scram.ScramLoginModule required username="ann" password="p\\"\\\\s";'
         ),

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import time
+import traceback
+from collections.abc import Callable
 
+import psycopg2
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from bytemeter.errors import BytemeterError, TransientError
-from bytemeter.postgres import database, jdbc_options, one_line_errors, try_lock, url_from_jdbc
+from bytemeter.postgres import database, one_line_errors, try_lock
 from bytemeter.settings import Settings
 
 WAIT_S = 10
 EPOCH, TICK = dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.timedelta(microseconds=1)
-
-
-def test_a_jdbc_url_is_converted_and_back() -> None:
-    url = url_from_jdbc("jdbc:postgresql://db:6432/usage?user=ann&password=p%40ss")
-    assert make_url(url).password == "p@ss"
-    options = jdbc_options(url)
-    assert options["url"] == "jdbc:postgresql://db:6432/usage"
-    assert (options["user"], options["password"]) == ("ann", "p@ss")
-
-
-@pytest.mark.parametrize("url", ["jdbc:mysql://db/usage", "postgresql://db/usage", "jdbc:postgresql://db"])
-def test_a_jdbc_url_of_another_form_is_refused(url: str) -> None:
-    with pytest.raises(BytemeterError, match="jdbc:postgresql://HOST:PORT/DB"):
-        url_from_jdbc(url)
 
 
 def test_an_unreachable_server_is_reported_in_one_line() -> None:
@@ -60,6 +51,45 @@ def test_a_lock_excludes_other_sessions_until_its_connection_is_closed(engine: E
         deadline = time.monotonic() + WAIT_S
         while not try_lock(second, "a"):
             assert time.monotonic() < deadline
+
+
+def copied(engine: Engine, row: str) -> None:
+    """Copy a row into a table that allows positive numbers only."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql("create temporary table numbers (n int8 check (n > 0) unique)")
+        with connection.connection.cursor() as cursor:
+            cursor.copy_expert("copy numbers from stdin", io.StringIO(row))
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        lambda engine: copied(engine, "-48917846822"),
+        lambda engine: copied(engine, "48917846822\n48917846822"),
+        lambda engine: run_on_numbers(engine, "insert into numbers values (:n), (:n)"),
+        lambda engine: run_on_numbers(engine, "insert into numbers values (-:n)"),
+    ],
+    ids=["check of a copied row", "duplicate among copied rows", "duplicate", "check"],
+)
+def test_errors_quote_no_rows(failing: Callable[[Engine], None], engine: Engine) -> None:
+    with pytest.raises((psycopg2.Error, DBAPIError)) as caught:
+        failing(engine)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "violates" in shown
+    assert "48917846822" not in shown
+
+
+def run_on_numbers(engine: Engine, statement: str) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("create temporary table numbers (n int8 check (n > 0) unique)")
+        connection.execute(text(statement), {"n": 48917846822})
+
+
+def test_options_of_the_url_hold_beside_our_own(place: Settings) -> None:
+    url = make_url(place.require_database_url()).update_query_dict({"options": "-c work_mem=7MB"})
+    with database(url.render_as_string(hide_password=False)).connect() as connection:
+        shown = [connection.scalar(text(f"show {name}")) for name in ("work_mem", "timezone")]
+    assert shown == ["7MB", "UTC"]
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/Sao_Paulo", "Asia/Kathmandu"])

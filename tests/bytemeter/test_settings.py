@@ -33,7 +33,8 @@ def test_endpoints_have_no_default() -> None:
 
 
 def test_passwords_show_nowhere() -> None:
-    settings = load_settings(database_url=URL, kafka_sasl_password="hush")
+    sasl = {"kafka_security_protocol": "SASL_SSL", "kafka_sasl_mechanism": "PLAIN", "kafka_sasl_username": "ann"}
+    settings = load_settings(database_url=URL, kafka_sasl_password="hush", **sasl)
     assert "s3cret" not in repr(settings)
     assert "hush" not in repr(settings)
     assert settings.require_database_url() == URL
@@ -79,3 +80,93 @@ def test_a_bad_database_url_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(BytemeterError, match="expected postgresql://user:password@host:port/database") as caught:
         load_settings(database_url=url)
     assert "pw1" not in str(caught.value)
+
+
+def test_a_secret_comes_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url, password = tmp_path / "url", tmp_path / "password"
+    for path, secret in ((url, URL), (password, " hush ")):
+        path.touch(0o640)
+        path.write_text(f"{secret}\n")
+    monkeypatch.setenv("BYTEMETER_DATABASE_URL_FILE", str(url))
+    monkeypatch.setenv("BYTEMETER_KAFKA_SASL_PASSWORD_FILE", str(password))
+    sasl = {"kafka_security_protocol": "SASL_SSL", "kafka_sasl_mechanism": "PLAIN", "kafka_sasl_username": "ann"}
+    settings = load_settings(**sasl)
+    assert settings.require_database_url() == URL
+    assert settings.kafka_sasl_password is not None
+    assert settings.kafka_sasl_password.get_secret_value() == " hush "
+    assert "s3cret" not in repr(settings)
+    assert load_settings(**sasl, database_url="postgresql://db/other").require_database_url() == "postgresql://db/other"
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "complaint"),
+    [
+        (None, 0, "cannot be read: No such file or directory"),
+        ("", 0o600, "is empty; write the secret into it"),
+        (f"{URL}\n{URL}\n", 0o600, "has more than one line"),
+        (URL, 0o604, "is open to all users of this machine; run `chmod o-rw "),
+        ("postgresql://u:s3cret@h", 0o600, "the URL lacks a database"),
+    ],
+)
+def test_a_file_that_holds_no_secret_is_refused_in_one_line(
+    content: str | None, mode: int, complaint: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_text(content)
+        path.chmod(mode)
+    with pytest.raises(BytemeterError, match="^BYTEMETER_DATABASE_URL_FILE: ") as caught:
+        load_settings(database_url_file=path)
+    line = str(caught.value)
+    assert complaint in line
+    assert "s3cret" not in line
+    assert "\n" not in line
+
+
+def test_a_secret_is_not_given_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "url"
+    path.touch(0o600)
+    path.write_text(URL)
+    monkeypatch.setenv("BYTEMETER_DATABASE_URL", URL)
+    with pytest.raises(BytemeterError, match="DATABASE_URL: set, and so is BYTEMETER_DATABASE_URL_FILE; unset one"):
+        load_settings(database_url_file=path)
+
+
+def test_a_login_in_the_query_of_a_url_is_moved_to_where_it_is_hidden() -> None:
+    url = load_settings(database_url="postgresql://db/usage?user=ann&password=s3cret&sslmode=require")
+    assert url.require_database_url() == "postgresql://ann:s3cret@db/usage?sslmode=require"
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        (
+            {"kafka_security_protocol": "SASL_SSL", "kafka_sasl_mechanism": "PLAIN", "kafka_sasl_username": "ann"},
+            "BYTEMETER_KAFKA_SECURITY_PROTOCOL is SASL_SSL, which needs BYTEMETER_KAFKA_SASL_PASSWORD",
+        ),
+        (
+            {"kafka_sasl_password": "s3cret"},
+            "BYTEMETER_KAFKA_SASL_PASSWORD is set, but BYTEMETER_KAFKA_SECURITY_PROTOCOL is PLAINTEXT; "
+            "set it to SASL_SSL",
+        ),
+        (
+            {"kafka_ssl_ca_location": "CA"},
+            "BYTEMETER_KAFKA_SSL_CA_LOCATION is set, but BYTEMETER_KAFKA_SECURITY_PROTOCOL is PLAINTEXT; "
+            "set it to SASL_SSL or SSL",
+        ),
+        (
+            {"kafka_security_protocol": "SSL", "kafka_ssl_certificate_location": "CA"},
+            "BYTEMETER_KAFKA_SSL_CERTIFICATE_LOCATION: 'CA' has no line -----BEGIN PRIVATE KEY-----; append the key, "
+            "as PKCS#8 without a passphrase",
+        ),
+    ],
+)
+def test_settings_that_would_connect_in_clear_are_refused(
+    changes: dict[str, str], complaint: str, tmp_path: Path
+) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.touch(0o600)
+    ca.write_text("-----BEGIN CERTIFICATE-----")
+    with pytest.raises(BytemeterError) as caught:
+        load_settings(**{name: ca if value == "CA" else value for name, value in changes.items()})
+    assert str(caught.value) == complaint.replace("CA'", f"{ca}'")

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 import pytest
+from sqlalchemy.engine import make_url
 
 from batch_layer.jobs import hourly_usage, monthly_usage
 from bytemeter.settings import Settings
@@ -132,7 +133,30 @@ def test_env_prints_the_settings_in_force(place: Settings, capsys: pytest.Captur
     assert main([*endpoints(place), "env"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert f"export BYTEMETER_KAFKA={place.kafka}" in lines
-    assert any(line.startswith("export BYTEMETER_DATABASE_URL=postgresql://bytemeter:") for line in lines)
+    secrets = [line for line in lines if line.endswith("  # secret")]
+    assert [line.partition("=")[0] for line in secrets] == ["export BYTEMETER_DATABASE_URL"]
+    assert secrets == lines[-1:]
+    login = make_url(place.require_database_url())
+    asked = 'printf \'%s %s\' "$BYTEMETER_KAFKA" "$BYTEMETER_DATABASE_URL"'
+    printed = subprocess.run(
+        ["sh", "-c", f'eval "$0"; {asked}', "\n".join(lines)], capture_output=True, text=True, check=True
+    )
+    assert printed.stdout == f"{place.kafka} {login.render_as_string(hide_password=False)}"
+
+
+def test_psql_needs_one_with_tls_where_the_url_asks_for_tls(
+    place: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main([*endpoints(place), "psql", "-Atc", "select 1"]) == 0
+    url = make_url(place.require_database_url()).update_query_dict({"sslmode": "require"})
+    given = ["--database-url", url.render_as_string(hide_password=False)]
+    capfd.readouterr()
+    assert main([*endpoints(place), *given, "psql", "-Atc", "select 1"]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(
+        "bytemeter: found no psql on the PATH, and the one of Bytemeter has no TLS, which sslmode=req"
+    )
 
 
 def test_migrate_provision_and_simulate_from_the_command_line(

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
+import time
 import venv
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pyspark
 from packaging.requirements import Requirement
+from psutil import process_iter
 
 from bytemeter.jars import resolve, spark_coordinates
 from bytemeter.java import java_home
 from embedded.home import HOST, free_port, listens, wait_until
 
 _SPARK = Path(pyspark.__file__).parent
+_MOST_S, _BETWEEN_LOOKS_S = 300, 0.5
 # What docs/architecture.md asks of executors.
 EXECUTOR_PACKAGES = ("numpy", "pandas", "pyarrow")
+
+SECRET = secrets.token_urlsafe(24)
+# As docs/commands.md says.
+_AUTHENTICATED = """
+spark.authenticate            true
+spark.authenticate.secret     {secret}
+spark.network.crypto.enabled  true
+"""
 
 
 @dataclass(frozen=True)
@@ -31,11 +43,15 @@ class Cluster:
     Attributes:
         python: the interpreter of the executors: it has pyarrow, pandas and numpy, and nothing of ours.
         dist: a folder with what ``make dist`` builds.
+        properties: a file with the secret by which the processes authenticate each other.
+        arguments: of all processes that were seen while mains ran.
     """
 
     master: str
     python: Path
     dist: Path
+    properties: Path
+    arguments: set[str] = field(default_factory=set)
 
     def submit(self, main: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run one of the mains by ``spark-submit`` and wait for its end."""
@@ -51,26 +67,43 @@ class Cluster:
         }
         confs = [part for name, value in options.items() for part in ("--conf", f"{name}={value}")]
         command = [
-            *(_program("spark-submit"), "--master", self.master, "--jars", jars, *confs),
+            *(_program("spark-submit"), "--master", self.master, "--properties-file", str(self.properties)),
+            *("--jars", jars, *confs),
             *("--py-files", str(self.dist / "bytemeter.zip"), str(self.dist / main), *arguments),
         ]
-        # Not from the checkout: the packages are those of the zip.
-        return subprocess.run(
-            command, cwd=self.dist, env=_environment(), capture_output=True, text=True, check=False, timeout=300
-        )
+        with (self.dist / "submitted.err").open("w+") as errors:
+            # Not from the checkout: the packages are those of the zip.
+            process = subprocess.Popen(command, cwd=self.dist, env=_environment(), stdout=errors, stderr=errors)
+            deadline = time.monotonic() + _MOST_S
+            while (code := _ended(process)) is None:
+                assert time.monotonic() < deadline
+                self.arguments.update(" ".join(seen.info["cmdline"] or ()) for seen in process_iter(["cmdline"]))
+            errors.seek(0)
+            return subprocess.CompletedProcess(command, code, "", errors.read())
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int | None:
+    """The exit code, or None if the process still runs after a moment."""
+    try:
+        return process.wait(_BETWEEN_LOOKS_S)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 @contextmanager
 def cluster(folder: Path, dist: Path, workers: int = 2) -> Iterator[Cluster]:
     """A master and workers of one core each; all end with the context."""
-    port = free_port()
+    port, properties = free_port(), folder / "spark.conf"
+    properties.touch(mode=0o600)
+    properties.write_text(_AUTHENTICATED.format(secret=SECRET))
+    common = ("--properties-file", str(properties), "--host", HOST)
     with ExitStack() as running:
-        _start(running, folder / "master.log", "deploy.master.Master", "--host", HOST, "--port", str(port))
+        _start(running, folder / "master.log", "deploy.master.Master", *common, "--port", str(port))
         wait_until(lambda: listens(port), what="the master", log=folder / "master.log")
         for n in range(workers):
-            work = ("--cores", "1", "--memory", "1g", "--work-dir", str(folder / f"work-{n}"), "--host", HOST)
+            work = (*common, "--cores", "1", "--memory", "1g", "--work-dir", str(folder / f"work-{n}"))
             _start(running, folder / f"worker-{n}.log", "deploy.worker.Worker", *work, f"spark://{HOST}:{port}")
-        yield Cluster(f"spark://{HOST}:{port}", _executor_python(folder / "python"), dist)
+        yield Cluster(f"spark://{HOST}:{port}", _executor_python(folder / "python"), dist, properties)
 
 
 def _start(running: ExitStack, log: Path, name: str, *arguments: str) -> None:

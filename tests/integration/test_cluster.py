@@ -20,7 +20,7 @@ from bytemeter.dist import build
 from bytemeter.feeds import DEVICES, FEEDS
 from bytemeter.settings import Settings
 from speed_layer.stream import Streams
-from tests.integration.cluster import cluster
+from tests.integration.cluster import SECRET, cluster
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 FIGURES = {
@@ -39,9 +39,10 @@ truncate
 """
 
 
-def jdbc(place: Settings) -> str:
-    url = make_url(place.require_database_url())
-    return f"jdbc:postgresql://{url.host}:{url.port}/{url.database}?user={url.username}&password={url.password}"
+def secret_file(path: Path, content: str) -> str:
+    path.touch(mode=0o600)
+    path.write_text(content)
+    return str(path)
 
 
 def test_the_python_of_executors_lacks_what_the_driver_needs(tmp_path: Path) -> None:
@@ -84,14 +85,23 @@ def test_stream_hourly_and_monthly_give_the_same_figures_as_on_this_machine(
         connection.exec_driver_sql(FORGET)
 
     build(tmp_path / "dist")
-    where = ["--jdbc-url", jdbc(place), "--history", place.require_history()]
+    url = make_url(place.require_database_url())
+    monkeypatch.setenv("BYTEMETER_DATABASE_URL_FILE", secret_file(tmp_path / "url", place.require_database_url()))
+    login = f"{url.host}:{url.port}:{url.database}:{url.username}:{url.password}"
+    monkeypatch.setenv("PGPASSFILE", secret_file(tmp_path / "pgpass", login))
+    where = ["--history", place.require_history()]
     kafka = ["--kafka", str(place.kafka)]
+    jdbc = ["--jdbc-url", f"jdbc:postgresql://{url.host}:{url.port}/{url.database}?user={url.username}"]
     with cluster(tmp_path, tmp_path / "dist") as submitted:
         for main, *arguments in (
             ("stream_usage.py", *kafka, "--once"),
-            ("hourly_usage.py", "--dirty"),
+            ("hourly_usage.py", *jdbc, "--dirty"),
             ("monthly_usage.py", *kafka, "--month", f"{year}-{month:02}"),
         ):
             done = submitted.submit(main, [*where, *arguments])
             assert done.returncode == 0, done.stderr[-5_000:]
+            assert not [secret for secret in (SECRET, str(url.password)) if secret in done.stderr]
+        shown = "\n".join(submitted.arguments)
+        assert "CoarseGrainedExecutorBackend" in shown
+        assert not [secret for secret in (SECRET, str(url.password)) if secret in shown]
     assert {name: rows(query) for name, query in FIGURES.items()} == expected
