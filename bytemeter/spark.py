@@ -91,7 +91,7 @@ def local_session(
     jars = spark_jars(gcs=gcs)
     archive = class_archive(home, [*jars, *bundled_jars()])
     writes = writes_archive and not archive.exists()
-    java = f"-Dlog4j2.configurationFile={logging} -Duser.timezone=UTC -XX:+UseParallelGC"
+    java = f'"-Dlog4j2.configurationFile={logging}" -Duser.timezone=UTC -XX:+UseParallelGC'
     if writes or archive.exists():
         java = f"{java} {archive.options_to_write() if writes else archive.options_to_use()}"
     local = {
@@ -146,7 +146,9 @@ def _start_jvm(settings: dict[str, str], output: Path) -> None:
     """Start Spark's JVM, unless this process has one; the JVM appends its standard error to a file."""
     if SparkContext._gateway is None:
         with output.open("ab") as errors:
-            gateway = launch_gateway(SparkConf().setAll(list(settings.items())), {"stderr": errors})
+            # In a session of its own: signals to our process group are for us, and end the JVM through us.
+            started = {"stderr": errors, "start_new_session": True}
+            gateway = launch_gateway(SparkConf().setAll(list(settings.items())), started)
         SparkContext._ensure_initialized(gateway=gateway)
 
 

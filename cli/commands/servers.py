@@ -6,17 +6,19 @@ import os
 import shlex
 import signal
 import subprocess
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 from sqlalchemy.engine import make_url
 
-from bytemeter.job import stopped_by_signal
+from bytemeter.errors import BytemeterError
 from bytemeter.settings import PREFIX, Settings
-from cli.commands.process import notify
-from embedded.database import client
+from cli.commands.process import CALLERS_UMASK, notify
 from embedded.home import SUPERSET_PORT, Home
-from embedded.stack import EmbeddedStack, endpoints
+from embedded.programs import client
+from embedded.signals import Interrupted, interruptible, uninterrupted, until_signal
+from embedded.stack import EmbeddedStack, embedded, endpoints
 
 if TYPE_CHECKING:
     from serving.dashboards import SupersetClient
@@ -32,30 +34,53 @@ _PORT = click.option(
 @click.pass_obj
 def up(settings: Settings, dashboards: bool, port: int) -> None:
     """Start the embedded Kafka and PostgreSQL, and leave them running."""
+    stack = EmbeddedStack(Home(settings.home))
+    with interruptible():
+        started = stack.up()
+        ready = stack.settings(settings)
+        click.echo(f"started {' and '.join(started)}" if started else "already up")
+        click.echo(
+            f"Kafka       {ready.kafka}\nPostgreSQL  {make_url(ready.require_database_url()).render_as_string()}"
+        )
+        click.echo(f"history     {ready.history}")
+        if dashboards:
+            try:
+                _leave_dashboards(stack.home, ready, port)
+            except Interrupted:
+                stack.take_back(started)
+                raise
+
+
+def _leave_dashboards(home: Home, ready: Settings, port: int) -> None:
+    """Start Superset with the dashboards and leave it running, unless a signal ends the start."""
     from bytemeter.prepare import prepare
     from embedded.superset import SupersetServer, serve_dashboards
 
-    stack = EmbeddedStack(Home(settings.home))
-    started = stack.up()
-    ready = stack.settings(settings)
-    click.echo(f"started {' and '.join(started)}" if started else "already up")
-    click.echo(f"Kafka       {ready.kafka}\nPostgreSQL  {make_url(ready.require_database_url()).render_as_string()}")
-    click.echo(f"history     {ready.history}")
-    if dashboards:
+    superset = SupersetServer(home, notify, port)
+    was_running = superset.running()
+    try:
         prepare(ready)
-        _print_dashboards(serve_dashboards(SupersetServer(stack.home, notify, port), ready))
+        _print_dashboards(serve_dashboards(superset, ready, lasting=True))
+    except Interrupted:
+        if not was_running:
+            with uninterrupted():
+                superset.stop()
+        raise
 
 
 @click.command()
 @click.pass_obj
 def down(settings: Settings) -> None:
     """Stop the embedded Kafka, PostgreSQL and Superset; their data stay."""
-    from embedded.superset import SupersetServer
+    from embedded.superset import SupersetServer, stop_dashboards
 
-    home = Home(settings.home)
-    superset = SupersetServer(home, notify)
-    stopped = [superset.name] if superset.stop() else []
-    stopped += EmbeddedStack(home).down()
+    stack = EmbeddedStack(Home(settings.home))
+    superset = SupersetServer(stack.home, notify)
+    with until_signal(), uninterrupted():
+        reached = not embedded(settings) or stack.running()["postgresql"]
+        reading = stack.settings(settings) if reached and embedded(settings) else settings
+        stopped = [superset.name] if stop_dashboards(superset, reading) else []
+        stopped += stack.down()
     click.echo(f"stopped {' and '.join(stopped)}" if stopped else "nothing was running")
 
 
@@ -81,19 +106,20 @@ def status(settings: Settings, dashboards: bool) -> None:
 @click.pass_obj
 def dashboards(settings: Settings, port: int) -> None:
     """Serve the dashboards by Superset until Ctrl-C; into a Superset that runs already they are imported again."""
-    from embedded.superset import SupersetServer, serve_dashboards
+    from embedded.superset import SupersetServer, serve_dashboards, stop_dashboards
 
     superset = SupersetServer(Home(settings.home), notify, port)
-    was_running, stop = superset.running(), stopped_by_signal()
-    with endpoints(settings, "database_url", notify=notify) as ready:
+    was_running = superset.running()
+    with until_signal() as signals, endpoints(settings, "database_url", notify=notify) as ready:
         try:
             _print_dashboards(serve_dashboards(superset, ready))
             if not was_running:
                 click.echo("Ctrl-C ends it")
-                stop.wait()
+                signals.stop.wait()
         finally:
             if not was_running:
-                superset.stop()
+                with uninterrupted():
+                    stop_dashboards(superset, ready)
 
 
 def _print_dashboards(superset: SupersetClient) -> None:
@@ -104,31 +130,47 @@ def _print_dashboards(superset: SupersetClient) -> None:
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@click.pass_obj
-def psql(settings: Settings, arguments: tuple[str, ...]) -> None:
+@click.pass_context
+def psql(context: click.Context, arguments: tuple[str, ...]) -> None:
     """Open psql on the database; ARGUMENTS go to psql, e.g. -c 'select * from usage_hourly'."""
-    with endpoints(settings, "database_url", notify=notify) as ready:
+    with interruptible(), endpoints(context.obj, "database_url", notify=notify) as ready:
         url = make_url(ready.require_database_url())
         login = {
             "PGHOST": url.host, "PGPORT": str(url.port or 5432), "PGUSER": url.username,
             "PGPASSWORD": str(url.password or ""), "PGDATABASE": url.database,
         }  # fmt: skip
-        # Ctrl-C is psql's to handle: it cancels the running query.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            known = {name: value for name, value in login.items() if value}
-            done = subprocess.run([client("psql"), *arguments], env={**os.environ, **known}, check=False)
-        finally:
-            signal.signal(signal.SIGINT, before)
-    if done.returncode:
+        known = {name: value for name, value in login.items() if value}
+        code = _run_attended([str(client("psql")), *arguments], known, context.meta.get(CALLERS_UMASK, -1))
+    if code < 0:
+        raise BytemeterError(f"psql was ended by {signal.Signals(-code).name}")
+    if code:
         raise click.exceptions.Exit(1)
+
+
+def _run_attended(command: Sequence[str], variables: Mapping[str, str], umask: int) -> int:
+    """Run a program that has the terminal, and hand on the signals that end this command; returns its exit code.
+
+    Ctrl-C is the program's to handle, to which the terminal sends it, too: psql cancels the running query.
+    """
+    with uninterrupted():
+        program = subprocess.Popen(command, env={**os.environ, **variables}, umask=umask)
+        before = {
+            signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+            signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, _: program.send_signal(number)),
+            signal.SIGHUP: signal.signal(signal.SIGHUP, lambda number, _: program.send_signal(number)),
+        }
+        try:
+            return program.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 @click.command()
 @click.pass_obj
 def env(settings: Settings) -> None:
     """Print the settings in force as export lines, for other tools; passwords included."""
-    with endpoints(settings, notify=notify) as ready:
+    with interruptible(), endpoints(settings, notify=notify) as ready:
         values = {
             "HOME": settings.home.absolute(),
             "KAFKA": ready.kafka,

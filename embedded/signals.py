@@ -1,0 +1,119 @@
+"""The signals that end a command: the first one ends its work, and none its clean-up.
+
+Ctrl-C, SIGTERM (systemd, containers) and SIGHUP (a closed terminal) mean the same.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType, TracebackType
+from typing import Any, ClassVar
+
+from bytemeter.errors import BytemeterError
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_TERMINAL = (1, 2)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked the command to end; the message is the name of the signal."""
+
+
+class EndingSignals:
+    """While entered, the first ending signal raises ``Interrupted`` in the main thread and sets ``stop``.
+
+    All further ones are ignored, so that the clean-up is never interrupted. In a block of ``deferred`` (or of
+    ``uninterrupted``) nothing is raised, and whoever works there watches ``stop``.
+
+    Attributes:
+        stop: set by the first signal.
+        name: of the first signal; empty before.
+    """
+
+    entered: ClassVar[EndingSignals | None] = None
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.name = ""
+        self._deferred = 0
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> EndingSignals:
+        for ending in _ENDING:
+            before = signal.getsignal(ending)
+            # A command started by nohup is to outlive its terminal.
+            if not (ending == signal.SIGHUP and before == signal.SIG_IGN):
+                self._before[ending] = before
+                signal.signal(ending, self._handle)
+        EndingSignals.entered = self
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        EndingSignals.entered = None
+        for ending, before in self._before.items():
+            signal.signal(ending, before)
+
+    @contextmanager
+    def deferred(self) -> Iterator[threading.Event]:
+        """In this block signals only set ``stop``, which it yields."""
+        self._deferred += 1
+        try:
+            yield self.stop
+        finally:
+            self._deferred -= 1
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            _leave_terminal()
+        if self.stop.is_set():
+            return
+        self.name = signal.Signals(number).name
+        self.stop.set()
+        if not self._deferred:
+            raise Interrupted(self.name)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """A block of the main thread that no ending signal interrupts, such as a clean-up."""
+    entered = EndingSignals.entered
+    if entered is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with entered.deferred():
+        yield
+
+
+@contextmanager
+def interruptible() -> Iterator[EndingSignals]:
+    """The whole of a command that has to finish its work: a signal ends it with an error.
+
+    Raises:
+        BytemeterError: a signal ended it; the clean-up of the block is done.
+    """
+    with EndingSignals() as signals:
+        try:
+            yield signals
+        except Interrupted:
+            raise BytemeterError(f"ended by {signals.name} before it was done; run it again") from None
+
+
+@contextmanager
+def until_signal() -> Iterator[EndingSignals]:
+    """The whole of a command that runs until a signal: the signal ends it, whatever it does, without an error."""
+    with EndingSignals() as signals, suppress(Interrupted):
+        yield signals
+
+
+def _leave_terminal() -> None:
+    """Write to nowhere instead of a terminal that is gone: that would be an error."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in _TERMINAL:
+        if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+            os.dup2(nowhere, descriptor)
+    os.close(nowhere)
