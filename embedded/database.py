@@ -46,9 +46,10 @@ class Database:
         """Whether its postmaster runs."""
         try:
             process = psutil.Process(int((self.data / "postmaster.pid").read_text().split()[0]))
-            # The server of another home may have the number that ours had when the machine was switched off.
-            return process.name().startswith("postgres") and self.data.samefile(process.cwd())
-        except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
+            # Another home's server may have the number that ours had when the machine was switched off.
+            ours = f"port={self.home.port(self.name)}" in process.cmdline()
+            return ours and process.name().startswith("postgres")
+        except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
             return False
 
     def prepare(self) -> None:

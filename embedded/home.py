@@ -35,12 +35,22 @@ class Home:
     path: Path
 
     def folder(self, name: str) -> Path:
-        """The absolute path of a sub-folder, which is created if it is missing."""
+        """The absolute path of a sub-folder, which is created if it is missing.
+
+        Raises:
+            BytemeterError: the home, or the place where it is to be, belongs to another user.
+        """
         home = self.path.absolute()
-        home.mkdir(FOLDER, parents=True, exist_ok=True)
-        close_home(home)
-        folder = home / name
-        folder.mkdir(FOLDER, exist_ok=True)
+        try:
+            home.mkdir(FOLDER, parents=True, exist_ok=True)
+            close_home(home)
+            folder = home / name
+            folder.mkdir(FOLDER, exist_ok=True)
+        except PermissionError as error:
+            raise BytemeterError(
+                f"the home {home} cannot be used: {error.strerror} for {error.filename}; name a folder of your own by "
+                "--home or BYTEMETER_HOME"
+            ) from None
         return folder
 
     def port(self, name: str) -> int:

