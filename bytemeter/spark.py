@@ -112,6 +112,8 @@ def local_session(
         "spark.sql.streaming.checkpointFileManagerClass": _PLAIN_FILES,
         "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.NakedLocalFileSystem",
         "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
+        # By default Hadoop lets everybody read its files, whatever the umask.
+        "spark.hadoop.fs.permissions.umask-mode": f"{_umask():03o}",
     }
     builder = _configured(SparkSession.builder.appName(name).master(f"local[{cores}]"), local)
     output = logs / "spark.out"
@@ -140,6 +142,13 @@ def keep_archive(session: SparkSession) -> None:
         # The JVM ends when its standard input does.
         gateway.proc.communicate()
         ClassArchive(Path(path)).keep()
+
+
+def _umask() -> int:
+    """The umask of this process. To read it is to set it: other threads may make files now, which nobody is to read."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
 
 
 def _start_jvm(settings: dict[str, str], output: Path) -> None:

@@ -114,6 +114,8 @@ def _leave_terminal() -> None:
     """Write to nowhere instead of a terminal that is gone: that would be an error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in _TERMINAL:
-        if stat.S_ISCHR(os.fstat(descriptor).st_mode):
-            os.dup2(nowhere, descriptor)
+        # One that the caller has closed is no terminal, either.
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+                os.dup2(nowhere, descriptor)
     os.close(nowhere)

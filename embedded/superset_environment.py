@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -102,8 +103,10 @@ class Environment:
             try:
                 while not wait([copied], _POLL_S).done:
                     self.unless_stopped()
+                copied.result()
             except BaseException:
-                os.killpg(process.pid, signal.SIGTERM)
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
                 raise
         if process.returncode:
             lines = log.read_text().strip().splitlines() or ["no message"]
