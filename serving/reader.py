@@ -63,21 +63,30 @@ class ReaderLogin:
             TransientError: PostgreSQL could not be reached.
         """
         with one_line_errors(self.engine.url), self.engine.begin() as connection:
-            for user, comment in _logins(connection):
-                if comment == self._comment:
-                    _drop(connection, user)
+            if (user := self._chosen(connection)) and _role_exists(connection, user):
+                _drop(connection, user)
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / "login"
 
     @property
     def _comment(self) -> dict[str, str]:
         return {"superset": str(self.folder), "machine": platform.node()}
 
+    def _chosen(self, connection: Connection) -> str | None:
+        """The name of the login as it was chosen before; None if that belongs to another folder: ours is a copy."""
+        if not self._file.exists():
+            return None
+        name = self._file.read_text()
+        # Not compared by machine: a container has another name each time.
+        owner = dict(_logins(connection)).get(name, self._comment)
+        return name if owner.get("superset") == str(self.folder) else None
+
     def _name(self, connection: Connection) -> str:
-        """The name of the login: the one chosen before, unless it is another Superset's, as in a copied home."""
-        chosen = self.folder / "login"
-        if chosen.exists() and dict(_logins(connection)).get(chosen.read_text(), self._comment) == self._comment:
-            return chosen.read_text()
-        name = _PREFIX + secrets.token_hex(4)
-        chosen.write_text(name)
+        """The name of the login, chosen now if need be."""
+        name = self._chosen(connection) or _PREFIX + secrets.token_hex(4)
+        self._file.write_text(name)
         return name
 
     def _write(self, connection: Connection, user: str, password: str) -> None:

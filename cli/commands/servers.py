@@ -106,20 +106,21 @@ def status(settings: Settings, dashboards: bool) -> None:
 @click.pass_obj
 def dashboards(settings: Settings, port: int) -> None:
     """Serve the dashboards by Superset until Ctrl-C; into a Superset that runs already they are imported again."""
-    from embedded.superset import SupersetServer, serve_dashboards, stop_dashboards
+    with until_signal() as signals:
+        from embedded.superset import SupersetServer, serve_dashboards, stop_dashboards
 
-    superset = SupersetServer(Home(settings.home), notify, port)
-    was_running = superset.running()
-    with until_signal() as signals, endpoints(settings, "database_url", notify=notify) as ready:
-        try:
-            _print_dashboards(serve_dashboards(superset, ready))
-            if not was_running:
-                click.echo("Ctrl-C ends it")
-                signals.stop.wait()
-        finally:
-            if not was_running:
-                with uninterrupted():
-                    stop_dashboards(superset, ready)
+        superset = SupersetServer(Home(settings.home), notify, port)
+        was_running = superset.running()
+        with endpoints(settings, "database_url", notify=notify) as ready:
+            try:
+                _print_dashboards(serve_dashboards(superset, ready))
+                if not was_running:
+                    click.echo("Ctrl-C ends it")
+                    signals.stop.wait()
+            finally:
+                if not was_running:
+                    with uninterrupted():
+                        stop_dashboards(superset, ready)
 
 
 def _print_dashboards(superset: SupersetClient) -> None:
