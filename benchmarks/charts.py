@@ -8,9 +8,7 @@ makes of the assets with the dashboards' own filter: the last day.
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -18,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 from bytemeter.sql import Statements
 from serving.dashboards import ASSETS
-from serving.reader import ReaderLogin
+from serving.reader import reader_login
 
 SQL = Statements(__package__, "charts.sql")
 _ROUNDS = 5
@@ -42,13 +40,10 @@ def measure_charts(engine: Engine) -> None:
         rows = connection.scalar(text("select count(*) from bytes"))
         print(f"\ncharts: {rows:,} totals written in {time.perf_counter() - began:.0f} s; "
               f"medians of {_ROUNDS} rounds")  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder:
-        login = ReaderLogin(engine, Path(folder))
-        reader = create_engine(login.renew(), isolation_level="AUTOCOMMIT")
-        with reader.connect() as connection:
-            for seconds, title in sorted(((_median(connection, sql), title) for title, sql in queries()), reverse=True):
-                print(f"  {1_000 * seconds:>6.0f} ms  {title}", flush=True)
-        login.drop()
+    reader = create_engine(reader_login(engine), isolation_level="AUTOCOMMIT")
+    with reader.connect() as connection:
+        for seconds, title in sorted(((_median(connection, sql), title) for title, sql in queries()), reverse=True):
+            print(f"  {1_000 * seconds:>6.0f} ms  {title}", flush=True)
 
 
 def queries() -> list[tuple[str, str]]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import median
 
 from bytemeter.errors import BytemeterError
+from embedded.administrator import ADMIN, DEMO_PASSWORD
 from embedded.home import wait_until
-from embedded.superset_environment import ADMIN, DEMO_PASSWORD
 from serving.dashboards import SLUGS, SupersetClient
 from tests.integration.browser import browser
 

@@ -32,10 +32,11 @@ from demo.feeding import Feeding
 from demo.figures import Figures, read_figures
 from demo.screen import screen
 from demo.tail import Tail
+from embedded.dashboards import serve_dashboards, stop_dashboards
 from embedded.home import Home
 from embedded.signals import EndingSignals, until_signal
 from embedded.stack import endpoints
-from embedded.superset import SupersetServer, serve_dashboards, stop_dashboards
+from embedded.superset import SupersetServer
 from simulator.users import provision
 from speed_layer.stream import Streams
 

@@ -1,9 +1,17 @@
-"""The embedded Superset: its process, and the dashboards in it."""
+"""The embedded Superset: installed once into an environment of its own, one process, its settings under the home."""
 
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable
+import hashlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,17 +20,107 @@ from typing import TextIO
 import httpx
 
 from bytemeter.errors import BytemeterError
-from bytemeter.postgres import database
-from bytemeter.settings import Settings
+from embedded.administrator import ADMIN, set_password
 from embedded.home import HOST, SUPERSET_PORT, Daemon, Home, listens, wait_until
 from embedded.stack import Notify
-from embedded.superset_environment import ADMIN, Environment, set_password, superset_environment
 from serving.dashboards import SUPERSET, SupersetClient
-from serving.reader import ReaderLogin
 
+_REQUIREMENTS, _CONSTRAINTS = SUPERSET / "requirements.txt", SUPERSET / "constraints.txt"
 _START_S = 120
+_POLL_S = 0.2
 # A browser asks for all charts of a dashboard at once, and Superset computes for each.
 _WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment with Superset, shared by all homes of this user, and its empty metadata.
+
+    Attributes:
+        notify: called with a line at each step.
+        unless_stopped: called again and again; an error that it raises ends the installation.
+    """
+
+    notify: Notify
+    unless_stopped: Callable[[], None] = lambda: None
+
+    @property
+    def path(self) -> Path:
+        """Its folder, named by a hash of the Python version and the requirements."""
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        wanted = _REQUIREMENTS.read_bytes() + _CONSTRAINTS.read_bytes() + sys.version.encode()
+        return cache / "bytemeter" / f"superset-{hashlib.sha256(wanted).hexdigest()[:12]}"
+
+    @property
+    def metadata(self) -> Path:
+        """A metadata database with its tables and roles, without users or assets."""
+        return self.path / "empty.db"
+
+    def program(self, name: str) -> str:
+        """The path of a program of the environment."""
+        return str(self.path / "bin" / name)
+
+    def install(self) -> None:
+        """Create the environment unless it exists; takes some minutes.
+
+        Raises:
+            BytemeterError: pip or Superset failed; the message names the log.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not self.metadata.exists():
+                self._install()
+
+    def _install(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.path.mkdir()
+        self.notify("installing Superset into an environment of its own: once, some minutes")
+        self._run([sys.executable, "-m", "venv", str(self.path)])
+        pip = [self.program("pip"), "install", "--disable-pip-version-check", "--no-compile", "--progress-bar", "off"]
+        self._run([*pip, "-r", str(_REQUIREMENTS), "-c", str(_CONSTRAINTS)], shows=("Collecting ", "Installing "))
+        self.notify("preparing Superset's metadata")
+        draft = self.path / "draft"
+        draft.mkdir()
+        (draft / "secret_key").write_text(secrets.token_urlsafe(42))
+        for command in (["db", "upgrade"], ["init"]):
+            self._run([self.program("superset"), *command], environment=superset_environment(draft))
+        (draft / "superset.db").rename(self.metadata)
+
+    def _run(
+        self, command: Sequence[str], *, environment: Mapping[str, str] | None = None, shows: tuple[str, ...] = ()
+    ) -> None:
+        """Run a step; its output goes to a log, lines that begin with one of ``shows`` also to ``notify``."""
+        log = self.path / "install.log"
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            # A signal to our group ends the step through us.
+            start_new_session=True,
+        )
+        with process, log.open("a") as written, ThreadPoolExecutor(1) as copying:
+            copied = copying.submit(self._copy, process, written, shows)
+            try:
+                while not wait([copied], _POLL_S).done:
+                    self.unless_stopped()
+                copied.result()
+            except BaseException:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
+                raise
+        if process.returncode:
+            lines = log.read_text().strip().splitlines() or ["no message"]
+            raise BytemeterError(f"installing Superset failed: {lines[-1]}; see {log}")
+
+    def _copy(self, process: subprocess.Popen[str], log: TextIO, shows: tuple[str, ...]) -> None:
+        for line in process.stdout or ():
+            log.write(line)
+            if shows and line.startswith(shows):
+                self.notify(f"  {line.strip()[:100]}")
 
 
 @dataclass
@@ -90,7 +188,8 @@ class SupersetServer:
                 )
         if not self.running():
             self._require_free_port()
-            set_password(self.folder, environment, demo=demo)
+            variables = superset_environment(self.folder)
+            set_password(self.folder, environment.program("python"), environment.metadata, variables, demo=demo)
             self._serve(environment, lasting=lasting)
         return SupersetClient(self.url, ADMIN, (self.folder / "password").read_text())
 
@@ -153,29 +252,12 @@ class SupersetServer:
             return False
 
 
-def serve_dashboards(
-    superset: SupersetServer, settings: Settings, *, demo: bool = False, lasting: bool = False
-) -> SupersetClient:
-    """Start Superset, let it read the database, and import our dashboards.
-
-    Args:
-        demo: see ``SupersetServer.start``.
-        lasting: see ``SupersetServer.start``.
-
-    Raises:
-        BytemeterError: Superset could not be installed or started, or the database lacks the reader role.
-        TransientError: PostgreSQL cannot be reached.
-    """
-    running = superset.start(demo=demo, lasting=lasting)
-    login = ReaderLogin(database(settings.require_database_url()), superset.folder)
-    running.import_assets(login.renew())
-    return running
-
-
-def stop_dashboards(superset: SupersetServer, settings: Settings) -> bool:
-    """Stop Superset, and remove its login from the database if that can be reached; True if it was running."""
-    stopped = superset.stop()
-    if stopped and settings.database_url:
-        with suppress(BytemeterError):
-            ReaderLogin(database(settings.require_database_url()), superset.folder).drop()
-    return stopped
+def superset_environment(home: Path) -> dict[str, str]:
+    """The environment variables by which Superset finds our settings and its home."""
+    return {
+        "SUPERSET_CONFIG_PATH": str(SUPERSET / "superset_config.py"),
+        "BYTEMETER_SUPERSET_HOME": str(home),
+        "SUPERSET_HOME": str(home),
+        "FLASK_APP": "superset.app:create_app()",
+        "TZ": "UTC",
+    }

@@ -54,7 +54,8 @@ def up(settings: Settings, dashboards: bool, port: int) -> None:
 def _leave_dashboards(home: Home, ready: Settings, port: int) -> None:
     """Start Superset with the dashboards and leave it running, unless a signal ends the start."""
     from bytemeter.prepare import prepare
-    from embedded.superset import SupersetServer, serve_dashboards
+    from embedded.dashboards import serve_dashboards
+    from embedded.superset import SupersetServer
 
     superset = SupersetServer(home, notify, port)
     was_running = superset.running()
@@ -72,7 +73,8 @@ def _leave_dashboards(home: Home, ready: Settings, port: int) -> None:
 @click.pass_obj
 def down(settings: Settings) -> None:
     """Stop the embedded Kafka, PostgreSQL and Superset; their data stay."""
-    from embedded.superset import SupersetServer, stop_dashboards
+    from embedded.dashboards import stop_dashboards
+    from embedded.superset import SupersetServer
 
     stack = EmbeddedStack(Home(settings.home))
     superset = SupersetServer(stack.home, notify)
@@ -107,7 +109,8 @@ def status(settings: Settings, dashboards: bool) -> None:
 def dashboards(settings: Settings, port: int) -> None:
     """Serve the dashboards by Superset until Ctrl-C; into a Superset that runs already they are imported again."""
     with until_signal() as signals:
-        from embedded.superset import SupersetServer, serve_dashboards, stop_dashboards
+        from embedded.dashboards import serve_dashboards, stop_dashboards
+        from embedded.superset import SupersetServer
 
         superset = SupersetServer(Home(settings.home), notify, port)
         was_running = superset.running()
