@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from bytemeter.errors import BytemeterError
-from embedded.modes import FOLDER, OWNER_ONLY, close_home
+from embedded.modes import FOLDER, OWNER_ONLY, close_home, files_of_owner
 
 HOST = "127.0.0.1"
 # People open Superset in a browser: its port is always the same.
@@ -82,8 +82,8 @@ class Home:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold a lock, so that only one command at a time starts or stops the stack."""
-        with (self.folder("") / "lock").open("w") as lock:
+        """Hold a lock, so that only one command at a time starts or stops the stack; files made meanwhile are closed."""
+        with files_of_owner(), (self.folder("") / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

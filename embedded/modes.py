@@ -12,7 +12,7 @@ FOLDER = 0o700
 OWNER_ONLY = 0o077
 
 # Everything that this and earlier versions put into a home.
-_OURS = {"kafka", "postgresql", "superset", "history", "logs", "users", "lock", "kept", "ports.json"}
+_OURS = {"kafka", "postgresql", "superset", "history", "logs", "users", "lock", "kept", "ports"}
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def close_home(home: Path) -> None:
 
     A folder that holds anything else, such as /tmp, keeps its mode: only the folders made in it are closed.
     """
-    if not home.stat().st_mode & OWNER_ONLY or {path.name for path in home.iterdir()} - _OURS:
+    if not home.stat().st_mode & OWNER_ONLY or {path.stem for path in home.iterdir()} - _OURS:
         return
     for folder, folders, files in os.walk(home):
         for name in (*folders, *files):

@@ -22,6 +22,7 @@ import httpx
 from bytemeter.errors import BytemeterError
 from embedded.administrator import ADMIN, set_password
 from embedded.home import HOST, SUPERSET_PORT, Daemon, Home, listens, wait_until
+from embedded.modes import files_of_owner
 from embedded.stack import Notify
 from serving.dashboards import SUPERSET, SupersetClient
 
@@ -189,8 +190,9 @@ class SupersetServer:
         if not self.running():
             self._require_free_port()
             variables = superset_environment(self.folder)
-            set_password(self.folder, environment.program("python"), environment.metadata, variables, demo=demo)
-            self._serve(environment, lasting=lasting)
+            with files_of_owner():
+                set_password(self.folder, environment.program("python"), environment.metadata, variables, demo=demo)
+                self._serve(environment, lasting=lasting)
         return SupersetClient(self.url, ADMIN, (self.folder / "password").read_text())
 
     def stop(self) -> bool:

@@ -12,19 +12,15 @@ import pytest
 
 from bytemeter.errors import BytemeterError
 from embedded.home import Home, free_port, wait_until
-from embedded.modes import files_of_owner
 from embedded.superset import SupersetServer
 from tests.commands import open_to_others
 
 DEMO = """
 import sys; from pathlib import Path; from bytemeter.errors import BytemeterError
-from embedded.home import Home; from embedded.modes import files_of_owner
-from embedded.superset import SupersetServer
-from embedded.modes import files_of_owner
-with files_of_owner():
-    server = SupersetServer(Home(Path(sys.argv[1])), print, int(sys.argv[2]))
-    server.start(demo=True)
-    print("serves", flush=True); sys.stdin.read()
+from embedded.home import Home; from embedded.superset import SupersetServer
+server = SupersetServer(Home(Path(sys.argv[1])), print, int(sys.argv[2]))
+server.start(demo=True)
+print("serves", flush=True); sys.stdin.read()
 """
 MOST = 10
 # A connection that is kept breaks when the server is another one.
@@ -71,8 +67,7 @@ def test_the_password_of_the_demo_ends_with_it_and_attempts_are_limited(tmp_path
                 server.start(lasting=True)
             demo.kill()
             wait_until(lambda: not server.running(), what="the end of Superset", log=server.log)
-            with files_of_owner():
-                serving = server.start()
+            serving = server.start()
             assert me(client) == httpx.codes.UNAUTHORIZED
             stale = client.get("/api/v1/me/", headers={"Authorization": token})
             assert stale.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.UNPROCESSABLE_ENTITY}
