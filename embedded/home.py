@@ -82,7 +82,7 @@ class Home:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold a lock, so that only one command at a time starts or stops the stack; files made meanwhile are closed."""
+        """Hold a lock, so that one command at a time starts or stops the stack; files made meanwhile are closed."""
         with files_of_owner(), (self.folder("") / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
