@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -158,11 +158,15 @@ def _run_attended(command: Sequence[str], variables: Mapping[str, str], umask: i
     """
     with uninterrupted():
         program = subprocess.Popen(command, env={**os.environ, **variables}, umask=umask)
-        before = {
-            signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
-            signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, _: program.send_signal(number)),
-            signal.SIGHUP: signal.signal(signal.SIGHUP, lambda number, _: program.send_signal(number)),
+        handlers: dict[signal.Signals, Callable[[int, object], None]] = {
+            signal.SIGINT: lambda *_: None,
+            signal.SIGTERM: lambda number, _: program.send_signal(number),
+            signal.SIGHUP: lambda number, _: program.send_signal(number),
         }
+        # A signal that is ignored, as by nohup, stays so.
+        before = {number: signal.getsignal(number) for number in handlers if signal.getsignal(number) != signal.SIG_IGN}
+        for number in before:
+            signal.signal(number, handlers[number])
         try:
             return program.wait()
         finally:

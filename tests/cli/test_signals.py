@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,14 @@ from tests.commands import endpoints, processes_of
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 SLEEP = "select pg_sleep(60)"
+
+
+@pytest.fixture(autouse=True)
+def hang_up_ends() -> Iterator[None]:
+    """SIGHUP as in a terminal, also where nohup runs the tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def started(*arguments: str, **variables: str) -> subprocess.Popen[str]:
