@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import median
 
 from bytemeter.errors import BytemeterError
+from embedded.administrator import ADMIN, DEMO_PASSWORD
 from embedded.home import wait_until
-from embedded.superset import ADMIN
 from serving.dashboards import SLUGS, SupersetClient
 from tests.integration.browser import browser
 
@@ -59,7 +59,7 @@ def _wait_for_dashboards(demo: subprocess.Popen[bytes], log: Path) -> None:
 def _draw(rounds: int, picture: Path) -> dict[str, list[float]]:
     """Seconds of each round, by dashboard and tab."""
     seconds: dict[str, list[float]] = {}
-    with browser(SupersetClient(_URL, ADMIN, "admin")) as chromium:
+    with browser(SupersetClient(_URL, ADMIN, DEMO_PASSWORD)) as chromium:
         for _ in range(rounds):
             for slug in SLUGS:
                 drawn = chromium.look_at(f"{_URL}/superset/dashboard/{slug}/", picture).seconds

@@ -1,111 +1,169 @@
-"""How signals end a command: in order at the first one, at once at the second one or when it takes too long.
+"""The signals that end a command: the first one ends its work, and none its clean-up, unless a server does not answer.
 
-Python runs signal handlers in the main thread only, which may be waiting inside a database driver. So the signals are
-also read from a pipe (``signal.set_wakeup_fd``), by a thread that ends the process if the main thread does not.
+Ctrl-C, SIGTERM (systemd, containers) and SIGHUP (a closed terminal) mean the same. Python runs signal handlers in the
+main thread only, which may be waiting inside a database driver. So the signals are also written to a pipe
+(``signal.set_wakeup_fd``), from which a thread reads them: it ends a process that does not end by itself.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
+from types import FrameType, TracebackType
+from typing import Any, ClassVar
 
 import psutil
 
-# Ctrl-C; what service managers and containers send; a terminal that was closed.
+from bytemeter.errors import BytemeterError
+
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Service managers and Kubernetes kill after 30 s.
 GRACE_S = 25.0
-_EXIT_CODE = 1
+_TERMINAL = (1, 2)
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGTERM or SIGHUP: it ends a command as Ctrl-C does."""
+    """A signal asked the command to end; the message is the name of the signal."""
+
+
+class EndingSignals:
+    """While entered, the first ending signal raises ``Interrupted`` in the main thread and sets ``stop``.
+
+    All further ones are ignored, so that the clean-up is never interrupted. In a block of ``deferred`` (or of
+    ``uninterrupted``) nothing is raised, and whoever works there watches ``stop``. A process that has not left the
+    outermost block ``GRACE_S`` after the first signal is ended at once, with the processes that it started: what it had
+    not committed is done again at the next start.
+
+    Attributes:
+        stop: set by the first signal.
+        name: of the first signal; empty before.
+    """
+
+    entered: ClassVar[EndingSignals | None] = None
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.name = ""
+        self._deferred = 0
+        self._before: dict[signal.Signals, Any] = {}
+        self._outer: EndingSignals | None = None
+        self._guard: _Guard | None = None
+
+    def __enter__(self) -> EndingSignals:
+        for ending in ENDING:
+            before = signal.getsignal(ending)
+            # A command started by nohup is to outlive its terminal.
+            if not (ending == signal.SIGHUP and before == signal.SIG_IGN):
+                self._before[ending] = before
+                signal.signal(ending, self._handle)
+        self._outer, EndingSignals.entered = EndingSignals.entered, self
+        self._guard = None if self._outer else _Guard()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        EndingSignals.entered = self._outer
+        for ending, before in self._before.items():
+            signal.signal(ending, before)
+        if self._guard:
+            self._guard.close()
+
+    @contextmanager
+    def deferred(self) -> Iterator[threading.Event]:
+        """In this block signals only set ``stop``, which it yields."""
+        self._deferred += 1
+        try:
+            yield self.stop
+        finally:
+            self._deferred -= 1
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            _leave_terminal()
+        if self.stop.is_set():
+            return
+        self.name = signal.Signals(number).name
+        self.stop.set()
+        if not self._deferred:
+            raise Interrupted(self.name)
 
 
 @contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Within it the first signal interrupts the main thread, unless ``stopped_by_signal`` was called.
+def uninterrupted() -> Iterator[None]:
+    """A block of the main thread that no ending signal interrupts, such as a clean-up."""
+    entered = EndingSignals.entered
+    if entered is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with entered.deferred():
+        yield
 
-    The process ends at once at the second signal, or if it still runs ``GRACE_S`` after the first one. A signal that
-    the process was started to ignore, as by nohup, stays ignored. Outside of the main thread this does nothing.
+
+@contextmanager
+def interruptible() -> Iterator[EndingSignals]:
+    """The whole of a command that has to finish its work: a signal ends it with an error.
 
     Raises:
-        KeyboardInterrupt: a signal came.
+        BytemeterError: a signal ended it; the clean-up of the block is done.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers = {number: signal.getsignal(number) for number in ENDING}
-    read, write = os.pipe()
-    os.set_blocking(write, False)
-    before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    # A test that runs a command in its own process ends it, and the guard with it, but not the process.
-    threading.Thread(target=_guard, args=(read,), name="ending", daemon=True).start()
-    _handle(_interrupt)
-    try:
-        yield
-    finally:
-        signal.set_wakeup_fd(before)
-        os.close(write)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    with EndingSignals() as signals:
+        try:
+            yield signals
+        except Interrupted:
+            raise BytemeterError(f"ended by {signals.name} before it was done; run it again") from None
 
 
-def stopped_by_signal() -> threading.Event:
-    """An event that the first signal sets, from now on, instead of interrupting the main thread."""
-    stop = threading.Event()
-    _handle(lambda *_: stop.set())
-    return stop
+@contextmanager
+def until_signal() -> Iterator[EndingSignals]:
+    """The whole of a command that runs until a signal: the signal ends it, whatever it does, without an error."""
+    with EndingSignals() as signals, suppress(Interrupted):
+        yield signals
 
 
-def _handle(handler: signal._HANDLER) -> None:
-    for number in ENDING:
-        if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, handler)
+class _Guard:
+    """Ends the process ``GRACE_S`` after the first ending signal, unless it is closed before."""
+
+    def __init__(self) -> None:
+        self._closed = threading.Event()
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        self._before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        threading.Thread(target=self._wait, name="ending", daemon=True).start()
+
+    def close(self) -> None:
+        """Let the process live."""
+        self._closed.set()
+        signal.set_wakeup_fd(self._before)
+        os.close(self._write)
+
+    def _wait(self) -> None:
+        numbers = iter(lambda: os.read(self._read, 1), b"")
+        if any(number[0] in ENDING for number in numbers) and not self._closed.wait(GRACE_S):
+            _end_at_once()
+        os.close(self._read)
 
 
-def _interrupt(number: int, _: FrameType | None) -> None:
-    raise KeyboardInterrupt if number == signal.SIGINT else Interrupted
-
-
-def _guard(read: int) -> None:
-    """End the process at the second signal, or some time after the first one; return when the pipe is closed."""
-    numbers = _signals(read)
-    if next(numbers, None) is None:
-        os.close(read)
-        return
-    threading.Thread(target=_end_after_grace, args=(done := threading.Event(),), daemon=True).start()
-    second = next(numbers, None)
-    done.set()
-    os.close(read)
-    if second is not None:
-        _end("was asked to end a second time")
-
-
-def _signals(read: int) -> Iterator[int]:
-    while byte := os.read(read, 1):
-        if byte[0] in ENDING:
-            yield byte[0]
-
-
-def _end_after_grace(done: threading.Event) -> None:
-    if not done.wait(GRACE_S):
-        _end(f"did not end within {GRACE_S:.0f} s: a server does not answer")
-
-
-def _end(reason: str) -> None:
+def _end_at_once() -> None:
     """End this process and the processes that it started, but for servers, which have sessions of their own."""
+    line = f"ended at once: a server did not answer within {GRACE_S:.0f} s; what was not committed is done again"
     with suppress(OSError):
-        os.write(
-            2, f"bytemeter: {reason}; ended at once, what was not committed is done again at the next start\n".encode()
-        )
-    session = os.getsid(0)
+        os.write(_TERMINAL[1], f"bytemeter: {line}\n".encode())
     for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.NoSuchProcess, ProcessLookupError):
-            if os.getsid(child.pid) == session:
+        with suppress(psutil.Error, ProcessLookupError):
+            if os.getsid(child.pid) == os.getsid(0):
                 child.kill()
-    os._exit(_EXIT_CODE)
+    os._exit(1)
+
+
+def _leave_terminal() -> None:
+    """Write to nowhere instead of a terminal that is gone: that would be an error."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in _TERMINAL:
+        # One that the caller has closed is no terminal, either.
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+                os.dup2(nowhere, descriptor)
+    os.close(nowhere)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from bytemeter import logs
-from bytemeter.ending import ended_by_signals
 from bytemeter.errors import BytemeterError, without_passwords
 from bytemeter.settings import PREFIX, Settings, load_settings
 
@@ -110,7 +109,7 @@ def submitted_command(job: Job) -> click.Command:
 def run_command(command: click.Command, argv: Sequence[str] | None, name: str | None = None) -> int:
     """Run a command; 0 when done, 1 when failed (with one line on standard error), 2 on wrong usage.
 
-    A signal ends it as ``bytemeter.ending`` says. With ``--debug`` an error is raised, so that its traceback is shown.
+    With ``--debug`` an error is raised, so that its traceback is shown.
 
     Args:
         argv: arguments; by default those of the process.
@@ -118,8 +117,7 @@ def run_command(command: click.Command, argv: Sequence[str] | None, name: str | 
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     try:
-        with ended_by_signals():
-            result = command.main(args=arguments, prog_name=name, standalone_mode=False)
+        result = command.main(args=arguments, prog_name=name, standalone_mode=False)
     except click.ClickException as error:
         error.message = without_passwords(error.message)  # type: ignore[misc]
         error.show()

@@ -127,7 +127,7 @@ def local_session(
     jars = spark_jars(gcs=gcs)
     archive = class_archive(home, [*jars, *bundled_jars()])
     writes = writes_archive and not archive.exists()
-    java = f"-Dlog4j2.configurationFile={logging} -Duser.timezone=UTC -XX:+UseParallelGC"
+    java = f'"-Dlog4j2.configurationFile={logging}" -Duser.timezone=UTC -XX:+UseParallelGC'
     if writes or archive.exists():
         java = f"{java} {archive.options_to_write() if writes else archive.options_to_use()}"
     local = {
@@ -150,6 +150,8 @@ def local_session(
         "spark.sql.streaming.checkpointFileManagerClass": _PLAIN_FILES,
         "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.NakedLocalFileSystem",
         "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
+        # By default Hadoop lets everybody read its files, whatever the umask.
+        "spark.hadoop.fs.permissions.umask-mode": f"{_umask():03o}",
     }
     builder = _configured(SparkSession.builder.appName(name).master(f"local[{cores}]"), local)
     output = logs / "spark.out"
@@ -181,6 +183,13 @@ def keep_archive(session: SparkSession) -> None:
         # The JVM ends when its standard input does.
         gateway.proc.communicate()
         ClassArchive(Path(path)).keep()
+
+
+def _umask() -> int:
+    """The umask of this process. To read it is to set it: other threads may make files now, which nobody is to read."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
 
 
 def _start_jvm(settings: dict[str, str], output: Path) -> None:

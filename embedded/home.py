@@ -8,16 +8,18 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from bytemeter.errors import BytemeterError
+from embedded.modes import FOLDER, OWNER_ONLY, close_home, files_of_owner
 
 HOST = "127.0.0.1"
 # People open Superset in a browser: its port is always the same.
@@ -28,14 +30,27 @@ _CHOOSING = threading.Lock()
 
 @dataclass(frozen=True)
 class Home:
-    """The folder of one embedded stack: data, logs and ports of its servers."""
+    """The folder of one embedded stack: data, logs and ports of its servers, closed to all other users."""
 
     path: Path
 
     def folder(self, name: str) -> Path:
-        """The absolute path of a sub-folder, which is created if it is missing."""
-        folder = self.path.absolute() / name
-        folder.mkdir(parents=True, exist_ok=True)
+        """The absolute path of a sub-folder, which is created if it is missing.
+
+        Raises:
+            BytemeterError: the home, or the place where it is to be, belongs to another user.
+        """
+        home = self.path.absolute()
+        try:
+            home.mkdir(FOLDER, parents=True, exist_ok=True)
+            close_home(home)
+            folder = home / name
+            folder.mkdir(FOLDER, exist_ok=True)
+        except PermissionError as error:
+            raise BytemeterError(
+                f"the home {home} cannot be used: {error.strerror} for {error.filename}; name a folder of your own by "
+                "--home or BYTEMETER_HOME"
+            ) from None
         return folder
 
     def port(self, name: str) -> int:
@@ -67,24 +82,24 @@ class Home:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold a lock, so that only one command at a time starts or stops the stack."""
-        with (self.folder("") / "lock").open("w") as lock:
+        """Hold a lock, so that one command at a time starts or stops the stack; files made meanwhile are closed."""
+        with files_of_owner(), (self.folder("") / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
 
 @dataclass(frozen=True)
 class Daemon:
-    """A process that outlives the command that started it, identified by pid and start time."""
+    """A process that outlives the command that started it, identified by its pid and its start."""
 
     pid_file: Path
 
     def process(self) -> psutil.Process | None:
         """The running process, or None."""
         try:
-            pid, created = self.pid_file.read_text().split()
+            pid, start = self.pid_file.read_text().split()
             process = psutil.Process(int(pid))
-            alive = abs(process.create_time() - float(created)) < 1 and process.status() != psutil.STATUS_ZOMBIE
+            alive = _start_of(process) == start and process.status() != psutil.STATUS_ZOMBIE
         except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
             return None
         return process if alive else None
@@ -99,6 +114,7 @@ class Daemon:
                 stderr=output,
                 start_new_session=True,
                 close_fds=True,
+                umask=OWNER_ONLY,
                 env={**os.environ, **(environment or {})},
             )
         # It outlives this command: without a return code, Popen would warn that it still runs.
@@ -107,22 +123,45 @@ class Daemon:
 
     @staticmethod
     def note(pid_file: Path, pid: int) -> None:
-        """Write a process's pid and start time to a file, by which it is found again."""
-        pid_file.write_text(f"{pid} {psutil.Process(pid).create_time()}")
+        """Write a process's pid and start to a file, by which it is found again."""
+        # Written whole or not at all: another process may read it now.
+        draft = pid_file.with_suffix(".draft")
+        draft.write_text(f"{pid} {_start_of(psutil.Process(pid))}")
+        draft.replace(pid_file)
 
     def stop(self, timeout_s: float = 30) -> bool:
         """Stop it by SIGTERM, after the timeout by SIGKILL; True if it was running."""
         process = self.process()
         if process is None:
             return False
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout_s)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait()
+        for ending in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(ending)
+            deadline = time.monotonic() + timeout_s
+            # Not waited for: it stays a zombie while the process that has started it lives.
+            while self.process() and time.monotonic() < deadline:
+                time.sleep(_POLL_S)
+            if not self.process():
+                break
         self.pid_file.unlink(missing_ok=True)
         return True
+
+
+def _start_of(process: psutil.Process) -> str:
+    """When a process started, as one word that stays the same when the clock of the machine is set.
+
+    Raises:
+        psutil.NoSuchProcess: it has ended.
+    """
+    if sys.platform != "linux":
+        return str(process.create_time())
+    # Ticks since the start of the machine. As a time of day, they would move with the clock.
+    try:
+        stat = Path(f"/proc/{process.pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        raise psutil.NoSuchProcess(process.pid) from None
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot}/{stat.rpartition(')')[2].split()[19]}"
 
 
 def wait_until(ready: Callable[[], bool], *, what: str, log: Path, timeout_s: float = 60) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from pydantic import SecretStr
 
+from bytemeter.ending import uninterrupted
 from bytemeter.errors import BytemeterError
 from bytemeter.settings import PREFIX, Settings
 from embedded.broker import Broker
@@ -16,7 +18,9 @@ from embedded.home import Home
 from embedded.users import StackUsers
 
 Notify = Callable[[str], None]
+Server = Broker | Database
 _ENDPOINTS = ("kafka", "database_url", "history")
+_POLL_S = 0.1
 
 
 class EmbeddedStack:
@@ -53,32 +57,45 @@ class EmbeddedStack:
         Raises:
             BytemeterError: see ``up``.
         """
-        with self.home.locked():
-            user = self._users.add()
-            try:
-                started = self._start_absent()
-            except BaseException:
-                self._users.remove(user)
-                raise
+        user: Path | None = None
         try:
+            with self.home.locked():
+                user = self._users.add()
+                started = self._start_absent()
             yield started
         finally:
-            with self.home.locked():
-                self._users.remove(user)
-                if not (self._users.kept or self._users.any()):
-                    self._stop()
+            if user:
+                with uninterrupted(), self.home.locked():
+                    self._users.remove(user)
+                    if not (self._users.kept or self._users.any()):
+                        self._stop()
+
+    def take_back(self, started: Sequence[str]) -> None:
+        """Undo an ``up`` that is not to last: stop the servers that it has started."""
+        with uninterrupted(), self.home.locked():
+            if len(started) == len(self.servers):
+                self._users.keep(kept=False)
+            for server in self.servers:
+                if server.name in started:
+                    server.stop()
 
     def _start_absent(self) -> list[str]:
-        absent = [server for server in self.servers if not server.running()]
+        absent: list[Server] = [server for server in self.servers if not server.running()]
         for server in absent:
-            server.home.port(server.name)
-        with ThreadPoolExecutor(len(self.servers)) as pool:
-            starting = [pool.submit(server.start) for server in absent]
-        failures = [failure for server in starting if (failure := server.exception())]
-        if failures:
+            server.prepare()
+        pool = ThreadPoolExecutor(len(self.servers))
+        starting: list[Future[None]] = []
+        try:
             for server in absent:
-                server.stop()
-            raise failures[0]
+                starting.append(pool.submit(server.start))
+            for server_starting in starting:
+                server_starting.result()
+        except BaseException:
+            with uninterrupted():
+                _cancel(absent, starting)
+            raise
+        finally:
+            pool.shutdown(wait=False)
         return [server.name for server in absent]
 
     def _stop(self) -> list[str]:
@@ -97,6 +114,17 @@ class EmbeddedStack:
             "history": str(self.home.folder("history")),
         }
         return settings.model_copy(update=endpoints)
+
+
+def _cancel(servers: Sequence[Server], starting: Sequence[Future[None]]) -> None:
+    """Stop servers, some of which are still being started."""
+    ended = False
+    while not ended:
+        # Asked before stopping: what was started last is stopped, too.
+        ended = not wait(starting, _POLL_S).not_done
+        for server in servers:
+            with suppress(BytemeterError):
+                server.stop()
 
 
 def embedded(settings: Settings) -> bool:

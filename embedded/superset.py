@@ -7,27 +7,30 @@ import hashlib
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 import httpx
 
 from bytemeter.errors import BytemeterError
-from bytemeter.postgres import database
-from bytemeter.settings import Settings
 from embedded import locked
+from embedded.administrator import ADMIN, set_password
 from embedded.home import HOST, SUPERSET_PORT, Daemon, Home, listens, wait_until
+from embedded.modes import files_of_owner
 from embedded.stack import Notify
 from serving.dashboards import SUPERSET, SupersetClient
-from serving.reader import reader_login
 
-ADMIN = "admin"
 _LOCK = SUPERSET / "requirements.txt"
 _START_S = 120
+_POLL_S = 0.2
 # A browser asks for all charts of a dashboard at once, and Superset computes for each.
 _WORKERS = 2
 
@@ -37,10 +40,12 @@ class Environment:
     """A virtual environment with Superset, shared by all homes of this user, and its empty metadata.
 
     Attributes:
-        notify: called with a line at each step; an error that it raises ends the installation.
+        notify: called with a line at each step.
+        unless_stopped: called again and again; an error that it raises ends the installation.
     """
 
     notify: Notify
+    unless_stopped: Callable[[], None] = lambda: None
 
     @property
     def path(self) -> Path:
@@ -97,21 +102,28 @@ class Environment:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            # A signal to our group ends the step through us.
+            start_new_session=True,
         )
-        if process.stdout is None:
-            raise AssertionError
-        with process, log.open("a") as written:
+        with process, log.open("a") as written, ThreadPoolExecutor(1) as copying:
+            copied = copying.submit(self._copy, process, written, shows)
             try:
-                for line in process.stdout:
-                    written.write(line)
-                    if shows and line.startswith(shows):
-                        self.notify(f"  {line.strip()[:100]}")
+                while not wait([copied], _POLL_S).done:
+                    self.unless_stopped()
+                copied.result()
             except BaseException:
-                process.terminate()
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
                 raise
         if process.returncode:
             lines = log.read_text().strip().splitlines() or ["no message"]
             raise BytemeterError(f"installing Superset failed: {lines[-1]}; see {log}")
+
+    def _copy(self, process: subprocess.Popen[str], log: TextIO, shows: tuple[str, ...]) -> None:
+        for line in process.stdout or ():
+            log.write(line)
+            if shows and line.startswith(shows):
+                self.notify(f"  {line.strip()[:100]}")
 
 
 @dataclass
@@ -121,16 +133,19 @@ class SupersetServer:
     Attributes:
         port: on which it is to listen.
         notify: called with a line at each long step.
+        unless_stopped: called again and again while it starts; an error that it raises ends the start.
     """
 
     home: Home
     notify: Notify
     port: int = SUPERSET_PORT
+    unless_stopped: Callable[[], None] = lambda: None
     name: str = field(default="superset", init=False)
+    _held: TextIO | None = field(default=None, init=False, repr=False)
 
     @property
     def folder(self) -> Path:
-        """The folder of its metadata, its key and the administrator's password."""
+        """The folder of its metadata, its keys and the administrator's password."""
         return self.home.folder(self.name)
 
     @property
@@ -153,81 +168,92 @@ class SupersetServer:
         """Whether its process runs."""
         return self.daemon.process() is not None
 
-    def start(self, *, password: str | None = None) -> SupersetClient:
-        """Start it and wait until it answers; at first use also install it and create its administrator.
+    def start(self, *, demo: bool = False, lasting: bool = False) -> SupersetClient:
+        """Start it unless it runs, and wait until it answers; at first use also install it.
 
         Args:
-            password: of the administrator, if this is the first start; by default one that cannot be guessed.
+            demo: whether the administrator's password is to be that of the demo, until the next start without it.
+            lasting: whether it runs on when this process ends; else it ends with it (or with this object), however
+                that happens.
 
         Raises:
-            BytemeterError: a failed installation, a taken port, or not up in time.
+            BytemeterError: a failed installation, a taken port, or not up in time; or it is to last, and ends with
+                another command.
         """
-        environment = Environment(self.notify)
+        environment = Environment(self.notify, self.unless_stopped)
         environment.install()
-        if not (self.folder / "password").exists():
-            self._create(environment, password or secrets.token_urlsafe(12))
+        if self.running() and self._ends_with.exists():
+            if self._abandoned():
+                self.daemon.stop()
+            elif lasting:
+                raise BytemeterError(
+                    "Superset serves another command of this home, and ends with it; end that command first"
+                )
         if not self.running():
-            self._serve(environment)
+            self._require_free_port()
+            variables = superset_environment(self.folder)
+            with files_of_owner():
+                set_password(self.folder, environment.program("python"), environment.metadata, variables, demo=demo)
+                self._serve(environment, lasting=lasting)
         return SupersetClient(self.url, ADMIN, (self.folder / "password").read_text())
 
     def stop(self) -> bool:
         """Stop it; True if it was running."""
-        return self.daemon.stop()
+        stopped = self.daemon.stop()
+        if self._held:
+            self._held.close()
+            self._held = None
+        return stopped
 
-    def _create(self, environment: Environment, password: str) -> None:
-        shutil.copy(environment.metadata, self.folder / "superset.db")
-        _write_secret(self.folder / "secret_key", secrets.token_urlsafe(42))
-        done = subprocess.run(
-            [environment.program("python"), str(SUPERSET / "create_admin.py")],
-            input=f"{ADMIN}\n{password}\n",
-            env={**os.environ, **superset_environment(self.folder)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            lines = done.stderr.strip().splitlines() or ["no message"]
-            raise BytemeterError(f"Superset's administrator could not be created: {lines[-1]}")
-        _write_secret(self.folder / "password", password)
+    @property
+    def _ends_with(self) -> Path:
+        """The file whose lock is held by the process with which it ends."""
+        return self.folder / "ends_with"
 
-    def _serve(self, environment: Environment) -> None:
+    def _abandoned(self) -> bool:
+        """Whether it is about to end, because the process with which it ends has ended."""
+        if self._held:
+            return False
+        with self._ends_with.open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    def _require_free_port(self) -> None:
         if listens(self.port):
             raise BytemeterError(f"port {self.port} for Superset is taken by another program; choose one with --port")
+
+    def _serve(self, environment: Environment, *, lasting: bool) -> None:
         (self.folder / "port").write_text(str(self.port))
+        self._ends_with.unlink(missing_ok=True)
+        variables = superset_environment(self.folder)
+        if not lasting:
+            self._held = self._ends_with.open("w")
+            fcntl.flock(self._held, fcntl.LOCK_EX)
+            variables["BYTEMETER_SUPERSET_ENDS_WITH"] = str(self._ends_with)
         workers = ["--workers", str(_WORKERS), "--worker-class", "gthread", "--threads", "8", "--timeout", "120"]
         lengths = ["--limit-request-line", "0", "--limit-request-field_size", "0"]
         self.daemon.start(
             [
                 *(environment.program("gunicorn"), *workers, *lengths, "--log-level", "warning"),
+                *("--config", str(SUPERSET / "gunicorn_hooks.py")),
                 *("--bind", f"{HOST}:{self.port}", "superset.app:create_app()"),
             ],
             self.log,
-            superset_environment(self.folder),
+            variables,
         )
         wait_until(self._answers, what="Superset", log=self.log, timeout_s=_START_S)
 
     def _answers(self) -> bool:
+        self.unless_stopped()
         if not self.running():
             raise BytemeterError(f"Superset ended at its start; see its log {self.log}")
         try:
             return httpx.get(f"{self.url}/health", timeout=10).status_code == httpx.codes.OK
         except httpx.TransportError:
             return False
-
-
-def serve_dashboards(superset: SupersetServer, settings: Settings, *, password: str | None = None) -> SupersetClient:
-    """Start Superset, let it read the database, and import our dashboards.
-
-    Args:
-        password: see ``SupersetServer.start``.
-
-    Raises:
-        BytemeterError: Superset could not be installed or started, or the database lacks the reader role.
-        TransientError: PostgreSQL cannot be reached.
-    """
-    running = superset.start(password=password)
-    running.import_assets(reader_login(database(settings.require_database_url())))
-    return running
 
 
 def superset_environment(home: Path) -> dict[str, str]:
@@ -239,8 +265,3 @@ def superset_environment(home: Path) -> dict[str, str]:
         "FLASK_APP": "superset.app:create_app()",
         "TZ": "UTC",
     }
-
-
-def _write_secret(path: Path, secret: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(secret)

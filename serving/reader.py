@@ -22,8 +22,11 @@ _MOST_CONNECTIONS = "20"
 _MOST_TEMPORARY_FILES = "4GB"
 
 
-def reader_login(engine: Engine) -> URL:
+def reader_login(engine: Engine, user: str | None = None) -> URL:
     """The database's URL with a login of its own for dashboards; its password is a new one each time.
+
+    Args:
+        user: the name of the login; by default one for the database.
 
     Raises:
         BytemeterError: the roles are missing, or the engine's user may not create one.
@@ -33,7 +36,7 @@ def reader_login(engine: Engine) -> URL:
         raise BytemeterError(
             "the database's URL has sslpassword, which Superset would show; name a key without a passphrase in sslkey"
         )
-    user, password = f"dashboards_of_{engine.url.database}", secrets.token_urlsafe(16)
+    user, password = user or f"dashboards_of_{engine.url.database}", secrets.token_urlsafe(16)
     with one_line_errors(engine.url), engine.begin() as connection:
         if not _role_exists(connection, "bytemeter_reader"):
             raise BytemeterError("the database has no role bytemeter_reader; run `bytemeter migrate`")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 from sqlalchemy.engine import make_url
 
 from bytemeter.settings import Settings
@@ -41,3 +42,19 @@ def fake_java(folder: Path, version: str) -> None:
     program.parent.mkdir(parents=True)
     program.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\"' >&2\n")
     program.chmod(0o755)
+
+
+def open_to_others(folder: Path) -> list[Path]:
+    """What in a folder, itself included, anyone but its owner may read, write or run."""
+    found = (path for path in (folder, *folder.rglob("*")) if not path.is_symlink())
+    return [path for path in found if path.stat().st_mode & 0o077]
+
+
+def processes_of(home: Path) -> list[str]:
+    """The processes that work for a home: it is on their command line, or they work in it."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if str(home) in " ".join(process.cmdline()) or process.cwd().startswith(str(home)):
+                found.append(f"{process.pid} {process.cmdline()}")
+    return found

@@ -13,6 +13,7 @@ import click
 
 from batch_layer.hours import chosen_hours
 from batch_layer.jobs.recompute import WAIT, difference_lines
+from bytemeter.ending import interruptible
 from bytemeter.job import Endpoint, Job, JobContext, submit_main
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def run(
         raise click.UsageError("give one of --hour HOUR, --from HOUR --to HOUR, or --dirty")
     hours = chosen_hours(hour=hour, since=since, until=until)
     feeds = hourly_feeds()
-    with context.endpoints(*_NEEDS) as settings, context.session(settings) as session:
+    with interruptible(), context.endpoints(*_NEEDS) as settings, context.session(settings) as session:
         from batch_layer.hourly.job import HourlyJob
 
         for feed in feeds:

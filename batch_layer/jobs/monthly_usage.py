@@ -14,6 +14,7 @@ import click
 
 from batch_layer.jobs.recompute import WAIT, difference_lines
 from batch_layer.months import Month, parse_month
+from bytemeter.ending import interruptible
 from bytemeter.job import Endpoint, Job, JobContext, submit_main
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def run(context: JobContext, *, month: str, dry_run: bool, wait_s: float) -> Non
         BytemeterError: the text is not a month, or the recompute failed.
     """
     chosen, now = parse_month(month), dt.datetime.now(dt.UTC)
-    with context.endpoints(*_NEEDS) as settings, context.session(settings) as session:
+    with interruptible(), context.endpoints(*_NEEDS) as settings, context.session(settings) as session:
         from batch_layer.monthly.job import MonthlyJob
 
         result = MonthlyJob(session.result(), settings, chosen, now, dry_run=dry_run, wait_s=wait_s).run()

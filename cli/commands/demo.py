@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from bytemeter.ending import until_signal
 from bytemeter.settings import Settings
 
 
@@ -15,7 +16,8 @@ from bytemeter.settings import Settings
 @click.pass_obj
 def demo(settings: Settings, duration: str | None, rate: float, seed: int, dashboards: bool) -> None:
     """All of it with simulated traffic, from nothing to figures on the screen."""
-    from demo.demo import Demo, seconds
-
-    lasting = seconds(duration) if duration else None
-    Demo(settings, rate=rate, seed=seed, seconds=lasting, dashboards=dashboards).run()
+    with until_signal() as signals:
+        from demo.demo import Demo, seconds
+    if not signals.name:
+        lasting = seconds(duration) if duration else None
+        Demo(settings, rate=rate, seed=seed, seconds=lasting, dashboards=dashboards).run()

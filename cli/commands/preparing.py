@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from bytemeter.ending import interruptible
 from bytemeter.settings import Settings
 from cli.commands.process import notify
 from embedded.stack import endpoints
@@ -15,7 +16,7 @@ def migrate(settings: Settings) -> None:
     """Create or update tables and views, and create missing topics."""
     from bytemeter.prepare import prepare
 
-    with endpoints(settings, "kafka", "database_url", notify=notify) as ready:
+    with interruptible(), endpoints(settings, "kafka", "database_url", notify=notify) as ready:
         done = prepare(ready)
     click.echo(f"migrations applied: {', '.join(done.migrations) or 'none, all exist'}")
     click.echo(f"topics created: {', '.join(done.topics) or 'none, all exist'}")
@@ -28,5 +29,5 @@ def provision(settings: Settings) -> None:
     from bytemeter.postgres import database
     from simulator.users import provision as provision_users
 
-    with endpoints(settings, "database_url", notify=notify) as ready:
+    with interruptible(), endpoints(settings, "database_url", notify=notify) as ready:
         click.echo(f"users provisioned: {provision_users(database(ready.require_database_url()))}")

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from bytemeter.settings import Settings
+from embedded.home import Home
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+# Where a command's context keeps the umask with which it was called.
+CALLERS_UMASK = "bytemeter.umask"
 
 
 def notify(message: str) -> None:
@@ -26,7 +30,7 @@ def spark_session(settings: Settings) -> Iterator[Future[SparkSession]]:
     from bytemeter.spark import keep_archive, local_session
 
     gcs = (settings.history or "").startswith("gs://")
-    logs, memory = settings.home / "logs", settings.driver_memory
+    logs, memory = Home(settings.home).folder("logs"), settings.driver_memory
     with ThreadPoolExecutor(1) as starting:
         session = starting.submit(
             local_session, "bytemeter", logs=logs, memory=memory, gcs=gcs, writes_archive=settings.class_archive

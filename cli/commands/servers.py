@@ -6,15 +6,17 @@ import os
 import shlex
 import signal
 import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
-from bytemeter.ending import stopped_by_signal
+from bytemeter.ending import Interrupted, interruptible, uninterrupted, until_signal
+from bytemeter.errors import BytemeterError
 from bytemeter.settings import PREFIX, Settings
-from cli.commands.process import notify
+from cli.commands.process import CALLERS_UMASK, notify
 from cli.psql import psql_environment, psql_program
 from embedded.home import SUPERSET_PORT, Home
 from embedded.stack import EmbeddedStack, embedded, endpoints
@@ -38,30 +40,55 @@ _PORT = click.option(
 @click.pass_obj
 def up(settings: Settings, dashboards: bool, port: int) -> None:
     """Start the embedded Kafka and PostgreSQL, and leave them running."""
-    from bytemeter.prepare import prepare
-    from embedded.superset import SupersetServer, serve_dashboards
-
     stack = EmbeddedStack(Home(settings.home))
-    started = stack.up()
-    ready = stack.settings(settings)
-    click.echo(f"started {' and '.join(started)}" if started else "already up")
-    click.echo(f"Kafka       {ready.kafka}\nPostgreSQL  {make_url(ready.require_database_url()).render_as_string()}")
-    click.echo(f"history     {ready.history}")
-    if dashboards:
+    with interruptible():
+        started = stack.up()
+        ready = stack.settings(settings)
+        click.echo(f"started {' and '.join(started)}" if started else "already up")
+        click.echo(
+            f"Kafka       {ready.kafka}\nPostgreSQL  {make_url(ready.require_database_url()).render_as_string()}"
+        )
+        click.echo(f"history     {ready.history}")
+        if dashboards:
+            try:
+                _leave_dashboards(stack.home, ready, port)
+            except Interrupted:
+                stack.take_back(started)
+                raise
+
+
+def _leave_dashboards(home: Home, ready: Settings, port: int) -> None:
+    """Start Superset with the dashboards and leave it running, unless a signal ends the start."""
+    from bytemeter.prepare import prepare
+    from embedded.dashboards import serve_dashboards
+    from embedded.superset import SupersetServer
+
+    superset = SupersetServer(home, notify, port)
+    was_running = superset.running()
+    try:
         prepare(ready)
-        _print_dashboards(serve_dashboards(SupersetServer(stack.home, notify, port), ready))
+        _print_dashboards(serve_dashboards(superset, ready, lasting=True))
+    except Interrupted:
+        if not was_running:
+            with uninterrupted():
+                superset.stop()
+        raise
 
 
 @click.command()
 @click.pass_obj
 def down(settings: Settings) -> None:
     """Stop the embedded Kafka, PostgreSQL and Superset; their data stay."""
+    from embedded.dashboards import stop_dashboards
     from embedded.superset import SupersetServer
 
-    home = Home(settings.home)
-    superset = SupersetServer(home, notify)
-    stopped = [superset.name] if superset.stop() else []
-    stopped += EmbeddedStack(home).down()
+    stack = EmbeddedStack(Home(settings.home))
+    superset = SupersetServer(stack.home, notify)
+    with until_signal(), uninterrupted():
+        reached = not embedded(settings) or stack.running()["postgresql"]
+        reading = stack.settings(settings) if reached and embedded(settings) else settings
+        stopped = [superset.name] if stop_dashboards(superset, reading) else []
+        stopped += stack.down()
     click.echo(f"stopped {' and '.join(stopped)}" if stopped else "nothing was running")
 
 
@@ -87,19 +114,22 @@ def status(settings: Settings, dashboards: bool) -> None:
 @click.pass_obj
 def dashboards(settings: Settings, port: int) -> None:
     """Serve the dashboards by Superset until Ctrl-C; into a Superset that runs already they are imported again."""
-    from embedded.superset import SupersetServer, serve_dashboards
+    with until_signal() as signals:
+        from embedded.dashboards import serve_dashboards, stop_dashboards
+        from embedded.superset import SupersetServer
 
-    superset = SupersetServer(Home(settings.home), notify, port)
-    was_running, stop = superset.running(), stopped_by_signal()
-    with endpoints(settings, "database_url", notify=notify) as ready:
-        try:
-            _print_dashboards(serve_dashboards(superset, ready))
-            if not was_running:
-                click.echo("Ctrl-C ends it")
-                stop.wait()
-        finally:
-            if not was_running:
-                superset.stop()
+        superset = SupersetServer(Home(settings.home), notify, port)
+        was_running = superset.running()
+        with endpoints(settings, "database_url", notify=notify) as ready:
+            try:
+                _print_dashboards(serve_dashboards(superset, ready))
+                if not was_running:
+                    click.echo("Ctrl-C ends it")
+                    signals.stop.wait()
+            finally:
+                if not was_running:
+                    with uninterrupted():
+                        stop_dashboards(superset, ready)
 
 
 def _print_dashboards(superset: SupersetClient) -> None:
@@ -110,27 +140,47 @@ def _print_dashboards(superset: SupersetClient) -> None:
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@click.pass_obj
-def psql(settings: Settings, arguments: tuple[str, ...]) -> None:
+@click.pass_context
+def psql(context: click.Context, arguments: tuple[str, ...]) -> None:
     """Open psql on the database; ARGUMENTS go to psql, e.g. -c 'select * from usage_hourly'."""
-    with endpoints(settings, "database_url", notify=notify) as ready:
-        program = psql_program(ready, embedded=embedded(settings))
-        known = psql_environment(ready)
-        # Ctrl-C is psql's to handle: it cancels the running query.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            done = subprocess.run([program, *arguments], env={**os.environ, **known}, check=False)
-        finally:
-            signal.signal(signal.SIGINT, before)
-    if done.returncode:
+    settings: Settings = context.obj
+    with interruptible(), endpoints(settings, "database_url", notify=notify) as ready:
+        program, known = psql_program(ready, embedded=embedded(settings)), psql_environment(ready)
+        code = _run_attended([str(program), *arguments], known, context.meta.get(CALLERS_UMASK, -1))
+    if code < 0:
+        raise BytemeterError(f"psql was ended by {signal.Signals(-code).name}")
+    if code:
         raise click.exceptions.Exit(1)
+
+
+def _run_attended(command: Sequence[str], variables: Mapping[str, str], umask: int) -> int:
+    """Run a program that has the terminal, and hand on the signals that end this command; returns its exit code.
+
+    Ctrl-C is the program's to handle, to which the terminal sends it, too: psql cancels the running query.
+    """
+    with uninterrupted():
+        program = subprocess.Popen(command, env={**os.environ, **variables}, umask=umask)
+        handlers: dict[signal.Signals, Callable[[int, object], None]] = {
+            signal.SIGINT: lambda *_: None,
+            signal.SIGTERM: lambda number, _: program.send_signal(number),
+            signal.SIGHUP: lambda number, _: program.send_signal(number),
+        }
+        # A signal that is ignored, as by nohup, stays so.
+        before = {number: signal.getsignal(number) for number in handlers if signal.getsignal(number) != signal.SIG_IGN}
+        for number in before:
+            signal.signal(number, handlers[number])
+        try:
+            return program.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 @click.command()
 @click.pass_obj
 def env(settings: Settings) -> None:
     """Print the settings in force as export lines, for other tools; lines with a password end in `# secret`."""
-    with endpoints(settings, notify=notify) as ready:
+    with interruptible(), endpoints(settings, notify=notify) as ready:
         shown = ready.model_copy(update={"home": settings.home.absolute()})
     values = {name: getattr(shown, name) for name in _IN_FORCE if getattr(shown, name) is not None}
     # Secrets last: a shell that joins the lines takes what follows a mark for a comment.

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bytemeter.ending import stopped_by_signal
+from bytemeter.ending import EndingSignals, until_signal
+from bytemeter.errors import BytemeterError
 from bytemeter.settings import Settings
 from cli.commands.process import notify
 from embedded.stack import endpoints
@@ -79,12 +80,22 @@ def _simulate_records(
 
     first = start_time(start, records=options["records"], rate=options["rate"])
     traffic = Traffic(start=first, **options)
-    with endpoints(settings, "kafka", notify=notify) as ready:
-        sent = send_simulated(ready, kind(traffic), stopped_by_signal(), **pace_of(traffic))
+    simulation = kind(traffic)
+    with until_signal() as signals, endpoints(settings, "kafka", notify=notify) as ready, signals.deferred() as stop:
+        send_simulated(ready, simulation, stop, **pace_of(traffic))
+    sent = simulation.sent
     click.echo(
         f"sent {sent.records} records: {sent.valid} valid and distinct of {sent.valid_bytes} bytes "
         f"({sent.late} late), {sent.duplicates} duplicates, {sent.invalid} invalid"
     )
+    if traffic.records is not None:
+        _require_all(traffic.records, signals)
+
+
+def _require_all(asked: int, signals: EndingSignals) -> None:
+    """Check that no signal came before as many messages were sent as were asked for."""
+    if signals.name:
+        raise BytemeterError(f"ended by {signals.name} before all {asked} messages were sent; run it again")
 
 
 @simulate.command("devices")
@@ -131,6 +142,8 @@ def simulate_agreements(
     since = start_time(start, records=None, rate=1) if start else now - 365 * DAY_S
     service_start = dt.datetime.fromtimestamp(since // DAY_S * DAY_S, dt.UTC)
     simulated = AgreementSimulation(subscribers, seed, service_start, now, late, late_by, invalid)
-    with endpoints(settings, "kafka", notify=notify) as ready:
-        sent = send_simulated(ready, simulated, stopped_by_signal(), paced=True)
+    with until_signal() as signals, endpoints(settings, "kafka", notify=notify) as ready, signals.deferred() as stop:
+        send_simulated(ready, simulated, stop, paced=True)
+    sent = simulated.sent
     click.echo(f"sent {sent.records} agreements ({sent.late} late), {sent.invalid} of them invalid")
+    _require_all(subscribers, signals)

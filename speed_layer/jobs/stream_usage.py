@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import click
 
-from bytemeter.ending import stopped_by_signal
+from bytemeter.ending import until_signal
 from bytemeter.job import Endpoint, Job, JobContext, submit_main
 
 _NEEDS: tuple[Endpoint, ...] = ("kafka", "database_url", "history")
@@ -25,12 +25,13 @@ def run(context: JobContext, *, feeds: tuple[str, ...], once: bool, live: bool, 
     from bytemeter.feeds import FEEDS, feed_named
 
     chosen = [feed_named(name) for name in feeds or FEEDS]
-    stop = stopped_by_signal()
     needed = (name for name in _NEEDS if keep or name != "history")
-    with context.endpoints(*needed) as settings, context.session(settings) as session:
+    with until_signal() as signals, context.endpoints(*needed) as settings, context.session(settings) as session:
         from speed_layer.stream import Streams
 
-        Streams(session.result(), settings, chosen, once=once, live=live, history=keep, stop=stop).run()
+        spark = session.result()
+        with signals.deferred() as stop:
+            Streams(spark, settings, chosen, once=once, live=live, history=keep, stop=stop).run()
 
 
 JOB = Job(

@@ -1,4 +1,4 @@
-"""The demo from an empty home: figures appear, Ctrl-C ends it, no process is left, the data stay."""
+"""The demo from an empty home: figures appear, signals end it, no process is left, the data stay, closed to others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,19 +15,22 @@ import pytest
 
 from embedded.home import Home
 from embedded.stack import EmbeddedStack
+from tests.commands import open_to_others, processes_of
 
 DEADLINE_S = 150
 
 
 @pytest.fixture
-def empty_home() -> Iterator[Path]:
-    """A home in a folder that the system user of the database can enter; the folders of pytest are closed to it."""
-    with tempfile.TemporaryDirectory(prefix="bytemeter-demo-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder) / "home"
-        EmbeddedStack(Home(Path(folder) / "home")).down()
+def empty_home(tmp_path: Path) -> Iterator[Path]:
+    """A home with a space in its name, below a folder that only its owner may enter."""
+    home = tmp_path / "closed" / "a b"
+    home.parent.mkdir(0o700)
+    yield home
+    EmbeddedStack(Home(home)).down()
 
 
-def test_the_demo_shows_figures_and_ctrl_c_ends_it(empty_home: Path, tmp_path: Path) -> None:
+def test_the_demo_shows_figures_and_signals_to_its_group_end_it(empty_home: Path, tmp_path: Path) -> None:
+    modes = {path: path.stat().st_mode for path in empty_home.parents}
     command = [sys.executable, "-u", "-m", "cli", "--home", str(empty_home)]
     shown = tmp_path / "shown"
     with shown.open("w") as output:
@@ -44,15 +46,20 @@ def test_the_demo_shows_figures_and_ctrl_c_ends_it(empty_home: Path, tmp_path: P
             assert demo.poll() is None, shown.read_text()
             assert time.monotonic() < deadline, shown.read_text()
             time.sleep(0.2)
-        os.killpg(demo.pid, signal.SIGINT)  # as a terminal does, to all that run in it
+        children = psutil.Process(demo.pid).children(recursive=True)
+        # As systemd does, to all that run in it; then somebody is impatient.
+        for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):
+            os.killpg(demo.pid, ending)
         assert demo.wait(DEADLINE_S) == 0, shown.read_text()
     text = shown.read_text()
     assert "stopped; the data stay" in text
     assert "Traceback" not in text
     # Spark's JVM ends when it notices that the demo has ended.
-    while left := [p.info for p in psutil.process_iter(["cmdline"]) if str(empty_home) in str(p.info["cmdline"])]:
+    while left := [*processes_of(empty_home), *(child for child in children if child.is_running())]:
         assert time.monotonic() < deadline, left
         time.sleep(0.2)
+    assert open_to_others(empty_home) == []
+    assert {path: path.stat().st_mode for path in modes} == modes
     done = subprocess.run(
         [*command, "psql", "-Atc", "select count(*) > 0 from usage_hourly"], capture_output=True, text=True, check=False
     )

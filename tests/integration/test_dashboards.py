@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
 import signal
 import subprocess
@@ -73,7 +74,9 @@ def superset(place: Settings, tmp_path: Path) -> Iterator[SupersetClient]:
     port, printed = free_port(), tmp_path / "output"
     command = [sys.executable, "-u", "-m", "cli", *endpoints(place), "dashboards", "--port", str(port)]
     with printed.open("w") as output:
-        serving = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+        serving = subprocess.Popen(
+            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
+        )
     try:
         deadline = time.monotonic() + INSTALLED_WITHIN_S
         while "Ctrl-C ends it" not in printed.read_text():
@@ -86,8 +89,10 @@ def superset(place: Settings, tmp_path: Path) -> Iterator[SupersetClient]:
         assert line, printed.read_text()
         yield SupersetClient(*line.groups())
     finally:
-        serving.send_signal(signal.SIGINT)
+        for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):
+            os.killpg(serving.pid, ending)
         assert serving.wait(60) == 0
+        assert "Traceback" not in printed.read_text()
     assert not listens(port)
 
 
