@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from pyspark.sql import DataFrame, SparkSession
 
 from bytemeter.kafka import Kafka
-from bytemeter.offset_log import Offsets, starting_offsets
+from bytemeter.offset_log import Offsets, offsets_option
 
 # Spark moves a consumer between ranges of offsets. Before the consumer can seek, it waits for the answer to its last
 # fetch: half a second by default at the end of a partition. Small polls cost about as much in total.
@@ -16,6 +18,9 @@ _FETCHING = {
     "kafka.max.partition.fetch.bytes": str(8 * 2**20),
     "kafka.max.poll.records": "10000",
 }
+_MESSAGES = (
+    "key binary, value binary, topic string, partition int, offset bigint, timestamp timestamp, timestampType int"
+)
 
 
 def stream(session: SparkSession, kafka: Kafka, topic: str, start: Offsets, *, most_records: int) -> DataFrame:
@@ -28,16 +33,44 @@ def stream(session: SparkSession, kafka: Kafka, topic: str, start: Offsets, *, m
         start: the first offset of each partition.
         most_records: per micro-batch.
     """
-    # Partitions are divided into ranges of offsets, so that all cores have work even if the partitions are few.
-    ranges = max(len(start), 2 * session.sparkContext.defaultParallelism)
     return (
         session.readStream.format("kafka")
-        .options(**_FETCHING)
-        .options(**kafka.spark())
+        .options(**_options(session, kafka, topic, start))
         .option("subscribe", topic)
-        .option("startingOffsets", starting_offsets(topic, start))
         .option("maxOffsetsPerTrigger", most_records)
-        .option("minPartitions", ranges)
-        .option("failOnDataLoss", "true")
         .load()
     )
+
+
+def between(session: SparkSession, kafka: Kafka, topic: str, start: Offsets, end: Offsets) -> DataFrame:
+    """The messages of a topic at the offsets [start, end), in the same columns.
+
+    Reading them fails if Kafka has deleted any of these offsets.
+
+    Args:
+        start: of the partitions of ``end``; one that is missing is read from its beginning.
+    """
+    first = {partition: start.get(partition, 0) for partition in end}
+    if first == end:
+        return session.createDataFrame([], _MESSAGES)
+    return (
+        session.read.format("kafka")
+        .options(**_options(session, kafka, topic, first))
+        # By default each read has a group of its own, and Spark keeps its consumers, with what they have fetched.
+        .option("kafka.group.id", f"bytemeter-{topic}")
+        .option("assign", json.dumps({topic: sorted(end)}))
+        .option("endingOffsets", offsets_option(topic, end))
+        .load()
+    )
+
+
+def _options(session: SparkSession, kafka: Kafka, topic: str, start: Offsets) -> dict[str, str]:
+    # Partitions are divided into ranges of offsets, so that all cores have work even if the partitions are few.
+    ranges = max(len(start), 2 * session.sparkContext.defaultParallelism)
+    return {
+        **_FETCHING,
+        **kafka.spark(),
+        "startingOffsets": offsets_option(topic, start),
+        "minPartitions": str(ranges),
+        "failOnDataLoss": "true",
+    }

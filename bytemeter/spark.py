@@ -48,8 +48,14 @@ SHARED = {
     "spark.sql.streaming.stopTimeout": "60000",
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.codegen.hugeMethodLimit": _LONGEST_COMPILED_METHOD,
-    # Rows per Arrow batch, which is what Python functions on the executors receive at a time.
+    # Of an Arrow batch, which is what Python functions on the executors receive at a time. A batch may exceed the bytes
+    # by its last row.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(16 * 2**20),
+    # Records that a task has fetched beyond the end of its range of offsets. Spark keeps them for five minutes, of each
+    # task: of large messages that fills the heap.
+    "spark.kafka.consumer.fetchedData.cache.timeout": "5s",
+    "spark.kafka.consumer.fetchedData.cache.evictorThreadRunInterval": "1s",
 }
 
 

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
@@ -14,8 +15,8 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import Feed
-from bytemeter.history.table import History
-from bytemeter.history.writing import history_files
+from bytemeter.history.table import History, InvalidMessages
+from bytemeter.history.writing import HistoryFiles
 from bytemeter.kafka import Kafka, Topic
 from bytemeter.offset_log import OffsetLog, Offsets
 from bytemeter.plans.outbox import Outbox
@@ -30,6 +31,7 @@ from speed_layer.engine.live_query import LiveQuery
 from speed_layer.engine.live_store import live_store
 from speed_layer.engine.progress import ProgressWatch
 from speed_layer.engine.running import BatchFunction, ErrorCapture, RunningQuery
+from speed_layer.engine.slices import Slices
 from speed_layer.live_queries import CountingContext, live_queries
 
 _CHECK_PROGRESS_S = 5.0
@@ -74,14 +76,23 @@ class Starter:
         kafka, checkpoint = Kafka(self.settings), self._temporary_folder()
         topic = _topic_of(kafka, feed)
         history = History(self.session, self.settings.require_history(), feed)
-        history.create()
-        end_offsets = history.end_offsets()
+        invalid = InvalidMessages(self.session, history.root, feed)
+        for table in (history, invalid):
+            table.create()
+        end_offsets, invalid_ends = history.end_offsets(), invalid.end_offsets()
         start = topic.resume_offsets(
             end_offsets, sink="the history", remedy="start over with an empty BYTEMETER_HISTORY"
         )
         commits = self._commit_queue()
-        batches = HistoryBatches(history, commits, OffsetLog(checkpoint), topic.name, end_offsets)
-        files = self._messages(kafka, topic, start).transform(history_files(feed, history.path))
+        task_bytes = self._task_bytes(1)
+        files_of = HistoryFiles(feed, history.path, invalid.path, task_bytes, invalid_ends).of
+        slices = Slices.of_topics(
+            self.session, kafka, {feed.name: topic}, lambda messages: files_of(messages[feed.name]), task_bytes
+        )
+        batches = HistoryBatches(
+            history, invalid, commits, OffsetLog(checkpoint), topic.name, end_offsets, start, invalid_ends, slices
+        )
+        files = files_of(self._messages(kafka, topic, start))
         started = self._start(
             f"history-{feed.name}", files, batches, checkpoint, interval_s=self.settings.history_interval_s
         )
@@ -97,9 +108,13 @@ class Starter:
         commits = self._commit_queue()
         # Already now, so that it runs beside Spark's reading of the first micro-batch: each takes seconds.
         commits.submit(store.load)
-        batches = LiveBatches(query, store, commits, OffsetLog(checkpoint), start)
-        messages = {name: self._messages(kafka, topic, start[name]) for name, topic in topics.items()}
-        blocks = blocks_of_feeds(query, messages)
+        task_bytes = self._task_bytes(len(topics))
+        blocks_of = partial(
+            blocks_of_feeds, query, task_bytes=task_bytes, payload_bytes=self.settings.invalid_payload_bytes
+        )
+        slices = Slices.of_topics(self.session, kafka, topics, blocks_of, task_bytes)
+        batches = LiveBatches(query, store, commits, OffsetLog(checkpoint), start, slices)
+        blocks = blocks_of({name: self._messages(kafka, topic, start[name]) for name, topic in topics.items()})
         progress = ProgressWatch(kafka, store, every_s=min(self.settings.partition_idle_s / 4, _CHECK_PROGRESS_S))
         started = self._start(
             f"live-{query.name}", blocks, batches, checkpoint, interval_s=self.settings.live_interval_s
@@ -108,6 +123,10 @@ class Starter:
 
     def _messages(self, kafka: Kafka, topic: Topic, start: Offsets) -> DataFrame:
         return stream(self.session, kafka, topic.name, start, most_records=self.settings.max_records_per_batch)
+
+    def _task_bytes(self, feeds: int) -> int:
+        """What a task may read: a query has a task per core and feed."""
+        return self.settings.max_bytes_per_batch // (feeds * self.session.sparkContext.defaultParallelism)
 
     def _start(
         self,
