@@ -75,12 +75,13 @@ class Read:
     """What the tasks of a job have read.
 
     Attributes:
-        messages: how many, of all tasks.
-        most_bytes: the size in memory of those that one task has read, of the task with the most.
+        messages, bytes: how many, and their size in memory, of all tasks.
+        most_bytes: the bytes of the task that has read the most.
         gave_up: whether a task gave up. Then what the job returned is not all, and must not be used.
     """
 
     messages: int
+    bytes: int
     most_bytes: int
     gave_up: bool
 
@@ -90,6 +91,7 @@ class Read:
         found = [task for task in tasks if task]
         return cls(
             sum(task["messages"] for task in found),
+            sum(task["bytes"] for task in found),
             max((task["bytes"] for task in found), default=0),
             any(task["gave_up"] for task in found),
         )

@@ -40,6 +40,9 @@ _PLAIN_FILES = "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpoi
 # Our own setting: the class archive that the session's JVM writes when it ends; empty if none.
 _ARCHIVE = "spark.bytemeter.classArchive"
 
+# An Arrow batch may exceed this by its last row.
+BATCH_BYTES = 16 * 2**20
+
 SHARED = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -48,10 +51,9 @@ SHARED = {
     "spark.sql.streaming.stopTimeout": "60000",
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.codegen.hugeMethodLimit": _LONGEST_COMPILED_METHOD,
-    # Of an Arrow batch, which is what Python functions on the executors receive at a time. A batch may exceed the bytes
-    # by its last row.
+    # Of an Arrow batch, which is what Python functions on the executors receive at a time.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
-    "spark.sql.execution.arrow.maxBytesPerBatch": str(16 * 2**20),
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(BATCH_BYTES),
     # Records that a task has fetched beyond the end of its range of offsets. Spark keeps them for five minutes, of each
     # task: of large messages that fills the heap.
     "spark.kafka.consumer.fetchedData.cache.timeout": "5s",

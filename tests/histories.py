@@ -22,13 +22,13 @@ def written(history: History, *values: bytes) -> list[Written]:
 
 def written_at(history: History, rows: list[tuple[int, int, bytes]]) -> list[Written]:
     """Write messages, given with their partitions and offsets, to files, which are not committed."""
-    messages = messages_of(history.session, rows).coalesce(1)
+    messages = messages_of(history.session, rows)
     return as_written(HistoryFiles(history.feed, history.path, f"{history.path}.invalid", 2**30).of(messages))
 
 
 def messages_of(session: SparkSession, rows: Iterable[tuple[int, int, bytes | None]]) -> DataFrame:
-    """Messages, given with their partitions and offsets, as the Kafka source gives them to the history query."""
-    return session.createDataFrame([(*row, b"key", RECEIVED) for row in rows], MESSAGES)
+    """Messages, given with their partitions and offsets, as the Kafka source gives them to one task of the query."""
+    return session.createDataFrame([(*row, b"key", RECEIVED) for row in rows], MESSAGES).coalesce(1)
 
 
 def as_written(files: DataFrame) -> list[Written]:

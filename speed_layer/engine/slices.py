@@ -15,8 +15,9 @@ from bytemeter.source import between
 from speed_layer.engine.live_query import FeedOffsets
 
 Result = TypeVar("Result")
-# What Spark makes of the messages at the offsets [start, end), read by its batch source.
-Between = Callable[[FeedOffsets, FeedOffsets], DataFrame]
+# What Spark makes of the messages at the offsets [start, end), read by its batch source. The third argument says about
+# how many bytes a message has.
+Between = Callable[[FeedOffsets, FeedOffsets, int], DataFrame]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Slices:
 
     between: Between
     task_bytes: int
+    _message_bytes: int = field(default=0, init=False)
     _task_bytes_per_message: float = field(default=0.0, init=False)
 
     @classmethod
@@ -65,9 +67,10 @@ class Slices:
             made_of: what the query makes of messages, by feed name.
         """
 
-        def read(start: FeedOffsets, end: FeedOffsets) -> DataFrame:
+        def read(start: FeedOffsets, end: FeedOffsets, message_bytes: int) -> DataFrame:
             messages = {
-                feed: between(session, kafka, topic.name, start[feed], end[feed]) for feed, topic in topics.items()
+                feed: between(session, kafka, topic.name, start[feed], end[feed], message_bytes=message_bytes)
+                for feed, topic in topics.items()
             }
             return made_of(messages)
 
@@ -91,7 +94,9 @@ class Slices:
         while True:
             until = self._next_end(begin, end)
             is_whole = (begin, until) == (start, end)
-            piece = self._evaluated(rows if is_whole else self.between(begin, until), begin, until, evaluate)
+            piece = self._evaluated(
+                rows if is_whole else self.between(begin, until, self._message_bytes), begin, until, evaluate
+            )
             if piece:
                 yield piece
                 if until == end:
@@ -108,6 +113,7 @@ class Slices:
         """The slice; None if a task gave up."""
         result, read = evaluate(rows)
         if read.messages:
+            self._message_bytes = read.bytes // read.messages
             self._task_bytes_per_message = read.most_bytes / read.messages
         if not read.gave_up:
             return Slice(result, start, end)

@@ -23,6 +23,7 @@ from bytemeter.plans.outbox import Outbox
 from bytemeter.postgres import database
 from bytemeter.settings import Settings
 from bytemeter.source import stream
+from bytemeter.spark import BATCH_BYTES
 from speed_layer.engine.batches import LiveBatches, blocks_of_feeds
 from speed_layer.engine.commits import CommitQueue
 from speed_layer.engine.history import HistoryBatches
@@ -125,8 +126,9 @@ class Starter:
         return stream(self.session, kafka, topic.name, start, most_records=self.settings.max_records_per_batch)
 
     def _task_bytes(self, feeds: int) -> int:
-        """What a task may read: a query has a task per core and feed."""
-        return self.settings.max_bytes_per_batch // (feeds * self.session.sparkContext.defaultParallelism)
+        """What a task may read: a query has a task per core and feed, and a task receives 16 MiB at a time."""
+        tasks = feeds * self.session.sparkContext.defaultParallelism
+        return max(self.settings.max_bytes_per_batch // tasks, BATCH_BYTES)
 
     def _start(
         self,

@@ -97,4 +97,4 @@ def test_what_the_tasks_have_read_comes_with_their_rows(spark: SparkSession, mos
 def test_a_task_without_messages_has_read_nothing(spark: SparkSession) -> None:
     none = spark.createDataFrame([], "value binary")
     rows = map_bounded(none, sizes, pa.schema([("size", pa.int64())]), most_bytes=1).collect()
-    assert Read.of(row.read.asDict() for row in rows) == Read(0, 0, False)
+    assert Read.of(row.read.asDict() for row in rows) == Read(0, 0, 0, False)

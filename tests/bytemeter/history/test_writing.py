@@ -91,7 +91,7 @@ def test_invalid_messages_below_the_end_offsets_of_their_table_are_left_out(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     messages = messages_of(spark, [(0, 4, b"old"), (0, 5, b"new"), (0, 6, device()), (1, 0, b"new, too")])
-    files = as_written(files_in(tmp_path, {0: 5})(messages.coalesce(1)))
+    files = as_written(files_in(tmp_path, {0: 5})(messages))
     (invalid,) = (file for file in files if file.table.endswith("invalid"))
     values = parquet.ParquetFile(Path(invalid.table) / invalid.path).read().column("value")
     assert (values.to_pylist(), sum(file.records for file in files)) == ([b"new", b"new, too"], 3)
@@ -100,7 +100,7 @@ def test_invalid_messages_below_the_end_offsets_of_their_table_are_left_out(
 def test_large_invalid_messages_are_in_row_groups_of_their_own(spark: SparkSession, tmp_path: Path) -> None:
     """Whoever reads the file holds a row group in memory."""
     messages = messages_of(spark, [(0, offset, b"%d" % offset * 20_000_000) for offset in range(4)])
-    (file,) = as_written(files_in(tmp_path)(messages.coalesce(1)))
+    (file,) = as_written(files_in(tmp_path)(messages))
     assert parquet.ParquetFile(Path(file.table) / file.path).num_row_groups == 4
 
 
