@@ -43,11 +43,13 @@ class Slices:
 
     Attributes:
         between: reads a slice.
-        task_bytes: what a task may read. Slices are to have half of that.
+        task_bytes: what a task may read. In a slice each is to read half of that.
+        tasks: how many tasks share the messages of a slice.
     """
 
     between: Between
     task_bytes: int
+    tasks: int
     _message_bytes: int = field(default=0, init=False)
     _task_bytes_per_message: float = field(default=0.0, init=False)
 
@@ -59,6 +61,7 @@ class Slices:
         topics: Mapping[str, Topic],
         made_of: Callable[[Mapping[str, DataFrame]], DataFrame],
         task_bytes: int,
+        tasks: int,
     ) -> Slices:
         """Slices of the micro-batches of a query.
 
@@ -74,7 +77,7 @@ class Slices:
             }
             return made_of(messages)
 
-        return cls(read, task_bytes)
+        return cls(read, task_bytes, tasks)
 
     def read(
         self,
@@ -112,13 +115,20 @@ class Slices:
     ) -> Slice[Result] | None:
         """The slice; None if a task gave up."""
         result, read = evaluate(rows)
-        if read.messages:
-            self._message_bytes = read.bytes // read.messages
-            self._task_bytes_per_message = read.most_bytes / read.messages
+        self._observe(read)
         if not read.gave_up:
             return Slice(result, start, end)
         logger().info("too large", offsets=end, messages_read=read.messages, task_bytes=self.task_bytes)
         return None
+
+    def _observe(self, read: Read) -> None:
+        if not read.messages:
+            return
+        self._message_bytes = read.bytes // read.messages
+        # How evenly the tasks share the messages shows only where there are many.
+        shared_evenly = read.most_bytes < self.task_bytes / 4
+        largest = read.bytes / self.tasks if shared_evenly else read.most_bytes
+        self._task_bytes_per_message = largest / read.messages
 
     def _next_end(self, start: FeedOffsets, end: FeedOffsets) -> FeedOffsets:
         if not self._task_bytes_per_message:

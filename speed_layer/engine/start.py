@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -85,10 +85,10 @@ class Starter:
             end_offsets, sink="the history", remedy="start over with an empty BYTEMETER_HISTORY"
         )
         commits = self._commit_queue()
-        task_bytes = self._task_bytes(1)
+        tasks, task_bytes = self._tasks([topic])
         files_of = HistoryFiles(feed, history.path, invalid.path, task_bytes, invalid_ends).of
         slices = Slices.of_topics(
-            self.session, kafka, {feed.name: topic}, lambda messages: files_of(messages[feed.name]), task_bytes
+            self.session, kafka, {feed.name: topic}, lambda messages: files_of(messages[feed.name]), task_bytes, tasks
         )
         batches = HistoryBatches(
             history, invalid, commits, OffsetLog(checkpoint), topic.name, end_offsets, start, invalid_ends, slices
@@ -109,11 +109,11 @@ class Starter:
         commits = self._commit_queue()
         # Already now, so that it runs beside Spark's reading of the first micro-batch: each takes seconds.
         commits.submit(store.load)
-        task_bytes = self._task_bytes(len(topics))
+        tasks, task_bytes = self._tasks(topics)
         blocks_of = partial(
             blocks_of_feeds, query, task_bytes=task_bytes, payload_bytes=self.settings.invalid_payload_bytes
         )
-        slices = Slices.of_topics(self.session, kafka, topics, blocks_of, task_bytes)
+        slices = Slices.of_topics(self.session, kafka, topics, blocks_of, task_bytes, tasks)
         batches = LiveBatches(query, store, commits, OffsetLog(checkpoint), start, slices)
         blocks = blocks_of({name: self._messages(kafka, topic, start[name]) for name, topic in topics.items()})
         progress = ProgressWatch(kafka, store, every_s=min(self.settings.partition_idle_s / 4, _CHECK_PROGRESS_S))
@@ -125,10 +125,10 @@ class Starter:
     def _messages(self, kafka: Kafka, topic: Topic, start: Offsets) -> DataFrame:
         return stream(self.session, kafka, topic.name, start, most_records=self.settings.max_records_per_batch)
 
-    def _task_bytes(self, feeds: int) -> int:
-        """What a task may read: a query has a task per core and feed, and a task receives 16 MiB at a time."""
-        tasks = feeds * self.session.sparkContext.defaultParallelism
-        return max(self.settings.max_bytes_per_batch // tasks, BATCH_BYTES)
+    def _tasks(self, topics: Collection[object]) -> tuple[int, int]:
+        """How many tasks a query has at a time, one per topic and core, and the bytes that each may read."""
+        tasks = len(topics) * self.session.sparkContext.defaultParallelism
+        return tasks, max(self.settings.max_bytes_per_batch // tasks, BATCH_BYTES)
 
     def _start(
         self,

@@ -1,5 +1,5 @@
--- Of an invalid message only the beginning is kept here; length and digest are those of the whole value. The whole value
--- is in the history of invalid messages.
+-- Of an invalid message only the beginning is kept here, with the length and the digest of the whole value. The whole
+-- value is in the history of invalid messages.
 alter table invalid_events add column length bigint, add column digest bytea;
 update invalid_events set length = octet_length(payload), digest = sha256(payload);
 comment on column invalid_events.payload is

@@ -75,7 +75,7 @@ def devices(
     topic = kafka.describe(kafka.topic_name(DEVICES.topic))
     assert topic is not None
     with live_store(engine, query, {"devices": topic}, IdlePartitions(0)) as store:
-        slices = Slices(never, BOUNDS["task_bytes"])
+        slices = Slices(never, BOUNDS["task_bytes"], tasks=2)
         yield Devices(spark, LiveBatches(query, store, commits, OffsetLog(tmp_path), {"devices": {0: 0}}, slices))
         commits.close()
 

@@ -38,7 +38,7 @@ def started(spark: SparkSession, folder: Path, queue: CommitQueue) -> HistoryBat
     for table in (history, invalid):
         table.create()
     end, invalid_ends = history.end_offsets(), invalid.end_offsets()
-    slices = Slices(never, TASK_BYTES)
+    slices = Slices(never, TASK_BYTES, tasks=2)
     return HistoryBatches(history, invalid, queue, OffsetLog(folder), "devices", end, end, invalid_ends, slices)
 
 
