@@ -20,6 +20,7 @@ from pyspark.sql import SparkSession
 from bytemeter.feeds import DEVICES
 from bytemeter.history.table import History, InvalidMessages
 from bytemeter.settings import Settings
+from speed_layer.engine.live_store import LiveStore, MicroBatch
 from tests.commands import endpoints
 from tests.messages import device
 
@@ -123,6 +124,29 @@ def test_a_flood_of_garbage_is_listed_and_kept_and_what_follows_it_is_counted(
     digests = {bytes(row.digest) for row in whole.selectExpr("unhex(sha2(value, 256)) as digest").collect()}
     listed = {bytes(digest) for (digest,) in rows("select digest from invalid_events")}
     assert (whole.count(), digests) == (count, listed)
+
+
+def test_a_start_goes_on_at_the_slice_that_was_not_counted(
+    place: Settings, stream: Callable[..., None], rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(place, garbage(60, 1_000_000))
+    send(place, GOOD)
+    commit, counted = LiveStore.commit, []
+
+    def failing(store: LiveStore, batch: MicroBatch) -> None:
+        if len(counted) == 2:
+            raise RuntimeError("as if the process ended here")
+        counted.append(batch)
+        commit(store, batch)
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(LiveStore, "commit", failing)
+        stream(settings=place.model_copy(update=SMALL), history=False)
+    ((reached,),) = rows("select next_offset from ledger where partition = 0")
+    assert 0 < reached < 60
+    stream(settings=place.model_copy(update=SMALL), history=False)
+    assert rows(ACCOUNT) == [(70, 10, 60)]
+    assert rows("select count(*) from invalid_events") == [(60,)]
 
 
 def test_compressed_garbage_is_as_large_as_any_other(place: Settings, stream: Callable[..., None], rows: Rows) -> None:
