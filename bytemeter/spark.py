@@ -115,6 +115,8 @@ def local_session(
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),
         "spark.sql.warehouse.dir": str(logs.absolute() / "warehouse"),
         "spark.python.daemon.module": "bytemeter.python_daemon",
+        # A task for whose messages the heap is too small fails, and does not end the JVM: fewer are read then.
+        "spark.executor.killOnFatalError.depth": "0",
         "spark.local.dir": tempfile.gettempdir(),
         # Hadoop's own file systems start a process to set a file's mode, and more for checksums and links.
         "spark.sql.streaming.checkpointFileManagerClass": _PLAIN_FILES,

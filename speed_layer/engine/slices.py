@@ -19,6 +19,11 @@ Result = TypeVar("Result")
 # how many bytes a message has.
 Between = Callable[[FeedOffsets, FeedOffsets, int], DataFrame]
 
+# Messages that were compressed to almost nothing can be too many for the heap before a task receives the first. In a
+# session of this machine that fails the task only (see ``bytemeter.spark``).
+_HEAP_IS_FULL = "java.lang.OutOfMemoryError"
+_OFFSETS_AFTER_FULL_HEAP = 64
+
 
 @dataclass(frozen=True)
 class Slice(Generic[Result]):
@@ -113,13 +118,24 @@ class Slices:
         end: FeedOffsets,
         evaluate: Callable[[DataFrame], tuple[Result, Read]],
     ) -> Slice[Result] | None:
-        """The slice; None if a task gave up."""
-        result, read = evaluate(rows)
+        """The slice; None if a task gave up, or if its messages did not fit into the heap of the JVM."""
+        try:
+            result, read = evaluate(rows)
+        except Exception as error:
+            if _HEAP_IS_FULL not in str(error) or length(start, end) <= _OFFSETS_AFTER_FULL_HEAP:
+                raise
+            self._assume_large()
+            logger().warning("heap is full", offsets=end)
+            return None
         self._observe(read)
         if not read.gave_up:
             return Slice(result, start, end)
         logger().info("too large", offsets=end, messages_read=read.messages, task_bytes=self.task_bytes)
         return None
+
+    def _assume_large(self) -> None:
+        self._message_bytes = self.task_bytes
+        self._task_bytes_per_message = self.task_bytes / 2 / _OFFSETS_AFTER_FULL_HEAP
 
     def _observe(self, read: Read) -> None:
         if not read.messages:

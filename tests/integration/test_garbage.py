@@ -139,9 +139,10 @@ def test_a_start_goes_on_at_the_slice_that_was_not_counted(
         counted.append(batch)
         commit(store, batch)
 
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+    with monkeypatch.context() as patch:
         patch.setattr(LiveStore, "commit", failing)
-        stream(settings=place.model_copy(update=SMALL), history=False)
+        with pytest.raises(RuntimeError):
+            stream(settings=place.model_copy(update=SMALL), history=False)
     ((reached,),) = rows("select next_offset from ledger where partition = 0")
     assert 0 < reached < 60
     stream(settings=place.model_copy(update=SMALL), history=False)
@@ -158,6 +159,20 @@ def test_compressed_garbage_is_as_large_as_any_other(place: Settings, stream: Ca
     send(place, GOOD)
     stream(history=False)
     assert rows(ACCOUNT) == [(1_510, 10, 1_500)]
+
+
+def test_a_flood_that_was_compressed_to_almost_nothing_may_fill_the_heap_once(
+    full: bool, place: Settings, stream: Callable[..., None], rows: Rows
+) -> None:
+    """Of zstd a fetch may have any number of messages, all of which are in memory before the first is counted."""
+    send(place, garbage(5_000 if full else 100, 1_000_000), **{"compression.type": "zstd"})
+    send(place, GOOD)
+    if full:
+        stream_in_its_own_process(place)
+    else:
+        stream()
+    count = 5_000 if full else 100
+    assert rows(ACCOUNT) == [(count + 10, 10, count)]
 
 
 def test_slices_may_begin_and_end_at_transaction_markers_and_aborted_messages(

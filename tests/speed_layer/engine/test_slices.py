@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,13 +47,16 @@ def test_slices_of_one_offset_reach_the_end() -> None:
 class Topic:
     """Counts what is read of one partition without Spark: a row stands for the offsets that it has."""
 
-    def __init__(self, *sizes: int, tasks: int = 2, task_bytes: int = 1_000) -> None:
-        self.sizes, self.tasks, self.task_bytes = sizes, tasks, task_bytes
+    def __init__(self, *sizes: int, tasks: int = 2, task_bytes: int = 1_000, heap: int = 10_000) -> None:
+        self.sizes, self.tasks, self.task_bytes, self.heap = sizes, tasks, task_bytes, heap
         self.slices = Slices(lambda start, end, _: (start["a"][0], end["a"][0]), task_bytes, tasks)
         self.tried: list[int] = []
 
     def evaluate(self, offsets: Any) -> tuple[range, Read]:
         first, end = offsets
+        if end - first > self.heap:
+            self.tried.append(end - first)
+            raise RuntimeError("an error of Spark: java.lang.OutOfMemoryError: Java heap space")
         sizes = self.sizes[first:end]
         self.tried.append(len(sizes))
         half = -(-len(sizes) // self.tasks) or 1
@@ -102,3 +106,11 @@ def test_slices_are_smaller_where_one_task_has_most_of_the_bytes() -> None:
     topic = Topic(*([100] * 5 + [1] * 5) * 20)
     assert [offset for piece in topic.read(0, 200) for offset in piece] == list(range(200))
     assert max(topic.tried[1:]) < 200
+
+
+def test_where_the_heap_is_full_few_messages_are_read() -> None:
+    topic = Topic(*[1] * 300, heap=200)
+    assert [offset for piece in topic.read(0, 300) for offset in piece] == list(range(300))
+    assert topic.tried[:2] == [300, 64]
+    with pytest.raises(RuntimeError, match="OutOfMemoryError"):
+        Topic(*[1] * 300, heap=63).read(0, 300)
