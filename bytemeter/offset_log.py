@@ -40,6 +40,6 @@ class OffsetLog:
         return dict(sorted((int(partition), offset) for partition, offset in by_topic.get(topic, {}).items()))
 
 
-def starting_offsets(topic: str, offsets: Offsets) -> str:
-    """The value of Spark's option ``startingOffsets`` that starts a topic at these offsets."""
+def offsets_option(topic: str, offsets: Offsets) -> str:
+    """The value of Spark's options ``startingOffsets`` and ``endingOffsets`` with these offsets of a topic."""
     return json.dumps({topic: {str(partition): offset for partition, offset in offsets.items()}})

@@ -136,6 +136,8 @@ class Settings(BaseSettings):
     topic_prefix: str = Field("", pattern="^[a-zA-Z0-9._-]*$")
     partitions: int = Field(3, ge=1, le=10_000)
     max_records_per_batch: int = Field(500_000, ge=1)
+    max_bytes_per_batch: int = Field(256 * 2**20, ge=2**24, le=2**29)
+    invalid_payload_bytes: int = Field(65_536, ge=0, le=2**20)
     live_interval_s: float = Field(0, ge=0)
     history_interval_s: float = Field(30, ge=0)
     period_grace_s: float = Field(3_600, ge=0)

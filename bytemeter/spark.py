@@ -48,6 +48,9 @@ _END_S = 5.0
 # Our own setting: the class archive that the session's JVM writes when it ends; empty if none.
 _ARCHIVE = "spark.bytemeter.classArchive"
 
+# An Arrow batch may exceed this by its last row.
+BATCH_BYTES = 16 * 2**20
+
 SHARED = {
     "spark.sql.session.timeZone": "UTC",
     # Plans show the options of the Kafka source, the login among them.
@@ -58,8 +61,13 @@ SHARED = {
     "spark.sql.streaming.stopTimeout": "60000",
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.codegen.hugeMethodLimit": _LONGEST_COMPILED_METHOD,
-    # Rows per Arrow batch, which is what Python functions on the executors receive at a time.
+    # Of an Arrow batch, which is what Python functions on the executors receive at a time.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(BATCH_BYTES),
+    # Records that a task has fetched beyond the end of its range of offsets. Spark keeps them for five minutes, of each
+    # task: of large messages that fills the heap.
+    "spark.kafka.consumer.fetchedData.cache.timeout": "5s",
+    "spark.kafka.consumer.fetchedData.cache.evictorThreadRunInterval": "1s",
 }
 
 
@@ -145,6 +153,8 @@ def local_session(
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),
         "spark.sql.warehouse.dir": str(logs.absolute() / "warehouse"),
         "spark.python.daemon.module": "bytemeter.python_daemon",
+        # A task for whose messages the heap is too small fails, and does not end the JVM: fewer are read then.
+        "spark.executor.killOnFatalError.depth": "0",
         "spark.local.dir": tempfile.gettempdir(),
         # Hadoop's own file systems start a process to set a file's mode, and more for checksums and links.
         "spark.sql.streaming.checkpointFileManagerClass": _PLAIN_FILES,

@@ -7,7 +7,10 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from speed_layer.engine.live_query import Account
-from speed_layer.postgres.copying import copy
+from speed_layer.postgres.copying import copy_fixed, nullable, nullable_instants
+
+# What COPY is given at once: invalid messages may be large, and they may be many.
+_COPIED_BYTES = 16 * 2**20
 
 
 def accounts(feed: str, received: pa.Table) -> list[Account]:
@@ -50,16 +53,21 @@ def list_invalid(connection: Connection, feed: str, invalid: pa.Table) -> None:
     Args:
         invalid: the part of this name, see ``speed_layer.executor.accounts.account_parts``.
     """
-    if not invalid.num_rows:
-        return
-    # As bytea is written in a CSV: hexadecimal.
-    payload = [None if value is None else f"\\x{value.hex()}" for value in invalid.column("payload").to_pylist()]
-    rows = {
-        "feed": pa.array([feed] * invalid.num_rows),
-        "partition": invalid.column("partition"),
-        "record_offset": invalid.column("record_offset"),
-        "reason": invalid.column("reason"),
-        "payload": pa.array(payload, pa.string()),
-        "event_time": pc.divide(invalid.column("event_us"), 1_000_000).cast(pa.timestamp("s", "UTC")),
+    for batch in invalid.to_batches():
+        rows = max(1, batch.num_rows * _COPIED_BYTES // max(batch.nbytes, 1))
+        for first in range(0, batch.num_rows, rows):
+            _copy_invalid(connection, feed, pa.Table.from_batches([batch.slice(first, rows)]))
+
+
+def _copy_invalid(connection: Connection, feed: str, invalid: pa.Table) -> None:
+    columns = {
+        "partition": invalid.column("partition").to_numpy().astype(">i4"),
+        "record_offset": invalid.column("record_offset").to_numpy().astype(">i8"),
     }
-    copy(connection, "invalid_events", pa.table(rows))
+    texts = {
+        "feed": pa.chunked_array([[feed] * invalid.num_rows]),
+        **{name: invalid.column(name) for name in ("reason", "payload", "digest")},
+        "length": nullable(invalid.column("length")),
+        "event_time": nullable_instants(invalid.column("event_us")),
+    }
+    copy_fixed(connection, "invalid_events", columns, texts)

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Iterable
+
+from pyspark.sql import DataFrame, SparkSession
+
 from bytemeter.history.table import History
-from bytemeter.history.writing import Written, history_files
+from bytemeter.history.writing import HistoryFiles, Written
+
+MESSAGES = "partition int, offset long, value binary, key binary, timestamp timestamp"
+# When Kafka received the messages of tests.
+RECEIVED = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 
 
 def written(history: History, *values: bytes) -> list[Written]:
@@ -13,6 +22,16 @@ def written(history: History, *values: bytes) -> list[Written]:
 
 def written_at(history: History, rows: list[tuple[int, int, bytes]]) -> list[Written]:
     """Write messages, given with their partitions and offsets, to files, which are not committed."""
-    messages = history.session.createDataFrame(rows, "partition int, offset long, value binary")
-    files = messages.coalesce(1).transform(history_files(history.feed, history.path)).collect()
-    return [Written(**file.asDict()) for file in files]
+    messages = messages_of(history.session, rows)
+    return as_written(HistoryFiles(history.feed, history.path, f"{history.path}.invalid", 2**30).of(messages))
+
+
+def messages_of(session: SparkSession, rows: Iterable[tuple[int, int, bytes | None]]) -> DataFrame:
+    """Messages, given with their partitions and offsets, as the Kafka source gives them to one task of the query."""
+    return session.createDataFrame([(*row, b"key", RECEIVED) for row in rows], MESSAGES).coalesce(1)
+
+
+def as_written(files: DataFrame) -> list[Written]:
+    """The files that tasks have written."""
+    rows = (row.asDict() for row in files.drop("read").where("path is not null").collect())
+    return [Written(**row) for row in rows]

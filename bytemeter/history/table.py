@@ -1,9 +1,10 @@
-"""The Delta table of a feed: its columns, its commits, and the files that it consists of."""
+"""The Delta tables of a feed, of valid records and of invalid messages: columns, commits, and files."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -11,9 +12,11 @@ from urllib.parse import unquote
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
+    BinaryType,
     DateType,
     IntegerType,
     LongType,
+    StringType,
     StructField,
     StructType,
     TimestampType,
@@ -26,32 +29,16 @@ from bytemeter.history.reading import File
 from bytemeter.history.writing import Written
 from bytemeter.offset_log import Offsets
 
-PARTITIONED_BY = ("event_date", "event_hour")
 _COMMITS_LOOKED_AT = 50
-
-
-def _schema(feed: Feed) -> StructType:
-    return StructType(
-        [
-            StructField("partition", IntegerType()),
-            StructField("offset", LongType()),
-            *(StructField(field.name, field.type.spark) for field in feed.kept_fields),
-            StructField("event_time", TimestampType()),
-            StructField("event_date", DateType()),
-            StructField("event_hour", IntegerType()),
-        ]
-    )
+_POSITION = (StructField("partition", IntegerType()), StructField("offset", LongType()))
 
 
 @dataclass(frozen=True)
-class History:
-    """The history of one feed, in a folder or a bucket.
-
-    Columns: partition: int, offset: long, the feed's fields, raw: string where the feed keeps messages as received,
-    event_time: timestamp (microseconds), event_date: date and event_hour: int (UTC).
+class FeedTable(ABC):
+    """A Delta table of messages of one feed, in a folder or a bucket.
 
     Delivery: exactly once. A commit carries its end offsets and, as Delta's transaction version, their sum. A writer
-    starts at the end offsets of the last commit, and commits only if no other commit came since.
+    commits only if no other commit came since the one that it knows.
     """
 
     session: SparkSession
@@ -59,9 +46,24 @@ class History:
     feed: Feed
 
     @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name of the table's folder."""
+
+    @property
+    @abstractmethod
+    def columns(self) -> StructType:
+        """The columns, those that it is partitioned by among them."""
+
+    @property
+    @abstractmethod
+    def partitioned_by(self) -> tuple[str, ...]:
+        """The columns by whose values the files are put into folders."""
+
+    @property
     def path(self) -> str:
         """The table's folder or URI."""
-        return f"{self.root}/{self.feed.name}"
+        return f"{self.root}/{self.name}"
 
     def create(self) -> None:
         """Create the table unless it exists.
@@ -69,12 +71,13 @@ class History:
         Raises:
             BytemeterError: one exists that has other columns.
         """
-        schema = _schema(self.feed)
         existing = delta.schema(self.session, self.path)
         if existing is None:
-            delta.create(self.session, self.path, schema, partitioned_by=PARTITIONED_BY)
+            delta.create(self.session, self.path, self.columns, partitioned_by=self.partitioned_by)
             return
-        found, expected = ({field.name: field.dataType.simpleString() for field in of} for of in (existing, schema))
+        found, expected = (
+            {field.name: field.dataType.simpleString() for field in of} for of in (existing, self.columns)
+        )
         if found != expected:
             differing = sorted(set(found.items()) ^ set(expected.items()))
             raise BytemeterError(
@@ -83,7 +86,7 @@ class History:
             )
 
     def end_offsets(self) -> Offsets:
-        """Per partition the offset below which the history holds all valid records; empty without a commit."""
+        """Per partition the end offset of the last commit; empty without a commit."""
         latest = next(delta.notes(self.session, self.path, most=_COMMITS_LOOKED_AT), None)
         ends: dict[str, int] = json.loads(latest)["endOffsets"] if latest else {}
         return {int(partition): offset for partition, offset in ends.items()}
@@ -101,12 +104,90 @@ class History:
             self.session,
             self.path,
             [_addition(file) for file in files],
-            application=f"bytemeter/{self.feed.name}",
+            application=f"bytemeter/{self.name}",
             after=sum(after.values()) if after else -1,
             version=sum(end.values()),
-            partitioned_by=PARTITIONED_BY,
+            partitioned_by=self.partitioned_by,
             note=json.dumps({"endOffsets": end}),
         )
+
+    def read(self) -> DataFrame:
+        """All rows, as of the latest commit."""
+        return self.session.read.format("delta").load(self.path)
+
+
+@dataclass(frozen=True)
+class InvalidMessages(FeedTable):
+    """The history of a feed's invalid messages, as they were received.
+
+    Columns: partition: int, offset: long, reason: string, value: binary (null for a tombstone), key: binary and
+    timestamp: timestamp (Kafka's), received_at: timestamp (when it was written) and received_date: date (UTC).
+
+    It also has records whose event time was too far ahead of the clock when Kafka received them, with
+    ``Feed.clock_reason``: the live query may have refused them.
+
+    All invalid messages below the end offsets of the history (``History.end_offsets``) are in it, except those that
+    were read before the table existed.
+    """
+
+    @property
+    def name(self) -> str:
+        """Such as ``devices.invalid``."""
+        return f"{self.feed.name}.invalid"
+
+    @property
+    def columns(self) -> StructType:
+        """See the class."""
+        return StructType(
+            [
+                *_POSITION,
+                StructField("reason", StringType()),
+                StructField("value", BinaryType()),
+                StructField("key", BinaryType()),
+                StructField("timestamp", TimestampType()),
+                StructField("received_at", TimestampType()),
+                StructField("received_date", DateType()),
+            ]
+        )
+
+    @property
+    def partitioned_by(self) -> tuple[str, ...]:
+        """The day on which the message was written to the table."""
+        return ("received_date",)
+
+
+@dataclass(frozen=True)
+class History(FeedTable):
+    """The history of one feed: its valid records.
+
+    Columns: partition: int, offset: long, the feed's fields, raw: string where the feed keeps messages as received,
+    event_time: timestamp (microseconds), event_date: date and event_hour: int (UTC).
+
+    It holds all valid records below its end offsets, from which a writer starts.
+    """
+
+    @property
+    def name(self) -> str:
+        """The feed's."""
+        return self.feed.name
+
+    @property
+    def columns(self) -> StructType:
+        """See the class."""
+        return StructType(
+            [
+                *_POSITION,
+                *(StructField(field.name, field.type.spark) for field in self.feed.kept_fields),
+                StructField("event_time", TimestampType()),
+                StructField("event_date", DateType()),
+                StructField("event_hour", IntegerType()),
+            ]
+        )
+
+    @property
+    def partitioned_by(self) -> tuple[str, ...]:
+        """The event hour."""
+        return ("event_date", "event_hour")
 
     def files(self, since: dt.datetime, until: dt.datetime) -> list[File]:
         """The files of the hours in [since, until), as of the latest commit.
@@ -127,10 +208,6 @@ class History:
             )
         return [File(n, path, unquote(row.path), hour, row.size) for n, (row, hour) in enumerate(within)]
 
-    def read(self) -> DataFrame:
-        """All rows, as of the latest commit."""
-        return self.session.read.format("delta").load(self.path)
-
 
 def _hour(partition: Mapping[str, str]) -> dt.datetime:
     return dt.datetime.fromisoformat(f"{partition['event_date']}T{int(partition['event_hour']):02}:00:00+00:00")
@@ -141,7 +218,7 @@ def _addition(file: Written) -> delta.Action:
     return {
         "add": {
             "path": file.path,
-            "partitionValues": {"event_date": file.event_date, "event_hour": file.event_hour},
+            "partitionValues": dict(part.split("=") for part in file.path.split("/")[:-1]),
             "size": file.size,
             "modificationTime": file.written_ms,
             "dataChange": True,

@@ -20,8 +20,9 @@ _INT64 = range(-(2**63), 2**63)
 # Deeper documents are refused (RFC 8259, section 9, lets a reader limit the depth). Python's own limit depends on how
 # deep its caller is: the live query and the history query could disagree about a message.
 MOST_NESTED = 500
-# A string, also one that is cut off, or a bracket outside of strings.
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|([\[{])|([\]}])', re.DOTALL)
+# A string, also one that is cut off, or a bracket outside of strings. Possessive, as it never has to go back: otherwise
+# the matcher remembers each character of a string, 120 bytes for one.
+_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|([\[{])|([\]}])', re.DOTALL)
 # Longer whole numbers are kept as text: Python would refuse to read one of over 4,300 digits.
 _DIGITS_OF_INT64 = 19
 

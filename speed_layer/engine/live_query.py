@@ -57,7 +57,7 @@ class LiveQuery(Protocol):
     def to_parts(self, feed: Feed) -> ToParts:
         """The function that makes parts of messages of this feed.
 
-        The parts include ``received`` (see ``speed_layer.executor.accounts.account_parts``).
+        The parts include ``received`` and ``invalid`` (see ``speed_layer.executor.accounts.account_parts``).
         """
 
     def open(self, connection: Connection) -> None:

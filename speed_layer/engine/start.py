@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from py4j.protocol import Py4JError
@@ -15,8 +17,8 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from bytemeter.errors import BytemeterError, TransientError
 from bytemeter.feeds import Feed
-from bytemeter.history.table import History
-from bytemeter.history.writing import history_files
+from bytemeter.history.table import History, InvalidMessages
+from bytemeter.history.writing import HistoryFiles
 from bytemeter.kafka import Kafka, Topic
 from bytemeter.logs import logger
 from bytemeter.offset_log import OffsetLog, Offsets
@@ -24,6 +26,7 @@ from bytemeter.plans.outbox import Outbox
 from bytemeter.postgres import database
 from bytemeter.settings import Settings
 from bytemeter.source import stream
+from bytemeter.spark import BATCH_BYTES
 from speed_layer.engine.batches import LiveBatches, blocks_of_feeds
 from speed_layer.engine.commits import CommitQueue
 from speed_layer.engine.history import HistoryBatches
@@ -32,6 +35,7 @@ from speed_layer.engine.lease import Terms
 from speed_layer.engine.live_store import live_store
 from speed_layer.engine.progress import ProgressWatch
 from speed_layer.engine.running import BatchFunction, ErrorCapture, RunningQuery
+from speed_layer.engine.slices import Slices
 from speed_layer.live_queries import CountingContext, LiveQueryPlan
 
 _CHECK_PROGRESS_S = 5.0
@@ -74,9 +78,11 @@ class Starter:
         commits = _commit_queue(resources)
         # Already now, so that it runs beside Spark's reading of the first micro-batch: each takes seconds.
         commits.submit(store.load)
-        batches = LiveBatches(query, store, commits, OffsetLog(checkpoint), start)
-        messages = {name: self._messages(kafka, topic, start[name]) for name, topic in topics.items()}
-        blocks = blocks_of_feeds(query, messages)
+        tasks, task_bytes = self._tasks(topics)
+        blocks_of = partial(blocks_of_feeds, query, task_bytes=task_bytes, payload_bytes=settings.invalid_payload_bytes)
+        slices = Slices.of_topics(self.session, kafka, topics, blocks_of, task_bytes, tasks)
+        batches = LiveBatches(query, store, commits, OffsetLog(checkpoint), start, slices)
+        blocks = blocks_of({name: self._messages(kafka, topic, start[name]) for name, topic in topics.items()})
         progress = ProgressWatch(kafka, store, every_s=min(settings.partition_idle_s / 4, _CHECK_PROGRESS_S))
         name, interval_s = f"live-{query.name}", settings.live_interval_s
         started = self._start(name, blocks, batches, checkpoint, resources, interval_s=interval_s)
@@ -93,20 +99,34 @@ class Starter:
         kafka, checkpoint = Kafka(self.settings), _temporary_folder(resources)
         topic = _topic_of(kafka, feed)
         history = History(self.session, self.settings.require_history(), feed)
-        history.create()
-        end_offsets = history.end_offsets()
+        invalid = InvalidMessages(self.session, history.root, feed)
+        for table in (history, invalid):
+            table.create()
+        end_offsets, invalid_ends = history.end_offsets(), invalid.end_offsets()
         start = topic.resume_offsets(
             end_offsets, sink="the history", remedy="start over with an empty BYTEMETER_HISTORY"
         )
         commits = _commit_queue(resources)
-        batches = HistoryBatches(history, commits, OffsetLog(checkpoint), topic.name, end_offsets)
-        files = self._messages(kafka, topic, start).transform(history_files(feed, history.path))
+        tasks, task_bytes = self._tasks([topic])
+        files_of = HistoryFiles(feed, history.path, invalid.path, task_bytes, invalid_ends).of
+        slices = Slices.of_topics(
+            self.session, kafka, {feed.name: topic}, lambda messages: files_of(messages[feed.name]), task_bytes, tasks
+        )
+        batches = HistoryBatches(
+            history, invalid, commits, OffsetLog(checkpoint), topic.name, end_offsets, start, invalid_ends, slices
+        )
+        files = files_of(self._messages(kafka, topic, start))
         name, interval_s = f"history-{feed.name}", self.settings.history_interval_s
         started = self._start(name, files, batches, checkpoint, resources, interval_s=interval_s)
         return RunningQuery(*started, commits)
 
     def _messages(self, kafka: Kafka, topic: Topic, start: Offsets) -> DataFrame:
         return stream(self.session, kafka, topic.name, start, most_records=self.settings.max_records_per_batch)
+
+    def _tasks(self, topics: Collection[object]) -> tuple[int, int]:
+        """How many tasks a query has at a time, one per topic and core, and the bytes that each may read."""
+        tasks = len(topics) * self.session.sparkContext.defaultParallelism
+        return tasks, max(self.settings.max_bytes_per_batch // tasks, BATCH_BYTES)
 
     def _start(
         self,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bytemeter.feeds import Feed
 from bytemeter.hashing import hashes
+from speed_layer.executor.blocks import Parts, ToParts
 
 # Keys of the hashes that are stored in seen_ids; they must never change. Two hashes make the 16 bytes of an event id.
 _ID_KEYS = ("bytemeter's id 0", "bytemeter's id 1")
@@ -25,9 +28,19 @@ def account_parts(feed: Feed, records: pa.Table) -> dict[str, pa.Table]:
         received: a row per partition, of partition: int, received: long and invalid: long (messages), latest_us: long
         (the latest event time of a valid record, microseconds since 1970; null without one);
         invalid: a row per invalid message, of partition: int, record_offset: long, reason: string, payload: binary (the
-        message as received), event_us: long (null unless the reason is ``Feed.clock_reason``).
+        message as received), length: long (bytes), digest: binary (SHA-256 of the message), event_us: long (null unless
+        the reason is ``Feed.clock_reason``). Of a tombstone payload, length and digest are null.
     """
     return {"received": _received(records), "invalid": _invalid(feed, records)}
+
+
+def with_cut_payloads(to_parts: ToParts, most_bytes: int, messages: pa.Table) -> Parts:
+    """The parts of messages, of each invalid message only so many bytes as payload; its length and digest stay."""
+    parts = to_parts(messages)
+    invalid = parts["invalid"]
+    column = invalid.schema.get_field_index("payload")
+    payload = pc.binary_slice(invalid.column(column), 0, most_bytes)
+    return {**parts, "invalid": invalid.set_column(column, "payload", payload)}
 
 
 def identity(feed: Feed, event_id: str, records: pa.Table) -> dict[str, pa.Array]:
@@ -69,13 +82,22 @@ def _received(records: pa.Table) -> pa.Table:
 
 def _invalid(feed: Feed, records: pa.Table) -> pa.Table:
     invalid = records.filter(pc.is_valid(records.column("reason")))
+    payload = invalid.column("value")
     refused_by_clock = pc.equal(invalid.column("reason"), feed.clock_reason)
     return pa.table(
         {
             "partition": invalid.column("partition"),
             "record_offset": invalid.column("offset"),
             "reason": invalid.column("reason"),
-            "payload": invalid.column("value"),
+            "payload": payload,
+            "length": pc.binary_length(payload).cast(pa.int64()),
+            "digest": _digests(payload),
             "event_us": pc.if_else(refused_by_clock, invalid.column("event_us"), _NO_TIME),
         }
     )
+
+
+def _digests(values: pa.ChunkedArray) -> pa.Array:
+    buffers = (value.as_buffer() for value in values)
+    digests = [None if buffer is None else hashlib.sha256(buffer).digest() for buffer in buffers]
+    return pa.array(digests, pa.binary())

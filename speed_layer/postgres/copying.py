@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 # https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format".
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
+_NULL = -1
 # https://www.postgresql.org/docs/current/datatype-datetime.html: instants are counted from the beginning of 2000.
 _POSTGRES_EPOCH_US = 946_684_800_000_000
 _NO_TEXTS: Mapping[str, pa.ChunkedArray] = {}
@@ -38,12 +39,12 @@ def copy_fixed(
     columns: Mapping[str, npt.NDArray[np.generic]],
     texts: Mapping[str, pa.ChunkedArray] = _NO_TEXTS,
 ) -> None:
-    """Append columns without nulls, in PostgreSQL's byte order: twice as fast as ``copy``.
+    """Append columns in PostgreSQL's byte order: twice as fast as ``copy``, and bytes are not written as text.
 
     Args:
-        columns: arrays of equal length of values of one size: ``>i4`` for integer, ``>i8`` for bigint, ``V16`` for
-            uuid, ``?`` for boolean.
-        texts: more columns, of type text.
+        columns: arrays of equal length of values of one size, without nulls: ``>i4`` for integer, ``>i8`` for bigint,
+            ``V16`` for uuid, ``?`` for boolean.
+        texts: more columns, of type text or bytea, or ``nullable``; they may have nulls.
     """
     count = len(next(iter(columns.values())))
     if not count:
@@ -57,8 +58,8 @@ def copy_fixed(
     if texts:
         parts = [_binaries(rows)]
         for values in texts.values():
-            sizes = pc.binary_length(values).to_numpy().astype(">i4")
-            parts += [_binaries(sizes), values.cast(pa.binary())]
+            sizes = pc.fill_null(pc.binary_length(values), _NULL).to_numpy().astype(">i4")
+            parts += [_binaries(sizes), pc.fill_null(values.cast(pa.binary()), b"")]
         written = pc.binary_join_element_wise(*parts, b"").combine_chunks().buffers()[2]
     _copy(
         connection,
@@ -70,6 +71,17 @@ def copy_fixed(
 def instants(us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Convert microseconds since 1970 to the binary form of timestamptz, for ``copy_fixed``."""
     return (us - _POSTGRES_EPOCH_US).astype(">i8")
+
+
+def nullable_instants(us: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Microseconds since 1970, with nulls, as a column of type timestamptz, for the texts of ``copy_fixed``."""
+    return nullable(pc.subtract(us, _POSTGRES_EPOCH_US))
+
+
+def nullable(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whole numbers with nulls as a column of type bigint, for the texts of ``copy_fixed``."""
+    big_endian = pc.fill_null(values, 0).to_numpy().astype(">i8")
+    return pa.chunked_array([pc.if_else(pc.is_valid(values.combine_chunks()), _binaries(big_endian), None)])
 
 
 def read_fixed(connection: Connection, query: str, *, columns: int) -> list[npt.NDArray[np.int64]]:

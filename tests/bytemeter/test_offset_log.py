@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bytemeter.offset_log import OffsetLog, starting_offsets
+from bytemeter.offset_log import OffsetLog, offsets_option
 
 
 def written(folder: Path, *lines: str) -> OffsetLog:
@@ -32,5 +32,5 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
         written(tmp_path, "v2", "{}", "-").end_offsets(3, "a")
 
 
-def test_starting_offsets_name_the_topic_and_its_partitions() -> None:
-    assert json.loads(starting_offsets("a", {0: 5, 1: 0})) == {"a": {"0": 5, "1": 0}}
+def test_the_option_names_the_topic_and_its_partitions() -> None:
+    assert json.loads(offsets_option("a", {0: 5, 1: 0})) == {"a": {"0": 5, "1": 0}}

@@ -48,7 +48,9 @@ CONTRACT = {
     ],
     "user_quota_limit": ["email", "timestamp", "usage", "quota"],
     "usage_hourly": ["type", "id", "timestamp", "value", "source", "as_of"],
-    "invalid_events": ["feed", "partition", "record_offset", "reason", "payload", "received_at", "replayed_at"],
+    "invalid_events": [
+        "feed", "partition", "record_offset", "reason", "payload", "length", "digest", "received_at", "replayed_at",
+    ],
     "ledger": [
         "feed", "partition", "topic_id", "next_offset", "received", "counted", "duplicate", "invalid", "unmatched",
         "voids", "latest_event_time",

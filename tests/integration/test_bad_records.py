@@ -38,6 +38,10 @@ def test_bad_records_are_kept_with_reason_and_bytes_and_the_others_go_on(
     future = record(7, timestamp=int(time.time()) + 2 * 86_400)
     put([*accepted, *(value for value, _ in refused), future])
     stream()
+    assert rows(
+        "select count(*) from invalid_events where length is distinct from octet_length(payload) "
+        "or digest is distinct from sha256(payload)"
+    ) == [(0,)]
     kept = rows(
         "select record_offset, payload, reason, event_time is not null from invalid_events order by record_offset"
     )

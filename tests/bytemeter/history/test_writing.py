@@ -8,18 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from pyarrow import parquet
-from pyspark.sql import Row
+from pyspark.sql import DataFrame, Row, SparkSession
 
 from bytemeter.feeds import DATA_RECORDS, DEVICES, Feed
-from bytemeter.history.writing import Written, history_files, kept
+from bytemeter.history.writing import HistoryFiles, Written, kept, refused
+from bytemeter.parsing import parse
+from tests.histories import MESSAGES, RECEIVED, as_written, messages_of
 from tests.messages import data_record, device
 
-SCHEMA = "partition int, offset long, value binary"
 HOUR = dt.datetime(2026, 11, 21, 23, tzinfo=dt.UTC)
 HOUR_S = int(HOUR.timestamp())
 
 Run = Callable[..., list[Row]]
+
+
+def files_in(folder: Path, ends: dict[int, int] | None = None) -> Callable[[DataFrame], DataFrame]:
+    """The transformation that writes files of devices below a folder."""
+    return HistoryFiles(DEVICES, str(folder / "devices"), str(folder / "devices.invalid"), 2**30, ends or {}).of
 
 
 def of(feed: Feed, *values: bytes) -> list[dict[str, Any]]:
@@ -43,17 +50,17 @@ def test_event_times_keep_their_microseconds() -> None:
 
 def test_each_hour_has_files_of_its_own_in_the_order_of_the_messages(run: Run, tmp_path: Path) -> None:
     seconds = [HOUR_S + 5, HOUR_S - 1, HOUR_S + 3_600, HOUR_S, HOUR_S + 3_599, HOUR_S - 3_600]
-    messages = [(0, offset, device(timestamp=at)) for offset, at in enumerate(seconds)]
+    messages = [(0, offset, device(timestamp=at), b"key", RECEIVED) for offset, at in enumerate(seconds)]
     table = tmp_path / "devices"
-    files = [Written(**row.asDict()) for row in run(history_files(DEVICES, str(table)), messages, SCHEMA)]
+    files = [Written(*row[:-1]) for row in run(files_in(tmp_path), messages, MESSAGES) if row.path]
     offsets: dict[str, list[int]] = {}
     for file in sorted(files, key=lambda file: file.path):
         rows = parquet.ParquetFile(table / file.path).read().to_pylist()
-        assert file.path.startswith(f"event_date={file.event_date}/event_hour={file.event_hour}/part-")
-        assert (file.records, file.size) == (len(rows), (table / file.path).stat().st_size)
+        date, hour, _ = (part.removeprefix("event_date=").removeprefix("event_hour=") for part in file.path.split("/"))
+        assert (file.table, file.records, file.size) == (str(table), len(rows), (table / file.path).stat().st_size)
         within = [row["offset"] for row in rows]
         assert within == sorted(within)
-        offsets.setdefault(f"{file.event_date} {file.event_hour}", []).extend(within)
+        offsets.setdefault(f"{date} {hour}", []).extend(within)
     assert {hour: sorted(found) for hour, found in offsets.items()} == {
         "2026-11-21 22": [1, 5],
         "2026-11-21 23": [0, 3, 4],
@@ -61,5 +68,47 @@ def test_each_hour_has_files_of_its_own_in_the_order_of_the_messages(run: Run, t
     }
 
 
-def test_nothing_valid_is_no_file(run: Run, tmp_path: Path) -> None:
-    assert run(history_files(DEVICES, str(tmp_path / "devices")), [(0, 0, b"rubbish")], SCHEMA) == []
+def test_nothing_valid_is_no_file_of_records(run: Run, tmp_path: Path) -> None:
+    files = [row for row in run(files_in(tmp_path), [(0, 0, b"rubbish", b"key", RECEIVED)], MESSAGES) if row.path]
+    assert [(row.table, row.records) for row in files] == [(str(tmp_path / "devices.invalid"), 1)]
+
+
+def test_invalid_messages_are_kept_whole_with_reason_key_and_timestamp(spark: SparkSession, tmp_path: Path) -> None:
+    values = [b"[" * 100_000, None, device()]
+    messages = messages_of(spark, [(3, offset, value) for offset, value in enumerate(values)])
+    (file,) = (file for file in as_written(files_in(tmp_path)(messages)) if file.table.endswith("invalid"))
+    rows = parquet.ParquetFile(Path(file.table) / file.path).read().to_pylist()
+    assert [(row["partition"], row["offset"], row["reason"], row["value"]) for row in rows] == [
+        (3, 0, "not JSON", values[0]), (3, 1, "tombstone", None),
+    ]  # fmt: skip
+    assert {(row["key"], row["timestamp"]) for row in rows} == {(b"key", RECEIVED)}
+    received = rows[0]["received_at"]
+    assert dt.datetime.now(dt.UTC) - received < dt.timedelta(minutes=10)
+    assert file.path.startswith(f"received_date={received.date()}/part-")
+
+
+def test_invalid_messages_below_the_end_offsets_of_their_table_are_left_out(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    messages = messages_of(spark, [(0, 4, b"old"), (0, 5, b"new"), (0, 6, device()), (1, 0, b"new, too")])
+    files = as_written(files_in(tmp_path, {0: 5})(messages))
+    (invalid,) = (file for file in files if file.table.endswith("invalid"))
+    values = parquet.ParquetFile(Path(invalid.table) / invalid.path).read().column("value")
+    assert (values.to_pylist(), sum(file.records for file in files)) == ([b"new", b"new, too"], 3)
+
+
+def test_large_invalid_messages_are_in_row_groups_of_their_own(spark: SparkSession, tmp_path: Path) -> None:
+    """Whoever reads the file holds a row group in memory."""
+    messages = messages_of(spark, [(0, offset, b"%d" % offset * 20_000_000) for offset in range(4)])
+    (file,) = as_written(files_in(tmp_path)(messages))
+    assert parquet.ParquetFile(Path(file.table) / file.path).num_row_groups == 4
+
+
+@pytest.mark.parametrize(("ahead_s", "reasons"), [(86_400, []), (86_401, [DEVICES.clock_reason])])
+def test_records_that_the_clock_may_have_refused_are_kept_as_received(ahead_s: int, reasons: list[str]) -> None:
+    at_s = int(RECEIVED.timestamp())
+    columns = {"partition": [0], "offset": [0], "value": [device(timestamp=at_s + ahead_s)], "key": [b"key"]}
+    messages = pa.table({**columns, "timestamp": pa.array([RECEIVED], pa.timestamp("us", "UTC"))})
+    later_us = (at_s + 3_600) * 1_000_000
+    found = refused(DEVICES, messages, parse(DEVICES, messages), now_us=later_us)
+    assert found.column("reason").to_pylist() == reasons

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import tracemalloc
 from collections.abc import Sequence
 from types import SimpleNamespace
 
@@ -97,3 +98,14 @@ def test_each_fault_of_the_simulator_is_refused_in_data_plans() -> None:
         good = json.dumps(DATA_RECORD if feed is DATA_RECORDS else AGREEMENT, separators=(",", ":")).encode()
         rows = parsed(feed, [fault(good) for fault in found.values()], now_s=PLANS_NOW_S)
         assert [name for name, row in zip(found, rows, strict=True) if row.reason is None] == []
+
+
+def test_a_large_message_with_many_brackets_takes_little_memory_to_judge() -> None:
+    """The depth is counted outside of strings: a matcher that could go back would remember each of their characters."""
+    value = device().removesuffix(b"}") + b',"ignored":"' + b"[{\\n" * 500_000 + b'"}'
+    tracemalloc.start()
+    parsed = parse(DEVICES, messages(value))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert parsed.column("reason").to_pylist() == [None]
+    assert peak < 10 * len(value)

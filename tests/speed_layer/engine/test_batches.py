@@ -21,7 +21,9 @@ from bytemeter.settings import Settings
 from speed_layer.engine.batches import LiveBatches, blocks_of_feeds
 from speed_layer.engine.commits import CommitQueue
 from speed_layer.engine.idle import IdlePartitions
+from speed_layer.engine.live_query import FeedOffsets
 from speed_layer.engine.live_store import live_store
+from speed_layer.engine.slices import Slices
 from speed_layer.plans.query import DataPlanQuery
 from speed_layer.totals.query import TotalsQuery
 from tests.messages import agreement_document, data_record, device
@@ -31,6 +33,11 @@ Rows = Callable[..., list[tuple[Any, ...]]]
 LEDGER = "select partition, next_offset, counted from ledger order by partition"
 BYTES = "select sum(value) from bytes where type like 'app%'"
 SCHEMA = "partition int, offset long, value binary"
+BOUNDS = {"task_bytes": 2**20, "payload_bytes": 1_000}
+
+
+def never(*_: FeedOffsets) -> DataFrame:
+    raise AssertionError("these micro-batches are small enough to be read as they are")
 
 
 class Devices:
@@ -49,7 +56,8 @@ class Devices:
         self.batches(self._blocks(messages), batch_id)
 
     def _blocks(self, messages: list[tuple[int, int, bytes]]) -> DataFrame:
-        return blocks_of_feeds(self.batches.query, {"devices": self.session.createDataFrame(messages, SCHEMA)})
+        rows = self.session.createDataFrame(messages, SCHEMA)
+        return blocks_of_feeds(self.batches.query, {"devices": rows}, **BOUNDS)
 
 
 @pytest.fixture
@@ -67,7 +75,8 @@ def devices(
     topic = kafka.describe(kafka.topic_name(DEVICES.topic))
     assert topic is not None
     with live_store(engine, query, {"devices": topic}, IdlePartitions(0)) as store:
-        yield Devices(spark, LiveBatches(query, store, commits, OffsetLog(tmp_path), {"devices": {0: 0}}))
+        slices = Slices(never, BOUNDS["task_bytes"], tasks=2)
+        yield Devices(spark, LiveBatches(query, store, commits, OffsetLog(tmp_path), {"devices": {0: 0}}, slices))
         commits.close()
 
 
@@ -77,7 +86,7 @@ def test_the_blocks_of_each_feed_carry_its_name(spark: SparkSession, place: Sett
         AGREEMENTS.name: spark.createDataFrame([(0, 0, agreement_document())], SCHEMA),
         DATA_RECORDS.name: spark.createDataFrame([(0, 0, data_record()), (0, 1, b"not JSON")], SCHEMA),
     }
-    blocks = {(row.feed, row.part) for row in blocks_of_feeds(query, messages).collect()}
+    blocks = {(row.feed, row.part) for row in blocks_of_feeds(query, messages, **BOUNDS).collect() if row.part}
     assert blocks == {
         ("agreements", "received"), ("agreements", "agreements"),
         ("data-records", "received"), ("data-records", "records"), ("data-records", "invalid"),

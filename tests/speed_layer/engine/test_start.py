@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES
-from bytemeter.history.table import History
+from bytemeter.history.table import History, InvalidMessages
 from bytemeter.kafka import Kafka
 from bytemeter.plans.outbox import Outbox
 from bytemeter.settings import Settings
@@ -70,6 +70,19 @@ def test_history_queries_resume_after_the_last_commit(place: Settings, spark: Sp
             run_to_end(Starter(spark, place, outbox, once=True).start_history(DEVICES, resources))
     history = DeltaTable(f"{place.require_history()}/devices").to_pyarrow_table(columns=["offset"])
     assert sorted(history.column("offset").to_pylist()) == [0, 1, 2]
+
+
+def test_a_history_from_before_invalid_messages_were_kept_gets_their_table(
+    place: Settings, spark: SparkSession, resources: ExitStack
+) -> None:
+    """What the history was past already is not read again."""
+    send(place, b"garbage 0", b"garbage 1")
+    history = History(spark, place.require_history(), DEVICES)
+    history.create()
+    history.append([], {0: 1}, after={})
+    run_to_end(Starter(spark, place, resources, once=True).start_history(DEVICES))
+    kept = InvalidMessages(spark, place.require_history(), DEVICES).read().collect()
+    assert [(row.offset, bytes(row.value)) for row in kept] == [(1, b"garbage 1")]
 
 
 def test_feeds_of_data_plans_share_one_query(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from speed_layer.executor.blocks import NO_MESSAGES, Parts, messages_to_blocks, parts_from_blocks
 
@@ -18,10 +18,16 @@ def by_length(messages: pa.Table) -> Parts:
     }
 
 
+def parts_of(messages: DataFrame) -> Parts:
+    blocks = messages_to_blocks(messages, by_length, task_bytes=2**20).where("part is not null").toArrow()
+    pairs = zip(blocks.column("part").to_pylist(), blocks.column("block"), strict=True)
+    return parts_from_blocks(pairs, by_length(NO_MESSAGES))
+
+
 def test_blocks_of_all_tasks_are_concatenated(spark: SparkSession) -> None:
     given = [(1, 7, b"abc"), (1, 8, b"\xff"), (2, 7, b"\x00\x01"), (2, 9, b"defg"), (2, 10, b"hijk")]
     messages = spark.createDataFrame(given, "partition int, offset long, value binary").repartition(3)
-    parts = parts_from_blocks(messages_to_blocks(messages, by_length).toArrow(), by_length(NO_MESSAGES))
+    parts = parts_of(messages)
     assert sorted(parts["long"].to_pylist(), key=repr) == [
         {"partition": 1, "size": 3}, {"partition": 2, "size": 4}, {"partition": 2, "size": 4},
     ]  # fmt: skip
@@ -33,6 +39,6 @@ def test_blocks_of_all_tasks_are_concatenated(spark: SparkSession) -> None:
 
 def test_a_part_without_blocks_is_empty(spark: SparkSession) -> None:
     messages = spark.createDataFrame([(0, 1, b"abc")], "partition int, offset long, value binary")
-    parts = parts_from_blocks(messages_to_blocks(messages, by_length).toArrow(), by_length(NO_MESSAGES))
+    parts = parts_of(messages)
     assert (parts["long"].num_rows, parts["short"].num_rows) == (1, 0)
     assert parts["short"].schema == by_length(NO_MESSAGES)["short"].schema

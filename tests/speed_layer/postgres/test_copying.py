@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
-from speed_layer.postgres.copying import copy, copy_fixed, instants, read_bytes, read_fixed
+from speed_layer.postgres.copying import (
+    copy,
+    copy_fixed,
+    instants,
+    nullable,
+    nullable_instants,
+    read_bytes,
+    read_fixed,
+)
 
 NASTY = ["", " ", "NULL", "\\N", "\\.", 'a"b', "a,b", "a\nb", "a\r\nb", "\t", "ż𝄞", "\\", None]
 
@@ -47,6 +55,29 @@ def test_texts_beside_integers_of_fixed_size(engine: Engine) -> None:
         copy_fixed(connection, "copied", {"index": indices, "is_even": is_even}, {"b": texts, "a": texts})
         copy_fixed(connection, "copied", {"index": indices[:0], "is_even": is_even[:0]}, {"b": texts[:0]})
         assert copied(connection) == [(n, n % 2 == 0, word, word) for n, word in enumerate(words)]
+
+
+def test_nulls_among_texts_bytes_numbers_and_instants(engine: Engine) -> None:
+    at = dt.datetime(2026, 11, 21, 10, 0, 0, 1, dt.UTC)
+    texts = {
+        "words": pa.chunked_array([["a", None], [""]], pa.string()),
+        "stored": pa.chunked_array([[None, b""], [b"\x00\xff" * 100_000]], pa.binary()),
+        "large": nullable(pa.chunked_array([[None, -(2**63)], [2**63 - 1]], pa.int64())),
+        "at": nullable_instants(pa.chunked_array([[int(at.timestamp()) * 1_000_000 + 1, None], [0]], pa.int64())),
+    }
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "create temporary table copied (index integer, words text, stored bytea, large bigint, at timestamptz)"
+            )
+        )
+        copy_fixed(connection, "copied", {"index": np.arange(3, dtype=">i4")}, texts)
+        found = [(*row[:2], row[2] and bytes(row[2]), *row[3:]) for row in copied(connection)]
+    assert found == [
+        (0, "a", None, None, at),
+        (1, None, b"", -(2**63), None),
+        (2, "", b"\x00\xff" * 100_000, 2**63 - 1, dt.datetime(1970, 1, 1, tzinfo=dt.UTC)),
+    ]
 
 
 @given(st.datetimes(timezones=st.just(dt.UTC)))

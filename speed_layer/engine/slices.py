@@ -1,0 +1,173 @@
+"""Reads a micro-batch of too many bytes in slices: Spark bounds its micro-batches by messages only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from pyspark.sql import DataFrame, SparkSession
+
+from bytemeter.executors import Read
+from bytemeter.kafka import Kafka, Topic
+from bytemeter.logs import logger
+from bytemeter.source import between
+from speed_layer.engine.live_query import FeedOffsets
+
+Result = TypeVar("Result")
+# What Spark makes of the messages at the offsets [start, end), read by its batch source. The third argument says about
+# how many bytes a message has.
+Between = Callable[[FeedOffsets, FeedOffsets, int], DataFrame]
+
+# Messages that were compressed to almost nothing can be too many for the heap before a task receives the first. In a
+# session of this machine that fails the task only (see ``bytemeter.spark``).
+_HEAP_IS_FULL = "java.lang.OutOfMemoryError"
+_OFFSETS_AFTER_FULL_HEAP = 64
+
+
+@dataclass(frozen=True)
+class Slice(Generic[Result]):
+    """A part of a micro-batch, or all of it.
+
+    Attributes:
+        result: what was made of its messages.
+        start, end: by feed and partition the first offset, and the offset after the last one.
+    """
+
+    result: Result
+    start: FeedOffsets
+    end: FeedOffsets
+
+
+@dataclass
+class Slices:
+    """Cuts micro-batches into slices that tasks can read within their bound of bytes.
+
+    A micro-batch is read as Spark hands it over, unless the messages before it were so large that its own would exceed
+    the bound. Where a task gives up, less than half of what was tried is read by itself, then what follows it.
+
+    Attributes:
+        between: reads a slice.
+        task_bytes: what a task may read. In a slice each is to read half of that.
+        tasks: how many tasks share the messages of a slice.
+    """
+
+    between: Between
+    task_bytes: int
+    tasks: int
+    _message_bytes: int = field(default=0, init=False)
+    _task_bytes_per_message: float = field(default=0.0, init=False)
+
+    @classmethod
+    def of_topics(
+        cls,
+        session: SparkSession,
+        kafka: Kafka,
+        topics: Mapping[str, Topic],
+        made_of: Callable[[Mapping[str, DataFrame]], DataFrame],
+        task_bytes: int,
+        tasks: int,
+    ) -> Slices:
+        """Slices of the micro-batches of a query.
+
+        Args:
+            topics: by feed name.
+            made_of: what the query makes of messages, by feed name.
+        """
+
+        def read(start: FeedOffsets, end: FeedOffsets, message_bytes: int) -> DataFrame:
+            messages = {
+                feed: between(session, kafka, topic.name, start[feed], end[feed], message_bytes=message_bytes)
+                for feed, topic in topics.items()
+            }
+            return made_of(messages)
+
+        return cls(read, task_bytes, tasks)
+
+    def read(
+        self,
+        rows: DataFrame,
+        start: FeedOffsets,
+        end: FeedOffsets,
+        evaluate: Callable[[DataFrame], tuple[Result, Read]],
+    ) -> Iterator[Slice[Result]]:
+        """Read a micro-batch, one slice after the other; an empty micro-batch is one slice, too.
+
+        Args:
+            rows: of the whole micro-batch.
+            start, end: of the micro-batch; partitions without a start begin at 0.
+            evaluate: runs the job of a slice.
+        """
+        begin = start
+        while True:
+            until = self._next_end(begin, end)
+            is_whole = (begin, until) == (start, end)
+            piece = self._evaluated(
+                rows if is_whole else self.between(begin, until, self._message_bytes), begin, until, evaluate
+            )
+            if piece:
+                yield piece
+                if until == end:
+                    return
+                begin = until
+
+    def _evaluated(
+        self,
+        rows: DataFrame,
+        start: FeedOffsets,
+        end: FeedOffsets,
+        evaluate: Callable[[DataFrame], tuple[Result, Read]],
+    ) -> Slice[Result] | None:
+        """The slice; None if a task gave up, or if its messages did not fit into the heap of the JVM."""
+        try:
+            result, read = evaluate(rows)
+        except Exception as error:
+            if _HEAP_IS_FULL not in str(error) or length(start, end) <= _OFFSETS_AFTER_FULL_HEAP:
+                raise
+            self._assume_large()
+            logger().warning("heap is full", offsets=end)
+            return None
+        self._observe(read)
+        if not read.gave_up:
+            return Slice(result, start, end)
+        logger().info("too large", offsets=end, messages_read=read.messages, task_bytes=self.task_bytes)
+        return None
+
+    def _assume_large(self) -> None:
+        self._message_bytes = self.task_bytes
+        self._task_bytes_per_message = self.task_bytes / 2 / _OFFSETS_AFTER_FULL_HEAP
+
+    def _observe(self, read: Read) -> None:
+        if not read.messages:
+            return
+        self._message_bytes = read.bytes // read.messages
+        # How evenly the tasks share the messages shows only where there are many.
+        shared_evenly = read.most_bytes < self.task_bytes / 4
+        largest = read.bytes / self.tasks if shared_evenly else read.most_bytes
+        self._task_bytes_per_message = largest / read.messages
+
+    def _next_end(self, start: FeedOffsets, end: FeedOffsets) -> FeedOffsets:
+        if not self._task_bytes_per_message:
+            return end
+        most = max(1, int(self.task_bytes / 2 / self._task_bytes_per_message))
+        return end if length(start, end) <= most else cut(start, end, most)
+
+
+def length(start: FeedOffsets, end: FeedOffsets) -> int:
+    """How many offsets lie in [start, end), over all partitions."""
+    return sum(
+        offset - start[feed].get(partition, 0) for feed, offsets in end.items() for partition, offset in offsets.items()
+    )
+
+
+def cut(start: FeedOffsets, end: FeedOffsets, count: int) -> FeedOffsets:
+    """The end of the first ``count`` offsets in [start, end), which are taken from all partitions in proportion."""
+    total, passed = length(start, end), 0
+    middle: dict[str, dict[int, int]] = {}
+    for feed, offsets in end.items():
+        middle[feed] = {}
+        for partition, offset in offsets.items():
+            begin = start[feed].get(partition, 0)
+            before, passed = passed, passed + offset - begin
+            middle[feed][partition] = begin + passed * count // total - before * count // total
+    return middle
