@@ -328,23 +328,31 @@ CREATE TABLE public.invalid_events (
     payload bytea,
     event_time timestamp with time zone,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
-    replayed_at timestamp with time zone
+    replayed_at timestamp with time zone,
+    length bigint,
+    digest bytea
 );
 
-COMMENT ON COLUMN public.invalid_events.payload IS 'the value as received; null for a tombstone';
+COMMENT ON COLUMN public.invalid_events.payload IS 'the value as received, at most its first BYTEMETER_INVALID_PAYLOAD_BYTES bytes; null for a tombstone';
 
 COMMENT ON COLUMN public.invalid_events.event_time IS 'only of well-formed records that were refused because of their time: those stand in the history too';
 
 COMMENT ON COLUMN public.invalid_events.replayed_at IS 'when the message was sent again; nothing writes it yet, it is null';
 
+COMMENT ON COLUMN public.invalid_events.length IS 'bytes of the whole value; null for a tombstone';
+
+COMMENT ON COLUMN public.invalid_events.digest IS 'SHA-256 of the whole value; null for a tombstone';
+
 CREATE VIEW public.invalid_samples AS
  SELECT received_at,
     feed,
     reason,
-    "left"(encode(payload, 'escape'::text), 200) AS payload,
+    "left"(encode(SUBSTRING(payload FROM 1 FOR 200), 'escape'::text), 200) AS payload,
     partition,
     record_offset,
-    replayed_at
+    replayed_at,
+    length,
+    encode(digest, 'hex'::text) AS digest
    FROM public.invalid_events;
 
 COMMENT ON VIEW public.invalid_samples IS 'invalid records with the beginning of what was received, as text';
@@ -375,6 +383,31 @@ CREATE VIEW public.judged_periods AS
 COMMENT ON VIEW public.judged_periods IS 'internal: the columns of billing periods that threshold events carry; select by usage_id';
 
 COMMENT ON COLUMN public.judged_periods.counted_bytes IS 'the total, null as long as the period has no record';
+
+CREATE TABLE public.leases (
+    feed text NOT NULL,
+    partition integer NOT NULL,
+    owner text NOT NULL,
+    epoch bigint NOT NULL,
+    heard_at timestamp with time zone NOT NULL,
+    silent_s double precision NOT NULL,
+    session integer NOT NULL,
+    session_since timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.leases IS 'who counts which partition of a feed; see speed_layer/engine/lease.py';
+
+COMMENT ON COLUMN public.leases.owner IS 'host, process and its start; see speed_layer/engine/owner.py';
+
+COMMENT ON COLUMN public.leases.epoch IS 'raised by each takeover; a transaction that counts checks it';
+
+COMMENT ON COLUMN public.leases.heard_at IS 'when the owner was last heard; -infinity: it has given the lease back';
+
+COMMENT ON COLUMN public.leases.silent_s IS 'seconds without a heartbeat after which others may take the lease over';
+
+COMMENT ON COLUMN public.leases.session IS 'the PostgreSQL process of the owner''s transactions, ended by a takeover';
+
+COMMENT ON COLUMN public.leases.session_since IS 'when that process began';
 
 CREATE VIEW public.live_against_batch AS
  SELECT feed,
@@ -704,6 +737,12 @@ ALTER TABLE ONLY public.hours
 
 ALTER TABLE ONLY public.invalid_events
     ADD CONSTRAINT invalid_events_pkey PRIMARY KEY (feed, partition, record_offset);
+
+ALTER TABLE ONLY public.leases
+    ADD CONSTRAINT leases_feed_partition_epoch_key UNIQUE (feed, partition, epoch);
+
+ALTER TABLE ONLY public.leases
+    ADD CONSTRAINT leases_pkey PRIMARY KEY (feed, partition);
 
 ALTER TABLE ONLY public.ledger
     ADD CONSTRAINT ledger_pkey PRIMARY KEY (feed, partition);
