@@ -88,6 +88,7 @@ class Settings(BaseSettings):
     max_records_per_batch: int = Field(500_000, ge=1)
     live_interval_s: float = Field(0, ge=0)
     history_interval_s: float = Field(30, ge=0)
+    identity_horizon_s: float = Field(172_800, ge=0)
     period_grace_s: float = Field(3_600, ge=0)
     partition_idle_s: float = Field(600, ge=0)
     class_archive: bool = True

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import Feed
 from bytemeter.plans.outbox import Outbox
+from speed_layer.dedup.horizon import DEFAULT
 from speed_layer.engine.live_query import LiveQuery
 from speed_layer.plans.query import DataPlanQuery
 from speed_layer.totals.query import TotalsQuery
@@ -22,11 +23,13 @@ class CountingContext:
         outbox: publishes threshold events.
         grace: how long after its end a billing period stays open for late records, by event time.
         clock: the wall clock that closes billing periods while all partitions are idle; None to go by event time only.
+        identity_horizon: how far behind the watermark records of feeds without a horizon of their own are deduplicated.
     """
 
     outbox: Outbox
     grace: dt.timedelta
     clock: Callable[[], dt.datetime] | None
+    identity_horizon: dt.timedelta = DEFAULT
 
 
 Factory = Callable[[Sequence[Feed], CountingContext], Iterator[LiveQuery]]
@@ -51,15 +54,15 @@ def live_queries(feeds: Iterable[Feed], context: CountingContext) -> Iterator[Li
         yield from LIVE_QUERIES[name](chosen, context)
 
 
-def _totals(feeds: Sequence[Feed], _: CountingContext) -> Iterator[LiveQuery]:
+def _totals(feeds: Sequence[Feed], context: CountingContext) -> Iterator[LiveQuery]:
     """A query for each feed."""
-    return (TotalsQuery(feed) for feed in feeds)
+    return (TotalsQuery(feed, context.identity_horizon) for feed in feeds)
 
 
 def _data_plans(_: Sequence[Feed], context: CountingContext) -> Iterator[LiveQuery]:
     """One query for both feeds of the data plans. Events that wait in the outbox are published first."""
     context.outbox.publish_waiting()
-    yield DataPlanQuery(context.outbox, context.grace, context.clock)
+    yield DataPlanQuery(context.outbox, context.grace, context.clock, context.identity_horizon)
 
 
 LIVE_QUERIES: Mapping[str, Factory] = {"totals": _totals, "data-plans": _data_plans}

@@ -60,7 +60,8 @@ class Starter:
         """
         grace = dt.timedelta(seconds=self.settings.period_grace_s)
         clock = None if self.once else _now
-        for query in live_queries(feeds, CountingContext(outbox, grace, clock)):
+        horizon = dt.timedelta(seconds=self.settings.identity_horizon_s)
+        for query in live_queries(feeds, CountingContext(outbox, grace, clock, horizon)):
             yield self._start_live_query(query)
 
     def start_history(self, feed: Feed) -> RunningQuery:
