@@ -65,7 +65,7 @@ def measure_identities(topics: Topics, ids: int) -> None:
         f"\nbytemeter stream --once devices, {topics.records:,} records with event ids, beside ids within the horizon"
     )
     print(f"{'ids':>14}{'first counted':>16}{'transaction':>14}{'first to last':>16}")
-    empty = list(_measured(places, 0, clear))
+    empty = list(_measured(places, 0, _empty))
     clear(*places)
     with own_process() as process:
         process.submit(_store_ids, places[0], ids).result()
@@ -79,7 +79,6 @@ def measure_identities(topics: Topics, ids: int) -> None:
 def _measured(places: list[Settings], ids: int, prepare: Callable[[Settings], None]) -> Iterator[_Run]:
     for settings in places:
         prepare(settings)
-        quiesce(settings)
         run = _run(settings, settings.home / "logs" / "identities.log")
         print(f"{ids:>14,}{run.counted_s:>14.1f} s{run.batch_ms:>11.0f} ms{run.seconds:>14.1f} s", flush=True)
         yield run
@@ -115,11 +114,18 @@ def _epoch_s(timestamp: str) -> float:
     return float(np.datetime64(timestamp.removesuffix("Z"), "us").astype(np.int64)) / 1e6
 
 
+def _empty(settings: Settings) -> None:
+    clear(settings)
+    quiesce(settings)
+
+
 def _forget_counted(settings: Settings) -> None:
-    """Remove what was counted, but not the ids."""
+    """Remove what was counted, but not the ids, which are not vacuumed either: that would read all of them."""
     with database(settings.require_database_url()).begin() as connection:
         connection.execute(SQL["remove_counted_but_ids"])
         connection.execute(SQL["forget_offsets"], {"kept": ""})
+    with database(settings.require_database_url()).connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("checkpoint")
 
 
 def _store_ids(settings: Settings, count: int) -> None:
