@@ -72,7 +72,8 @@ def append(connection: Connection, additions: Sequence[Addition]) -> None:
     )
     columns = {
         "segment": np.repeat(np.array([addition.segment for addition in additions], ">i4"), counts),
-        "pack": np.concatenate([np.arange(a.first_pack, a.next_pack, dtype=">i4") for a in additions]),
+        # NumPy concatenates in the machine's byte order.
+        "pack": np.concatenate([np.arange(a.first_pack, a.next_pack) for a in additions]).astype(">i4"),
     }
     copy_fixed(connection, table_of(None), columns, {"ids": pa.chunked_array([packs])})
 

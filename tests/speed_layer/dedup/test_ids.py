@@ -59,7 +59,7 @@ def random_records(rng: random.Random, now: int, size: int) -> list[Record]:
         draw = rng.random()
         age = 0 if draw < 0.7 else rng.randrange(1, HORIZON_H + 3) if draw < 0.97 else rng.randrange(60, 90)
         ahead = rng.randrange(1, 20) if rng.random() < 0.003 else 0
-        lag = 30 if partition == 2 and 25 < now < 40 else 0
+        lag = 30 if partition == 2 and 15 < now < 30 else 0
         records.append(Record(rng.randrange(100), now - age - lag + ahead, rng.randrange(2), partition))
     return records
 
@@ -73,7 +73,7 @@ def test_all_duplicates_and_no_other_records_are_found(
     monkeypatch.setattr(module, "_MOST_BYTES", most_bytes)
     rng, oracle, offset = random.Random(most_bytes + without_filters), Oracle(), 0
     process = Process(engine)
-    for now in range(60):
+    for now in range(45):
         if rng.random() < 0.15:
             process.end()
             process = Process(engine)
@@ -85,7 +85,7 @@ def test_all_duplicates_and_no_other_records_are_found(
         assert (judged.duplicate.tolist(), judged.behind.tolist()) == oracle.count(records, offset)
         offset += len(records)
     process.end()
-    assert len(oracle.events) > 300
+    assert len(oracle.events) > 200
     listed = "select record_offset, first_offset, conflict from duplicate_events order by record_offset"
     assert rows(listed) == sorted(oracle.events)
 
@@ -171,6 +171,24 @@ def test_different_ids_with_the_same_key_are_no_duplicates(engine: Engine) -> No
     process.end()
 
 
+def test_an_open_segment_grows_over_restarts(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its packs have numbers of their own, however many there are and whichever process appended them."""
+    monkeypatch.setattr(module, "CAPACITY", 2**19)
+    monkeypatch.setattr(module, "_LARGE", 2**17)
+    monkeypatch.setattr(module, "_MOST_OPEN", 2**20)
+    ids = [Record(n, hour) for n in range(900) for hour in range(3)]
+    for begin in range(0, 2_700, 900):
+        process = Process(engine)
+        for first in range(begin, begin + 900, 300):
+            assert not process.count(*ids[first : first + 300], first_offset=first).duplicate.any()
+        process.end()
+        numbered = "select max(pack) < sum(length(ids)) / 40 as numbered from seen_ids group by segment"
+        assert scalar(engine, f"select bool_and(numbered) from ({numbered}) as s")
+    process = Process(engine)
+    assert process.count(*ids, first_offset=10_000).duplicate.all()
+    process.end()
+
+
 def test_a_second_process_cannot_make_ids_of_the_first_one_disappear(engine: Engine) -> None:
     records = [Record(n, 0) for n in range(40)]
     process = Process(engine)
@@ -205,14 +223,14 @@ def test_a_start_reads_no_filter_and_a_micro_batch_reads_those_of_its_hours(
 
 
 def test_memory_and_storage_stay_bounded_over_weeks(engine: Engine) -> None:
-    """A micro-batch every six hours, with late records of all hours within the horizon, and a restart every day."""
+    """A micro-batch every twelve hours, with late records of all hours within the horizon, and a restart every day."""
     rng, process, offset, horizon_h, sizes = random.Random(1), Process(engine, hours=60), 0, 60, []
-    for hour in range(0, 24 * 21, 6):
+    for hour in range(0, 24 * 21, 12):
         late = [Record(rng.randrange(2**40), hour - rng.randrange(1, horizon_h)) for _ in range(40)]
         records = [*(Record(rng.randrange(2**40), hour) for _ in range(70)), *late]
         process.count(*records, first_offset=offset)
         offset += len(records)
-        if hour % 24 == 18:
+        if hour % 24 == 12:
             process.end()  # what was to be dropped is dropped now
             process = Process(engine, hours=horizon_h)
             sizes.append(kept(engine, process))
@@ -220,12 +238,13 @@ def test_memory_and_storage_stay_bounded_over_weeks(engine: Engine) -> None:
     for of_first_week, later in zip(zip(*sizes[:7], strict=True), zip(*sizes[7:], strict=True), strict=True):
         assert max(later) <= max(of_first_week) * 1.2
     most = Kept(*map(max, zip(*sizes, strict=True)))
-    assert most.hours <= horizon_h + 6
-    assert most.open_ids <= module._MOST_OPEN
-    assert most.segments <= 2 * horizon_h
+    assert most.hours <= horizon_h + 12
+    # And those of a micro-batch, which were being replaced when the process ended.
+    assert most.open_ids <= module._MOST_OPEN + 110
+    assert most.segments <= 3 * horizon_h
     assert most.stored_open <= module._MOST_OPEN + 110
     # Of the micro-batches within the horizon, of that before, and of those whose ids are dropped next.
-    assert most.tables <= horizon_h / 6 + 4
+    assert most.tables <= horizon_h / 12 + 4
 
 
 class Kept(NamedTuple):
