@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--latency-s", type=int, default=60, help="seconds of measured alerts; 0 to leave it out")
     parser.add_argument("--hour-records", type=int, default=5_000_000, help="in the recomputed hour; 0 to leave it out")
     parser.add_argument("--month-records", type=int, default=20_000_000, help="in the recomputed month; 0 likewise")
-    parser.add_argument("--ids", type=int, default=400_000_000, help="within the horizon at a start; 0 likewise")
+    parser.add_argument("--ids", type=int, default=400_000_000, help="at a start, 20 GB of disk; 0 likewise")
     parser.add_argument("--only", nargs="*", metavar="PART", help="measure only what has one of these in its name")
     parser.add_argument("--peer", choices=["flink"], help="another system that runs the streaming jobs, after ours")
     parser.add_argument(
