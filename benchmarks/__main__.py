@@ -2,7 +2,7 @@
 
 Kafka, PostgreSQL and Spark share the machine. By default everything is measured, except growth and other systems. The
 names that ``--only`` selects are start, message shapes, those of the streaming jobs as they are printed (such as live
-totals), simulator, alert latency, hourly recompute, monthly recompute, charts and dashboards.
+totals), simulator, ids within the horizon, alert latency, hourly recompute, monthly recompute, charts and dashboards.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from benchmarks.drawing import measure_drawing
 from benchmarks.flink.peer import JOBS as FLINK_JOBS
 from benchmarks.flink.peer import flink_sql
 from benchmarks.growth import Growth
+from benchmarks.identities import measure_identities
 from benchmarks.latency import measure_latency
 from benchmarks.parsing import measure_parsing
 from benchmarks.recompute import Recompute
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--latency-s", type=int, default=60, help="seconds of measured alerts; 0 to leave it out")
     parser.add_argument("--hour-records", type=int, default=5_000_000, help="in the recomputed hour; 0 to leave it out")
     parser.add_argument("--month-records", type=int, default=20_000_000, help="in the recomputed month; 0 likewise")
+    parser.add_argument("--ids", type=int, default=400_000_000, help="at a start, 20 GB of disk; 0 likewise")
     parser.add_argument("--only", nargs="*", metavar="PART", help="measure only what has one of these in its name")
     parser.add_argument("--peer", choices=["flink"], help="another system that runs the streaming jobs, after ours")
     parser.add_argument(
@@ -91,6 +93,8 @@ def _measure(arguments: argparse.Namespace, selected: Selected, topics: Topics) 
     # The start of a process is measured before Spark takes memory here.
     if selected("start"):
         measure_start(topics)
+    if selected("ids within the horizon") and arguments.ids:
+        measure_identities(topics, arguments.ids)
     if selected("message shapes"):
         measure_parsing()
     session = _session(topics.home)

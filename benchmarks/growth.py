@@ -26,7 +26,9 @@ from bytemeter.history.table import History
 from bytemeter.postgres import database
 from bytemeter.settings import Settings, load_settings
 from bytemeter.sql import Statements
-from speed_layer.dedup.ids import Deduplicator, IdentifiedRecords
+from speed_layer.dedup.horizon import DEFAULT, Horizon
+from speed_layer.dedup.identified import IdentifiedRecords
+from speed_layer.dedup.ids import Deduplicator
 
 SQL = Statements(__package__, "growth.sql")
 _FACTORS = (1, 10, 100)
@@ -211,17 +213,17 @@ def draw(points: list[Point], picture: Path) -> None:
 
 
 def _store_ids(settings: Settings, count: int, seed: int) -> None:
-    """Store random event ids as counted, of records from the 30 days before ``START``."""
+    """Store random event ids as counted, of records from the time within the horizon before ``START``, hour by hour."""
     rng = np.random.default_rng(seed)
     with database(settings.require_database_url()).connect() as connection:
-        deduplicator = Deduplicator(DEVICES.name)
+        deduplicator = Deduplicator(Horizon.of(DEVICES, DEFAULT))
         with connection.begin():
             deduplicator.load(connection)
         for first in range(0, count, _IDS_AT_ONCE):
             n = min(_IDS_AT_ONCE, count - first)
             columns = {
                 "id_hash": pa.Array.from_buffers(pa.binary(16), n, [None, pa.py_buffer(rng.bytes(16 * n))]),
-                "event_us": START * 1_000_000 - rng.integers(0, 30 * 86_400_000_000, n),
+                "event_us": START * 1_000_000 - np.linspace(*_ages_us(first, n, count), n).astype(np.int64),
                 "partition": np.zeros(n, np.int32),
                 "record_offset": np.arange(n),
                 "content_hash": np.zeros(n, np.int64),
@@ -229,3 +231,9 @@ def _store_ids(settings: Settings, count: int, seed: int) -> None:
             with connection.begin():
                 deduplicator.find_duplicates(connection, IdentifiedRecords.of(pa.table(columns)))
                 deduplicator.finish(connection)
+
+
+def _ages_us(first: int, n: int, count: int) -> tuple[float, float]:
+    """How long before ``START`` the first and the last of ``n`` ids are, the oldest of all ids first."""
+    horizon_us = DEFAULT.total_seconds() * 1e6
+    return horizon_us * (1 - first / count), horizon_us * (1 - (first + n) / count)

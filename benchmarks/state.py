@@ -26,7 +26,7 @@ def clear(*places: Settings) -> None:
         shutil.rmtree(Path(settings.require_history()), ignore_errors=True)
     engine = database(places[0].require_database_url())
     with engine.begin() as connection:
-        for name in ("remove_counted", "reset_billing_periods"):
+        for name in ("remove_counted", "drop_generations", "reset_billing_periods"):
             connection.execute(SQL[name])
         connection.execute(SQL["forget_offsets"], {"kept": AGREEMENTS.name})
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -5,6 +5,19 @@
 -- in the middle of a month.
 truncate bytes, hours, seen_ids, seen_segments, duplicate_events, invalid_events, threshold_events, unmatched_records;
 
+-- name: remove_counted_but_ids
+-- Empties what live totals have written, except the event ids.
+truncate bytes, hours, duplicate_events, invalid_events;
+
+-- name: size_of_ids
+-- Reads the bytes of all event ids, with their indexes, filters and fence keys.
+select sum(pg_total_relation_size(oid)) as bytes from pg_class
+where relkind = 'r' and (relname = 'seen_segments' or relname like 'seen\_ids%');
+
+-- name: drop_generations
+-- Drops the tables of the ids' full segments.
+select drop_seen_generation(generation) from seen_generations;
+
 -- name: remove_agreements
 -- Empties everything about data plans, and the ledger.
 truncate data_plan_usage, plan_segments, threshold_events, agreements, ledger;

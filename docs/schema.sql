@@ -2,6 +2,19 @@
 -- Written by: make schema
 
 
+CREATE FUNCTION public.drop_seen_generation(dropped integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    execute format('drop table if exists seen_ids_%s', dropped);
+    delete from seen_segments where generation = dropped;
+    delete from seen_generations where generation = dropped;
+end
+$$;
+
+COMMENT ON FUNCTION public.drop_seen_generation(dropped integer) IS 'drops the table of a generation, with its segments';
+
 CREATE FUNCTION public.from_us(us bigint) RETURNS timestamp with time zone
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((('1970-01-01 00:00:00'::timestamp without time zone + (((us / 1000000))::double precision * '00:00:01'::interval)) + (((us % (1000000)::bigint))::double precision * '00:00:00.000001'::interval)) AT TIME ZONE 'UTC'::text);
@@ -44,6 +57,27 @@ CREATE FUNCTION public.open_periods(agreement_ids text[], starts timestamp with 
 $$;
 
 COMMENT ON FUNCTION public.open_periods(agreement_ids text[], starts timestamp with time zone[]) IS 'opens billing periods, with 0 bytes and no threshold reached; periods that exist stay as they are';
+
+CREATE FUNCTION public.seen_generation(of_feed text, of_era integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    made integer;
+begin
+    insert into seen_generations (feed, era) values (of_feed, of_era)
+    on conflict (feed, era) do nothing
+    returning generation into made;
+    if made is null then
+        return (select generation from seen_generations where feed = of_feed and era = of_era);
+    end if;
+    -- Nothing in it is ever updated or deleted: there is nothing to vacuum.
+    execute format('create table seen_ids_%s (like seen_ids including all) with (autovacuum_enabled = off)', made);
+    return made;
+end
+$$;
+
+COMMENT ON FUNCTION public.seen_generation(of_feed text, of_era integer) IS 'the generation of a feed and an era; makes its table at first';
 
 CREATE FUNCTION public.short_id(id text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -129,10 +163,17 @@ CREATE TABLE public.ledger (
     voids bigint DEFAULT 0 NOT NULL,
     latest_event_time timestamp with time zone,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    identity_horizon timestamp with time zone,
+    behind_horizon bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT ledger_behind_horizon_check CHECK ((behind_horizon >= 0)),
     CONSTRAINT ledger_check CHECK ((received = ((((counted + duplicate) + invalid) + unmatched) + voids)))
 );
 
 COMMENT ON COLUMN public.ledger.voids IS 'messages that take back earlier records; nothing writes it yet, it is 0';
+
+COMMENT ON COLUMN public.ledger.identity_horizon IS 'records of earlier event hours are not deduplicated live; it never moves back; null: all are';
+
+COMMENT ON COLUMN public.ledger.behind_horizon IS 'records behind the identity horizon: received and not deduplicated live; a recompute removes duplicates';
 
 CREATE VIEW public.usage_hourly_live AS
  WITH open_hours AS (
@@ -587,6 +628,27 @@ UNION ALL
    FROM public.invalid_events
   WHERE (invalid_events.event_time IS NOT NULL);
 
+CREATE TABLE public.seen_generations (
+    generation integer NOT NULL,
+    feed text,
+    era integer
+);
+
+COMMENT ON TABLE public.seen_generations IS 'live: the tables seen_ids_<generation> of full segments, dropped as a whole';
+
+COMMENT ON COLUMN public.seen_generations.feed IS 'null: segments of all feeds, as they were before there was a horizon';
+
+COMMENT ON COLUMN public.seen_generations.era IS 'hours since 1970; a new generation is begun as the horizon reaches the next era';
+
+ALTER TABLE public.seen_generations ALTER COLUMN generation ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.seen_generations_generation_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.seen_ids (
     segment integer NOT NULL,
     pack integer NOT NULL,
@@ -594,7 +656,7 @@ CREATE TABLE public.seen_ids (
 );
 ALTER TABLE ONLY public.seen_ids ALTER COLUMN ids SET STORAGE EXTERNAL;
 
-COMMENT ON TABLE public.seen_ids IS 'live: where the first record of each event id stands; an id counts by the hour of its event time';
+COMMENT ON TABLE public.seen_ids IS 'live: where the first record of each event id stands, of segments to which ids are still added';
 
 COMMENT ON COLUMN public.seen_ids.ids IS '40 bytes for each: hash of the id (16), hours since 1970 (4), partition (4), offset (8), hash of the content (8)';
 
@@ -603,18 +665,27 @@ CREATE TABLE public.seen_segments (
     feed text NOT NULL,
     filter bytea,
     fences bytea,
-    counted boolean DEFAULT true NOT NULL
+    counted boolean DEFAULT true NOT NULL,
+    generation integer,
+    hour integer,
+    last_hour integer NOT NULL
 );
 ALTER TABLE ONLY public.seen_segments ALTER COLUMN filter SET STORAGE EXTERNAL;
 ALTER TABLE ONLY public.seen_segments ALTER COLUMN fences SET STORAGE EXTERNAL;
 
 COMMENT ON TABLE public.seen_segments IS 'live: the parts of seen_ids';
 
-COMMENT ON COLUMN public.seen_segments.filter IS 'Bloom filter of the ids; null while ids are still added';
+COMMENT ON COLUMN public.seen_segments.filter IS 'Bloom filter of a segment of the time before generations; later ones are pack -1 of their segment';
 
-COMMENT ON COLUMN public.seen_segments.fences IS 'of each pack the first 8 bytes of its first key, in order; null while ids are still added';
+COMMENT ON COLUMN public.seen_segments.fences IS 'first keys of the packs of a segment of the time before generations; later ones are pack -2 of their segment';
 
 COMMENT ON COLUMN public.seen_segments.counted IS 'whether the transaction that counts the records of these ids is committed; if not, nobody has seen them';
+
+COMMENT ON COLUMN public.seen_segments.generation IS 'where the packs are: in seen_ids_<generation>; null: in seen_ids';
+
+COMMENT ON COLUMN public.seen_segments.hour IS 'event hour of its ids, since 1970; null: of any hours, up to last_hour';
+
+COMMENT ON COLUMN public.seen_segments.last_hour IS 'the last event hour of its ids, since 1970';
 
 ALTER TABLE public.seen_segments ALTER COLUMN segment ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.seen_segments_segment_seq
@@ -752,6 +823,12 @@ ALTER TABLE ONLY public.migrations
 
 ALTER TABLE ONLY public.plan_segments
     ADD CONSTRAINT plan_segments_pkey PRIMARY KEY (msisdn, served_from_us);
+
+ALTER TABLE ONLY public.seen_generations
+    ADD CONSTRAINT seen_generations_feed_era_key UNIQUE (feed, era);
+
+ALTER TABLE ONLY public.seen_generations
+    ADD CONSTRAINT seen_generations_pkey PRIMARY KEY (generation);
 
 ALTER TABLE ONLY public.seen_ids
     ADD CONSTRAINT seen_ids_pkey PRIMARY KEY (segment, pack);

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection
 
+from speed_layer.dedup.ids import Judged
 from speed_layer.engine.live_query import Account
 from speed_layer.postgres.copying import copy_fixed, nullable, nullable_instants
 
@@ -35,14 +36,20 @@ def accounts(feed: str, received: pa.Table) -> list[Account]:
     ]
 
 
-def duplicate_accounts(feed: str, duplicates: pa.Table) -> list[Account]:
-    """Per partition the number of duplicates.
+def judged_accounts(feed: str, records: pa.Table, judged: Judged) -> list[Account]:
+    """Per partition the number of duplicates, and of records behind the horizon.
 
     Args:
-        duplicates: a row per duplicate, with partition: int.
+        records: the rows that were judged, with partition: int.
     """
-    counts = pc.value_counts(duplicates.column("partition")).to_pylist()
-    return [Account(feed, count["values"], duplicate=count["counts"]) for count in counts]
+    partitions = records.column("partition")
+    duplicates, behind = (
+        pc.value_counts(partitions.filter(pa.array(chosen))).to_pylist() for chosen in (judged.duplicate, judged.behind)
+    )
+    return [
+        *(Account(feed, count["values"], duplicate=count["counts"]) for count in duplicates),
+        *(Account(feed, count["values"], behind_horizon=count["counts"]) for count in behind),
+    ]
 
 
 def list_invalid(connection: Connection, feed: str, invalid: pa.Table) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import Feed
 from bytemeter.plans.outbox import Outbox
+from speed_layer.dedup.horizon import DEFAULT
 from speed_layer.engine.live_query import LiveQuery
 from speed_layer.plans.query import DataPlanQuery
 from speed_layer.totals.query import TotalsQuery
@@ -22,11 +24,13 @@ class CountingContext:
         outbox: publishes threshold events.
         grace: how long after its end a billing period stays open for late records, by event time.
         clock: the wall clock that closes billing periods while all partitions are idle; None to go by event time only.
+        identity_horizon: how far behind the watermark records of feeds without a horizon of their own are deduplicated.
     """
 
     outbox: Outbox
     grace: dt.timedelta
     clock: Callable[[], dt.datetime] | None
+    identity_horizon: dt.timedelta = DEFAULT
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,11 @@ def live_queries(feeds: Iterable[Feed]) -> list[LiveQueryPlan]:
 def _totals(feeds: Sequence[Feed]) -> Iterator[LiveQueryPlan]:
     """A query for each feed."""
     for feed in feeds:
-        yield LiveQueryPlan(feed.name, lambda _, feed=feed: TotalsQuery(feed))  # type: ignore[misc]
+        yield LiveQueryPlan(feed.name, partial(_totals_query, feed))
+
+
+def _totals_query(feed: Feed, context: CountingContext) -> LiveQuery:
+    return TotalsQuery(feed, context.identity_horizon)
 
 
 def _data_plans(_: Sequence[Feed]) -> Iterator[LiveQueryPlan]:
@@ -80,7 +88,7 @@ def _data_plans(_: Sequence[Feed]) -> Iterator[LiveQueryPlan]:
 def _data_plan_query(context: CountingContext) -> LiveQuery:
     """Events that wait in the outbox are published first."""
     context.outbox.publish_waiting()
-    return DataPlanQuery(context.outbox, context.grace, context.clock)
+    return DataPlanQuery(context.outbox, context.grace, context.clock, context.identity_horizon)
 
 
 LIVE_QUERIES: Mapping[str, Plan] = {"totals": _totals, "data-plans": _data_plans}

@@ -76,9 +76,9 @@ class Feed:
         live_query: the name of the live query that counts the feed (see ``speed_layer.live_queries``).
         clock_tolerance_s: the live query refuses event times that lie further ahead of the clock, in seconds; None to
             accept any. The default is a day.
-        horizon_s: the live query deduplicates only records whose event time lies at most so many seconds behind the
-            clock. Older records count in any case, and the recompute of their hour removes duplicates. None for no
-            horizon.
+        horizon_s: the live query deduplicates records of event hours up to so many seconds behind the watermark. Older
+            records count in any case, and the recompute removes duplicates. None for the setting
+            ``identity_horizon_s``.
         assigned: fields that are given to a record on its way: duplicates may differ in them without a conflict.
         keeps_raw: whether the history keeps the message as received, in its column ``raw``.
         kinds: kinds of records with validators of their own; None if all records are of one kind.
@@ -144,7 +144,9 @@ class Feed:
         self._require(not reserved, f"has the fields {reserved}, which are reserved; give them other names and a path")
         by = self.kinds.by if self.kinds else None
         self._require_fields({name for name in (self.key, self.event_id, by, *self.assigned) if name is not None})
-        self._require(self.horizon_s is None or bool(self.totals), "has a horizon, which only feeds with totals have")
+        self._require(
+            self.horizon_s is None or self.event_id is not None, "has a horizon, which only feeds with an event id have"
+        )
         if self.totals:
             self._check(self.totals)
 

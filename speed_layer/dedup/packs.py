@@ -1,4 +1,4 @@
-"""Stores the event ids of a segment in packs: rows of ``seen_ids`` with up to 48 ids each.
+"""Stores the event ids of a segment in packs: rows of ``seen_ids``, or of a generation's table, of up to 48 ids each.
 
 An id in a row of its own would cost a row header, an index entry and their share of the write-ahead log: four times as
 much as in a pack. The packs of a full segment are sorted by key. Their fence keys (the first key of each pack) are kept
@@ -9,18 +9,18 @@ in memory, and show which pack may contain an id.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection
+import pyarrow as pa
+from sqlalchemy import Connection, Integer, LargeBinary, TableClause, and_, any_, bindparam, column, func, select, table
+from sqlalchemy.dialects.postgresql import array
 
 from bytemeter.hashing import Mask
-from bytemeter.sql import Statements
 from speed_layer.dedup.filter import Indexes, Keys
-from speed_layer.postgres.copying import copy_fixed
-
-SQL = Statements(__package__, "seen_ids.sql")
+from speed_layer.postgres.copying import copy_fixed, read_bytes
 
 # One id with the (partition, offset) and the content hash of the record that was counted; the hour counts from 1970.
 # Integers are in PostgreSQL's byte order, so that an entry is copied without conversion.
@@ -29,6 +29,8 @@ ENTRY = np.dtype(
 )
 # Entries: four packs fill a page, and none is so large that PostgreSQL stores it outside its row.
 _PACK_SIZE = 48
+# The filter and the fence keys of a full segment stand with its packs, so that they are dropped with them.
+_FILTER, _FENCES = -1, -2
 _GOLDEN_RATIO = np.uint64(0x9E3779B97F4A7C15)
 
 # Rows of ENTRY.
@@ -43,47 +45,103 @@ def keys_of(entries: Entries) -> Keys:
     return keys
 
 
-def append(connection: Connection, segment: int, entries: Entries, first_pack: int = 0) -> int:
-    """Append entries to a segment.
+class Addition(NamedTuple):
+    """Ids that are appended to an open segment; its packs get the indexes from ``first_pack`` on."""
 
-    Args:
-        first_pack: the index of the first new pack.
+    segment: int
+    first_pack: int
+    entries: Entries
 
-    Returns:
-        The index after that of the last pack.
-    """
+    @property
+    def next_pack(self) -> int:
+        """The index after that of the last pack."""
+        return self.first_pack + -(-len(self.entries) // _PACK_SIZE)
+
+
+def append(connection: Connection, additions: Sequence[Addition]) -> None:
+    """Append to open segments, all by one COPY."""
+    if not additions:
+        return
+    begins = [np.arange(0, len(addition.entries), _PACK_SIZE) for addition in additions]
+    counts = [len(of_segment) for of_segment in begins]
+    sizes = [np.diff(of_segment, append=len(a.entries)) for of_segment, a in zip(begins, additions, strict=True)]
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate(sizes))]) * ENTRY.itemsize
+    ids = b"".join(addition.entries.tobytes() for addition in additions)
+    packs = pa.Array.from_buffers(
+        pa.binary(), len(offsets) - 1, [None, pa.py_buffer(offsets.astype("<i4")), pa.py_buffer(ids)]
+    )
+    columns = {
+        "segment": np.repeat(np.array([addition.segment for addition in additions], ">i4"), counts),
+        # NumPy concatenates in the machine's byte order.
+        "pack": np.concatenate([np.arange(a.first_pack, a.next_pack) for a in additions]).astype(">i4"),
+    }
+    copy_fixed(connection, table_of(None), columns, {"ids": pa.chunked_array([packs])})
+
+
+def write_sorted(
+    connection: Connection, generation: int, segment: int, entries: Entries, keys: Keys, stored_filter: bytes
+) -> FenceKeys:
+    """Write a full segment: its packs, sorted by key, its filter and its fence keys. Returns the fence keys."""
+    order = np.argsort(keys[:, 0])
+    in_order = entries[order]
+    fences: FenceKeys = keys[order[::_PACK_SIZE], 0]
     full_packs = len(entries) // _PACK_SIZE
-    in_full_packs, remainder = np.split(entries, [full_packs * _PACK_SIZE])
-    _copy_packs(connection, segment, in_full_packs, _PACK_SIZE, first_pack)
-    _copy_packs(connection, segment, remainder, len(remainder), first_pack + full_packs)
-    return first_pack + full_packs + bool(len(remainder))
+    in_full_packs, remainder = np.split(in_order, [full_packs * _PACK_SIZE])
+    target = table_of(generation)
+    _copy_packs(connection, target, segment, in_full_packs, _PACK_SIZE, 0)
+    _copy_packs(connection, target, segment, remainder, len(remainder), full_packs)
+    for pack, content in ((_FILTER, stored_filter), (_FENCES, fences.tobytes())):
+        row = {"segment": np.array([segment], ">i4"), "pack": np.array([pack], ">i4")}
+        copy_fixed(connection, target, row, {"ids": pa.chunked_array([pa.array([content], pa.binary())])})
+    return fences
 
 
-def replace_sorted(connection: Connection, segment: int, entries: Entries) -> FenceKeys:
-    """Replace the packs of a segment by packs of these entries, sorted by key. Returns their fence keys."""
-    connection.execute(SQL["delete_packs"], {"segment": segment})
-    keys = keys_of(entries)[:, 0]
-    order = np.argsort(keys)
-    append(connection, segment, entries[order])
-    return keys[order[::_PACK_SIZE]]
+def read_fences(connection: Connection, generation: int, segment: int) -> FenceKeys:
+    """The fence keys of a full segment that ``write_sorted`` wrote."""
+    return np.frombuffer(_read_pack(connection, generation, segment, _FENCES), np.uint64)
 
 
-def read_segment(connection: Connection, segment: int) -> Entries:
-    """All entries of a segment."""
-    return _concatenated(connection.scalars(SQL["packs_of_segment"], {"segment": segment}))
+def read_filter(connection: Connection, generation: int, segment: int) -> bytes:
+    """The filter of a full segment that ``write_sorted`` wrote."""
+    return _read_pack(connection, generation, segment, _FILTER)
 
 
-def read_packs(connection: Connection, packs_by_segment: Iterable[tuple[int, Indexes]]) -> Entries:
-    """The entries of packs.
+def read_segment(connection: Connection, generation: int | None, segment: int) -> Entries:
+    """All entries of a segment, in any order."""
+    of = _columns_of(generation)
+    return _concatenated(connection.scalars(select(of.c.ids).where(of.c.segment == segment, of.c.pack >= 0)))
+
+
+def read_packs(connection: Connection, generation: int | None, packs: Iterable[tuple[int, Indexes]]) -> Entries:
+    """The entries of packs of full segments of one generation.
 
     Args:
-        packs_by_segment: segments with indexes of their packs.
+        packs: segments with indexes of their packs.
     """
-    wanted = [(segment, pack) for segment, packs in packs_by_segment for pack in packs.tolist()]
+    wanted = [(segment, pack) for segment, of_segment in packs for pack in of_segment.tolist()]
     if not wanted:
         return np.empty(0, ENTRY)
-    segments, packs = map(list, zip(*wanted, strict=True))
-    return _concatenated(connection.scalars(SQL["packs_by_index"], {"segments": segments, "packs": packs}))
+    segments, indexes = map(list, zip(*wanted, strict=True))
+    of = _columns_of(generation)
+    values = func.unnest(bindparam("segments", segments), bindparam("packs", indexes))
+    rows = values.table_valued(column("segment", Integer), column("pack", Integer)).render_derived(name="wanted")
+    # "any(array[...])" makes PostgreSQL look each pack up by the index, whatever its statistics say (see
+    # speed_layer/postgres/lookups.py).
+    found = and_(of.c.segment == any_(array([rows.c.segment])), of.c.pack == rows.c.pack)
+    return _concatenated(connection.scalars(select(of.c.ids).select_from(rows.join(of, found))))
+
+
+def delete_segments(connection: Connection, generation: int | None, segments: Sequence[int]) -> None:
+    """Delete all packs of segments."""
+    if not segments:
+        return
+    of = _columns_of(generation)
+    connection.execute(of.delete().where(of.c.segment == any_(array(segments))))
+
+
+def table_of(generation: int | None) -> str:
+    """The name of the table of a generation; None: of segments to which ids are still added."""
+    return "seen_ids" if generation is None else f"seen_ids_{generation:d}"
 
 
 def candidate_packs(fences: FenceKeys, keys: Keys) -> Indexes:
@@ -126,7 +184,9 @@ def same_ids(left: Entries, right: Entries) -> Mask:
     return same
 
 
-def _copy_packs(connection: Connection, segment: int, entries: Entries, pack_size: int, first_pack: int) -> None:
+def _copy_packs(
+    connection: Connection, target: str, segment: int, entries: Entries, pack_size: int, first_pack: int
+) -> None:
     """Copy entries whose number is a multiple of the pack size."""
     if not len(entries):
         return
@@ -136,7 +196,20 @@ def _copy_packs(connection: Connection, segment: int, entries: Entries, pack_siz
         "pack": np.arange(first_pack, first_pack + len(packs), dtype=">i4"),
         "ids": packs,
     }
-    copy_fixed(connection, "seen_ids", columns)
+    copy_fixed(connection, target, columns)
+
+
+def _read_pack(connection: Connection, generation: int, segment: int, pack: int) -> bytes:
+    of = _columns_of(generation)
+    query = select(of.c.ids).where(of.c.segment == segment, of.c.pack == pack)
+    # The query has its parameters as literals: COPY takes none.
+    (content,) = read_bytes(connection, str(query.compile(compile_kwargs={"literal_binds": True})))
+    assert content is not None  # noqa: S101 - the column is not null
+    return content
+
+
+def _columns_of(generation: int | None) -> TableClause:
+    return table(table_of(generation), column("segment", Integer), column("pack", Integer), column("ids", LargeBinary))
 
 
 def _concatenated(packs: Iterable[memoryview]) -> Entries:

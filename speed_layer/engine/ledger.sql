@@ -49,6 +49,7 @@ update ledger set
     duplicate = duplicate + :duplicate,
     invalid = invalid + :invalid,
     unmatched = unmatched + :unmatched,
+    behind_horizon = behind_horizon + :behind_horizon,
     latest_event_time = greatest(latest_event_time, to_timestamp(cast(:latest_s as bigint)))
 where feed = :feed and partition = :partition;
 

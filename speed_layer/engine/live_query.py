@@ -24,6 +24,7 @@ class Account:
     Attributes:
         unmatched: negative where records that had waited were counted.
         latest_s: the latest event time of a valid record, epoch seconds.
+        behind_horizon: records that were not deduplicated (see ``speed_layer.dedup.horizon``), of any of these kinds.
     """
 
     feed: str
@@ -33,6 +34,7 @@ class Account:
     invalid: int = 0
     unmatched: int = 0
     latest_s: int | None = None
+    behind_horizon: int = 0
 
 
 # Counts a micro-batch inside a transaction, and returns the accounts of its messages.

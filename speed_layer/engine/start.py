@@ -69,7 +69,8 @@ class Starter:
         settings, kafka = self.settings, Kafka(self.settings)
         checkpoint = _temporary_folder(resources)
         grace = dt.timedelta(seconds=settings.period_grace_s)
-        query = plan.make(CountingContext(self.outbox, grace, None if self.once else _now))
+        clock, horizon = None if self.once else _now, dt.timedelta(seconds=settings.identity_horizon_s)
+        query = plan.make(CountingContext(self.outbox, grace, clock, horizon))
         topics = {feed.name: _topic_of(kafka, feed) for feed in query.feeds}
         idle_partitions = IdlePartitions(0.0 if self.once else settings.partition_idle_s)
         engine, terms = database(settings.require_database_url()), Terms(silent_s=settings.lease_s)

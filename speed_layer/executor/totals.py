@@ -22,22 +22,17 @@ def totals_parts(feed: Feed, messages: pa.Table) -> Parts:
 
     Returns:
         received, invalid: see ``speed_layer.executor.accounts.account_parts``.
-        totals: of the records without an event id or behind the feed's horizon, by live window (see
-        ``bytemeter.aggregations.totals``).
+        totals: of the records without an event id, by live window (see ``bytemeter.aggregations.totals``).
         hours: hour: long, the event hours (since 1970) of these records, each once.
         identified: a row for each other record: the columns of
         ``speed_layer.executor.accounts.identity``, the measure and the fields of the dimensions.
     """
-    now_us = time.time_ns() // 1_000
-    parsed = parse(feed, messages, now_us=now_us)
+    parsed = parse(feed, messages, now_us=time.time_ns() // 1_000)
     records = valid(parsed)
     parts = account_parts(feed, parsed)
     if feed.event_id is None:
         return {**parts, **_added_up(feed, records)}
     identifiable = pc.is_valid(records.column(feed.event_id))
-    if feed.horizon_s is not None:
-        within = pc.greater_equal(records.column("event_us"), now_us - feed.horizon_s * 1_000_000)
-        identifiable = pc.and_(identifiable, within)
     with_id = records.filter(identifiable)
     columns = {name: with_id.column(name) for name in feed.totals.fields} if feed.totals else {}
     return {

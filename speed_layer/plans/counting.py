@@ -12,7 +12,7 @@ from bytemeter.feeds import DATA_RECORDS
 from bytemeter.plans import agreements
 from bytemeter.plans.events import ThresholdEvent
 from bytemeter.plans.judging import amend, reach_thresholds
-from speed_layer.accounts import duplicate_accounts
+from speed_layer.accounts import judged_accounts
 from speed_layer.dedup.ids import Deduplicator
 from speed_layer.engine.live_query import Account
 from speed_layer.plans.crossings import cross_thresholds
@@ -30,7 +30,7 @@ class Counted:
     """What a micro-batch changed.
 
     Attributes:
-        accounts: duplicate and unmatched records, by partition.
+        accounts: records that are duplicate, behind the horizon or unmatched, by partition.
         events: thresholds of changed limits, thresholds that records crossed, amendments of closed periods.
     """
 
@@ -54,8 +54,8 @@ def count_micro_batch(
     # Writes the agreements, and judges changed limits.
     changes = take_agreements(connection, owners, messages)
     # Lists the duplicates, and remembers the ids of the other records.
-    duplicates = deduplicator.find_duplicates(connection, records.identified)
-    new = records.without(duplicates)
+    judged = deduplicator.find_duplicates(connection, records.identified)
+    new = records.without(judged.duplicate)
     # Adds one sum for each MSISDN whose records all belong to one known billing period.
     together = count_together(connection, owners, new.totals)
     # Finds the billing period of each other record, and of those that have waited for one of the agreements.
@@ -65,7 +65,7 @@ def count_micro_batch(
     amended = amend(connection, [*together.added.closed, *one_by_one.added.closed])
     return Counted(
         accounts=[
-            *duplicate_accounts(DATA_RECORDS.name, records.rows.filter(pa.array(duplicates))),
+            *judged_accounts(DATA_RECORDS.name, records.rows, judged),
             *one_by_one.accounts,
         ],
         events=[*changes.events, *crossed, *amended],

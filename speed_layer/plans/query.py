@@ -17,6 +17,7 @@ from bytemeter.plans.judging import close_periods
 from bytemeter.plans.outbox import Outbox
 from bytemeter.plans.watermark import PartitionProgress, watermark
 from speed_layer.accounts import accounts, list_invalid
+from speed_layer.dedup.horizon import DEFAULT, Horizon
 from speed_layer.dedup.ids import Deduplicator
 from speed_layer.engine.live_query import Account, Count
 from speed_layer.executor.blocks import Parts, ToParts
@@ -41,16 +42,21 @@ class DataPlanQuery:
     Attributes:
         grace: how long after its end a period stays open for late records, by event time.
         clock: the wall-clock time that takes over once all partitions are idle; None to go by event time only.
+        identity_horizon: how far behind the watermark data records are deduplicated.
     """
 
     outbox: Outbox
     grace: dt.timedelta
     clock: Callable[[], dt.datetime] | None
+    identity_horizon: dt.timedelta = DEFAULT
     name: str = "data-plans"
     feeds: tuple[Feed, ...] = (AGREEMENTS, DATA_RECORDS)
-    _deduplicator: Deduplicator = field(default_factory=lambda: Deduplicator(DATA_RECORDS.name), init=False, repr=False)
+    _deduplicator: Deduplicator = field(init=False, repr=False)
     _owners: OwnerLookup = field(default_factory=OwnerLookup, init=False, repr=False)
     _written: list[ThresholdEvent] = field(default_factory=list, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._deduplicator = Deduplicator(Horizon.of(DATA_RECORDS, self.identity_horizon))
 
     def to_parts(self, feed: Feed) -> ToParts:
         """See ``speed_layer.executor.plans``."""

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bytemeter.hashing import occurs_repeatedly
-from speed_layer.dedup.ids import IdentifiedRecords
+from speed_layer.dedup.identified import IdentifiedRecords
 
 Mask = npt.NDArray[np.bool_]
 
@@ -40,13 +40,14 @@ class Records:
     def without(self, duplicates: Mask) -> NewRecords:
         """The records that are no duplicates.
 
-        Only MSISDNs with duplicates of records of earlier micro-batches are added up again.
+        Only MSISDNs are added up again that have duplicates of records of earlier micro-batches, or records that equal
+        one of this micro-batch and count nevertheless, behind the horizon.
         """
-        counted_before = duplicates.copy()
-        counted_before[self.identified.duplicate_rows] = False
-        if not counted_before.any():
+        judged_otherwise = duplicates.copy()
+        judged_otherwise[self.identified.duplicate_rows] ^= True
+        if not judged_otherwise.any():
             return NewRecords(self.rows, duplicates, self.totals)
-        changed = pc.unique(self.rows.column("msisdn").filter(pa.array(counted_before)))
+        changed = pc.unique(self.rows.column("msisdn").filter(pa.array(judged_otherwise)))
         unchanged = self.totals.filter(pc.invert(pc.is_in(self.totals.column("msisdn"), changed)))
         added_up_again = by_msisdn(NewRecords(self.rows, duplicates, unchanged).of(changed))
         return NewRecords(self.rows, duplicates, pa.concat_tables([unchanged, added_up_again]))

@@ -45,7 +45,12 @@ def copy_fixed(
         columns: arrays of equal length of values of one size, without nulls: ``>i4`` for integer, ``>i8`` for bigint,
             ``V16`` for uuid, ``?`` for boolean.
         texts: more columns, of type text or bytea, or ``nullable``; they may have nulls.
+
+    Raises:
+        ValueError: integers in the machine's byte order.
     """
+    if other := [name for name, values in columns.items() if values.dtype.byteorder in "=<"]:
+        raise ValueError(f"the columns {other} are not in PostgreSQL's byte order; give e.g. >i4 or >i8")
     count = len(next(iter(columns.values())))
     if not count:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,8 +15,10 @@ from bytemeter.aggregations import summed, totals
 from bytemeter.feeds import Feed, Totals
 from bytemeter.plans.watermark import PartitionProgress
 from bytemeter.sql import Statements
-from speed_layer.accounts import accounts, duplicate_accounts, list_invalid
-from speed_layer.dedup.ids import Deduplicator, IdentifiedRecords
+from speed_layer.accounts import accounts, judged_accounts, list_invalid
+from speed_layer.dedup.horizon import DEFAULT, Horizon
+from speed_layer.dedup.identified import IdentifiedRecords
+from speed_layer.dedup.ids import Deduplicator
 from speed_layer.engine.live_query import Account, Count
 from speed_layer.executor.blocks import Parts, ToParts
 from speed_layer.executor.totals import event_hours, totals_parts
@@ -27,9 +30,14 @@ SQL = Statements(__package__, "statements.sql")
 
 @dataclass
 class TotalsQuery:
-    """Adds up a feed's measure per dimension and window, into the feed's live table."""
+    """Adds up a feed's measure per dimension and window, into the feed's live table.
+
+    Attributes:
+        identity_horizon: how far behind the watermark records are deduplicated, unless the feed has its own horizon.
+    """
 
     feed: Feed
+    identity_horizon: dt.timedelta = DEFAULT
     _totals: Totals = field(init=False, repr=False)
     _table: LiveTable = field(init=False, repr=False)
     _dedup: Deduplicator = field(init=False, repr=False)
@@ -40,7 +48,7 @@ class TotalsQuery:
             raise ValueError(f"feed {self.feed.name} has no totals")
         self._totals = self.feed.totals
         self._table = LiveTable.of(self.feed)
-        self._dedup = Deduplicator(self.feed.name)
+        self._dedup = Deduplicator(Horizon.of(self.feed, self.identity_horizon))
         self._young = YoungWindows(self._table)
 
     @property
@@ -84,12 +92,12 @@ class TotalsQuery:
     def _count(self, connection: Connection, parts: Parts, identified: IdentifiedRecords | None) -> list[Account]:
         """Count a micro-batch: deduplicate, add totals to the live table, mark dirty hours, list invalid messages."""
         added, hours = [parts["totals"]], [parts["hours"].column("hour")]
-        duplicates: list[Account] = []
+        judged_as: list[Account] = []
         if identified:
             records = parts["identified"]
-            is_duplicate = pa.array(self._dedup.find_duplicates(connection, identified))
-            duplicates = duplicate_accounts(self.feed.name, records.filter(is_duplicate))
-            new = records.filter(pc.invert(is_duplicate))
+            judged = self._dedup.find_duplicates(connection, identified)
+            judged_as = judged_accounts(self.feed.name, records, judged)
+            new = records.filter(pa.array(~judged.duplicate))
             added.append(totals(self.feed, new, self._totals.live.window))
             hours.append(event_hours(new.column("event_us")))
         self._add(connection, summed(pa.concat_tables(added)))
@@ -97,7 +105,7 @@ class TotalsQuery:
         connection.execute(SQL["mark_hours"], {"feed": self.feed.name, "hours": list(dirty)})
         list_invalid(connection, self.feed.name, parts["invalid"])
         self._dedup.finish(connection)
-        return [*accounts(self.feed.name, parts["received"]), *duplicates]
+        return [*accounts(self.feed.name, parts["received"]), *judged_as]
 
     def _add(self, connection: Connection, added: pa.Table) -> None:
         """Copy the totals that are surely new into the live table, and add the others."""

@@ -261,13 +261,20 @@ def test_duplicates_behind_the_horizon_are_removed_by_the_recompute(
     now_s = int(dt.datetime.now(dt.UTC).timestamp())
     values = [
         json.dumps({"event_type": type_, "timestamp": now_s - age_s, "event_id": "e"}).encode()
-        for type_, age_s in (("old", 7_200), ("old", 7_200), ("young", 0), ("young", 0))
+        for type_, age_s in (("old", 10_800), ("young", 0))
     ]
+    of_feed = "where feed = 'test-games' order by id"
+    # Nothing was counted before that could move the horizon past the old record.
+    put([*values, *values], topic="test-games")
+    count(feed)
+    assert rows(f"select id, value from test_counts {of_feed}") == [("old", 1), ("young", 1)]
     put(values, topic="test-games")
     count(feed)
-    of_feed = "where feed = 'test-games' order by id"
     assert rows(f"select id, value from test_counts {of_feed}") == [("old", 2), ("young", 1)]
-    HourlyJob(spark, place, feed, wait_s=60).run()
+    account = rows("select received, counted, duplicate, behind_horizon from ledger where partition = 0")
+    assert account == [(6, 3, 3, 1)]
+    assert rows("select first_offset, record_offset from duplicate_events order by 2") == [(0, 2), (1, 3), (1, 5)]
+    assert HourlyJob(spark, place, feed, wait_s=60).run().hours == 2
     assert rows(f"select id, value from test_counts_hourly {of_feed}") == [("old", 1), ("young", 1)]
 
 

@@ -22,7 +22,7 @@ LIVE = TotalsTable("bytes", FIVE_MINUTES)
         ({"fields": (*DEVICES.fields, Field("app", Text(), path=("x",)))}, "declares a field twice"),
         ({"fields": (*DEVICES.fields, Field("name", Text(), path=("app",)))}, "two fields with the same path"),
         ({"fields": (*DEVICES.fields, Field("cell", Text(), path=("app", "cell")))}, r"\['cell'\] inside other fields"),
-        ({"totals": None, "horizon_s": 60}, "has a horizon, which only feeds with totals have"),
+        ({"event_id": None, "horizon_s": 60}, "has a horizon, which only feeds with an event id have"),
         ({"key": "imsi"}, r"uses the fields \['imsi'\]"),
         ({"event_id": "uuid"}, r"uses the fields \['uuid'\]"),
         ({"totals": Totals("app", (Dimension("a", ("app",)),), LIVE)}, "adds up app, which is not a required Whole"),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
 
 from bytemeter.feeds import DEVICES
 from speed_layer.executor.totals import totals_parts
-from tests.messages import DEVICE, NOW_S, device, messages
+from tests.messages import NOW_S, device, messages
 
 
 def parts(*values: bytes | None) -> dict[str, list[dict[str, Any]]]:
@@ -55,15 +54,6 @@ def test_an_id_is_told_with_its_time_and_content() -> None:
     one, same, *others = (row["content_hash"] for row in found)
     assert one == same
     assert len({one, *others}) == 4
-
-
-def test_records_behind_the_horizon_are_added_up_whatever_their_ids() -> None:
-    now_s = int(time.time())
-    feed = replace(DEVICES, horizon_s=3_600)
-    values = [device(event_id="e", timestamp=now_s - age_s) for age_s in (3_500, 3_700, 3_700)]
-    found = {name: rows.to_pylist() for name, rows in totals_parts(feed, messages(*values)).items()}
-    assert [row["record_offset"] for row in found["identified"]] == [0]
-    assert sum(row["value"] for row in found["totals"] if row["type"] == "app_bytes_total") == 2 * DEVICE["bytes"]
 
 
 def test_no_messages_have_the_columns_of_many() -> None:

@@ -10,8 +10,10 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from bytemeter.errors import BytemeterError
+from bytemeter.feeds import DATA_RECORDS
 from bytemeter.plans.events import ThresholdEvent
 from bytemeter.plans.judging import close_periods
+from speed_layer.dedup.horizon import DEFAULT, Horizon
 from speed_layer.dedup.ids import Deduplicator
 from speed_layer.engine.live_store import SESSION
 from speed_layer.executor.plans import agreement_parts, record_parts
@@ -64,7 +66,7 @@ class Counting:
 
     def __init__(self, connection: Connection, *, first_id: int = 1) -> None:
         self.connection, self.next_id = connection, first_id
-        self.owners, self.deduplicator = OwnerLookup(), Deduplicator("data-records")
+        self.owners, self.deduplicator = OwnerLookup(), Deduplicator(Horizon.of(DATA_RECORDS, DEFAULT))
         with connection.begin():
             connection.exec_driver_sql(SESSION)
             create_temporary_tables(connection)
@@ -147,6 +149,19 @@ def test_unmatched_records_are_accounted_for_and_counted_with_their_agreement(co
     counted = counting.count(("2020-01-06", 4), agreements=[agreement()])
     assert [account.unmatched for account in counted.accounts] == [-2]
     assert rows(TOTALS) == [Total(1, 7, "i-3")]
+
+
+def test_records_behind_the_horizon_are_counted_whatever_their_ids(counting: Counting, rows: Rows) -> None:
+    counting.count(agreements=[agreement()])
+    rows(
+        "with counted as (insert into ledger (feed, partition, topic_id, next_offset, latest_event_time) values "
+        "('data-records', 0, 't', 0, '2020-01-10T12:59Z')) select"
+    )
+    old, within = record("1", 1, "2020-01-08T11:59Z"), record("2", 10, "2020-01-08T12:00Z")
+    counted = [counting.count_messages(batch) for batch in ([old, within, old, within], [old, within])]
+    assert rows(TOTALS) == [Total(1, 13, "i-2")]
+    assert [sum(a.behind_horizon for a in of_batch.accounts) for of_batch in counted] == [2, 1]
+    assert [sum(a.duplicate for a in of_batch.accounts) for of_batch in counted] == [1, 1]
 
 
 @pytest.mark.parametrize("sizes", [AS_ANALYSED, SEEM_EMPTY])

@@ -46,6 +46,11 @@ def test_integers_of_fixed_size(engine: Engine) -> None:
         assert copied(connection) == list(zip(indices.tolist(), large.tolist(), strict=True))
 
 
+def test_integers_in_the_byte_order_of_the_machine_are_refused(engine: Engine) -> None:
+    with engine.begin() as connection, pytest.raises(ValueError, match="'large'.* not in PostgreSQL's byte order"):
+        copy_fixed(connection, "copied", {"index": np.arange(3, dtype=">i4"), "large": np.arange(3, dtype="<i8")})
+
+
 def test_texts_beside_integers_of_fixed_size(engine: Engine) -> None:
     words = [word for word in NASTY if word is not None] + ["long " * 1_000]
     texts = pa.chunked_array([words[:3], words[3:]], pa.string())
