@@ -22,3 +22,4 @@ comment on column leases.heard_at is 'when the owner was last heard; -infinity: 
 comment on column leases.silent_s is 'seconds without a heartbeat after which others may take the lease over';
 comment on column leases.session is 'the PostgreSQL process of the owner''s transactions, ended by a takeover';
 comment on column leases.session_since is 'when that process began';
+grant select, insert, update on leases to bytemeter_writer;

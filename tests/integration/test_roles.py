@@ -7,8 +7,9 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, Engine, make_url, text
+from sqlalchemy import URL, Engine, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.pool import NullPool
 
 from batch_layer.months import Month
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES
@@ -36,10 +37,12 @@ TABLES = {
     "duplicate_events": "I",  # a list that grows; jobs read it through refused_events
     "hours": "SIU",  # versions grow
     "invalid_events": "I",  # a list that grows; jobs read it through refused_events
+    "leases": "SIU",  # taken, taken over, given back
     "ledger": "SIU",  # what was counted is never forgotten
     "migrations": "",  # of who migrates
     "monthly_ownership": "SIT",  # staging of the monthly job, emptied at its start
     "plan_segments": "SIUD",  # forgotten when an agreement of the MSISDN changes
+    "seen_generations": "S",  # made and dropped by functions
     "seen_ids": "SID",  # packs are written anew as larger ones; packs that were never counted are deleted
     "seen_segments": "SIUD",  # an open one becomes full; one that was never counted is deleted
     "staged_hourly": "SIT",  # staging of the hourly job, emptied at its start
@@ -54,9 +57,10 @@ TABLES = {
 # The views that the jobs read. All other views are for people.
 VIEWS = {"judged_periods": "S", "plan_ownership": "S", "refused_events": "S"}
 # Functions that not everybody may execute, and who may; all others compute and change nothing.
-FUNCTIONS = {"open_periods": {WRITER}}
-# Functions that run with their owner's rights. A new one needs a reason why its callers can make no other use of it.
-OWNERS_FUNCTIONS: set[str] = set()
+FUNCTIONS = {"open_periods": {WRITER}, "seen_generation": {WRITER}, "drop_seen_generation": {WRITER}}
+# Functions that run with their owner's rights. A new one needs a reason why its callers can make no other use of it:
+# these make and drop tables of event ids that they name themselves, by a number.
+OWNERS_FUNCTIONS = {"seen_generation", "drop_seen_generation"}
 
 RIGHTS = {
     **{"S": "SELECT", "I": "INSERT", "U": "UPDATE", "D": "DELETE", "T": "TRUNCATE"},
@@ -182,7 +186,7 @@ def test_who_does_not_own_the_database_migrates_too(owner: Engine) -> None:
         connection.execute(text("create database another"))
     another = logged_in(owner.url.set(database="another"))
     with another.begin() as connection:
-        connection.execute(text("grant create on schema public to tenant"))
+        connection.execute(text("grant create on schema public to tenant; grant create on database another to tenant"))
     try:
         migrate(logged_in(another.url.set(username="tenant", password="secret")))
         with another.connect() as connection:
@@ -262,8 +266,8 @@ def test_the_login_of_dashboards_can_lift_its_defaults_but_nothing_that_holds(ow
 
 
 def settings_of(url: URL) -> tuple[str, str]:
-    """What a session of the login begins with."""
-    with logged_in(url).connect() as connection:
+    """What a session of the login begins with, in a program that sets nothing itself."""
+    with create_engine(url.set(drivername="postgresql+psycopg2"), poolclass=NullPool).connect() as connection:
         row = connection.execute(
             text("select current_setting('statement_timeout'), current_setting('temp_file_limit')")
         )

@@ -73,14 +73,14 @@ def test_history_queries_resume_after_the_last_commit(place: Settings, spark: Sp
 
 
 def test_a_history_from_before_invalid_messages_were_kept_gets_their_table(
-    place: Settings, spark: SparkSession, resources: ExitStack
+    place: Settings, spark: SparkSession, outbox: Outbox, resources: ExitStack
 ) -> None:
     """What the history was past already is not read again."""
     send(place, b"garbage 0", b"garbage 1")
     history = History(spark, place.require_history(), DEVICES)
     history.create()
     history.append([], {0: 1}, after={})
-    run_to_end(Starter(spark, place, resources, once=True).start_history(DEVICES))
+    run_to_end(Starter(spark, place, outbox, once=True).start_history(DEVICES, resources))
     kept = InvalidMessages(spark, place.require_history(), DEVICES).read().collect()
     assert [(row.offset, bytes(row.value)) for row in kept] == [(1, b"garbage 1")]
 
