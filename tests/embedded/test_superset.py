@@ -5,26 +5,26 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
 from bytemeter.errors import BytemeterError
+from embedded.administrator import set_password
 from embedded.home import Home, free_port, wait_until
-from embedded.superset import SupersetServer
+from embedded.superset import Environment, SupersetServer, superset_environment
 from tests.commands import open_to_others
 
-DEMO = """
-import sys; from pathlib import Path; from bytemeter.errors import BytemeterError
-from embedded.home import Home; from embedded.superset import SupersetServer
+SERVE = """
+import sys; from pathlib import Path; from embedded.administrator import set_password
+from embedded.home import Home; from embedded.superset import Environment, SupersetServer, superset_environment
 server = SupersetServer(Home(Path(sys.argv[1])), print, int(sys.argv[2]))
-server.start(demo=True)
-print("serves", flush=True); sys.stdin.read()
+print("serves", server.start(demo=sys.argv[3] == "demo").password, flush=True); sys.stdin.read()
 """
 MOST = 10
-# A connection that is kept breaks when the server is another one.
-UNKEPT = httpx.Limits(max_keepalive_connections=0)
 
 
 def log_in(client: httpx.Client, password: str) -> int:
@@ -47,39 +47,66 @@ def me(client: httpx.Client) -> int:
     return client.get("/api/v1/me/").status_code
 
 
-def test_the_password_of_the_demo_ends_with_it_and_attempts_are_limited(tmp_path: Path) -> None:
-    port = free_port()
-    server = SupersetServer(Home(tmp_path / "a b"), print, port)
-    command = [sys.executable, "-c", DEMO, str(tmp_path / "a b"), str(port)]
-    with (
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as demo,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, limits=UNKEPT) as client,
-    ):
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[SupersetServer]:
+    """The Superset of a home, not running yet."""
+    server = SupersetServer(Home(tmp_path / "a b"), print, free_port())
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def client(server: SupersetServer) -> Iterator[httpx.Client]:
+    """Somebody on this machine; connections are not kept, since the server changes."""
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60, limits=limits) as client:
+        yield client
+
+
+@contextmanager
+def served(server: SupersetServer, kind: str = "") -> Iterator[str]:
+    """Another process serves until the block ends and the process is killed; yields the password."""
+    command = [sys.executable, "-c", SERVE, str(server.home.path), str(server.port), kind]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
-            assert demo.stdout is not None
-            assert "serves\n" in iter(demo.stdout.readline, "")
-            assert by_form(client, "admin") == httpx.codes.FOUND
-            assert me(client) == httpx.codes.OK
-            with httpx.Client(base_url=client.base_url, timeout=60) as by_token:
-                assert log_in(by_token, "admin") == httpx.codes.OK
-                token = by_token.headers["Authorization"]
-            with pytest.raises(BytemeterError, match="Superset serves another command of this home"):
-                server.start(lasting=True)
-            demo.kill()
-            wait_until(lambda: not server.running(), what="the end of Superset", log=server.log)
-            serving = server.start()
-            assert me(client) == httpx.codes.UNAUTHORIZED
-            stale = client.get("/api/v1/me/", headers={"Authorization": token})
-            assert stale.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.UNPROCESSABLE_ENTITY}
-            (server.folder / "log_ins").unlink()  # those above may have been a minute ago
-            statuses = [log_in(client, "admin") for _ in range(MOST - 1)]
-            assert set(statuses) == {httpx.codes.UNAUTHORIZED}
-            assert log_in(client, serving.password) == httpx.codes.OK
-            refused = client.post("/login/", data={"username": "admin", "password": serving.password})
-            assert refused.status_code == log_in(client, serving.password) == httpx.codes.TOO_MANY_REQUESTS
-            assert 0 < int(refused.headers["Retry-After"]) <= 60
-            assert me(client) == httpx.codes.OK
+            assert process.stdout is not None
+            yield next(line.split()[1] for line in process.stdout if line.startswith("serves "))
         finally:
-            demo.kill()
-            server.stop()
-    assert open_to_others(tmp_path / "a b") == []
+            process.kill()
+    wait_until(lambda: not server.running(), what="the end of Superset", log=server.log)
+
+
+def test_after_a_demo_the_password_is_another_one_and_attempts_are_limited(
+    server: SupersetServer, client: httpx.Client
+) -> None:
+    environment, variables = Environment(print), superset_environment(server.folder)
+    environment.install()
+    set_password(server.folder, environment.program("python"), environment.metadata, variables, demo=True)
+    with served(server) as password:
+        with pytest.raises(BytemeterError, match="Superset serves another command of this home"):
+            server.start(lasting=True)
+        statuses = [log_in(client, "admin") for _ in range(MOST - 1)]
+        assert set(statuses) == {httpx.codes.UNAUTHORIZED}
+        assert log_in(client, password) == httpx.codes.OK
+        refused = client.post("/login/", data={"username": "admin", "password": password})
+        assert refused.status_code == log_in(client, password) == httpx.codes.TOO_MANY_REQUESTS
+        assert 0 < int(refused.headers["Retry-After"]) <= 60
+        assert me(client) == httpx.codes.OK
+    assert open_to_others(server.home.path) == []
+
+
+def test_sessions_of_the_demo_end_with_it(server: SupersetServer, client: httpx.Client, full: bool) -> None:
+    if not full:
+        pytest.skip("starts Superset twice, which takes a minute; run with --full")
+    with served(server, "demo") as password:
+        assert password == "admin"
+        assert by_form(client, password) == httpx.codes.FOUND
+        assert me(client) == httpx.codes.OK
+        with httpx.Client(base_url=client.base_url, timeout=60) as by_token:
+            assert log_in(by_token, password) == httpx.codes.OK
+            token = by_token.headers["Authorization"]
+    with served(server) as password:
+        assert password != "admin"
+        assert me(client) == httpx.codes.UNAUTHORIZED
+        stale = client.get("/api/v1/me/", headers={"Authorization": token})
+        assert stale.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.UNPROCESSABLE_ENTITY}
