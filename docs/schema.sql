@@ -328,23 +328,31 @@ CREATE TABLE public.invalid_events (
     payload bytea,
     event_time timestamp with time zone,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
-    replayed_at timestamp with time zone
+    replayed_at timestamp with time zone,
+    length bigint,
+    digest bytea
 );
 
-COMMENT ON COLUMN public.invalid_events.payload IS 'the value as received; null for a tombstone';
+COMMENT ON COLUMN public.invalid_events.payload IS 'the value as received, at most its first BYTEMETER_INVALID_PAYLOAD_BYTES bytes; null for a tombstone';
 
 COMMENT ON COLUMN public.invalid_events.event_time IS 'only of well-formed records that were refused because of their time: those stand in the history too';
 
 COMMENT ON COLUMN public.invalid_events.replayed_at IS 'when the message was sent again; nothing writes it yet, it is null';
 
+COMMENT ON COLUMN public.invalid_events.length IS 'bytes of the whole value; null for a tombstone';
+
+COMMENT ON COLUMN public.invalid_events.digest IS 'SHA-256 of the whole value; null for a tombstone';
+
 CREATE VIEW public.invalid_samples AS
  SELECT received_at,
     feed,
     reason,
-    "left"(encode(payload, 'escape'::text), 200) AS payload,
+    "left"(encode(SUBSTRING(payload FROM 1 FOR 200), 'escape'::text), 200) AS payload,
     partition,
     record_offset,
-    replayed_at
+    replayed_at,
+    length,
+    encode(digest, 'hex'::text) AS digest
    FROM public.invalid_events;
 
 COMMENT ON VIEW public.invalid_samples IS 'invalid records with the beginning of what was received, as text';
