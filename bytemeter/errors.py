@@ -3,7 +3,7 @@
 import re
 
 _IN_URL = re.compile(r"(://[^\s:/@]*:)\S*(@)")
-_IN_QUERY = re.compile(r"(password=)[^&\s;,)\"']*", re.IGNORECASE)
+_ASSIGNED = re.compile(r"""(password=)("(\\.|[^"\\])*"|[^&\s;,)"']+)""", re.IGNORECASE)
 
 
 class BytemeterError(Exception):
@@ -20,4 +20,4 @@ class UnknownHostError(TransientError):
 
 def without_passwords(text: str) -> str:
     """The text with ``***`` for passwords in URLs, for example in an argument that a user gave by mistake."""
-    return _IN_QUERY.sub(r"\1***", _IN_URL.sub(r"\1***\2", text))
+    return _ASSIGNED.sub(r"\1***", _IN_URL.sub(r"\1***\2", text))

@@ -88,9 +88,7 @@ def submitted_command(job: Job) -> click.Command:
 
         database_url = url_from_jdbc(jdbc_url) if jdbc_url else None
         settings = load_settings(kafka=kafka, database_url=database_url, history=history)
-        for name in job.needs:
-            if getattr(settings, name) is None:
-                raise click.MissingParameter(f"or set {PREFIX}{name.upper()}", param=_SUBMITTED_OPTIONS[name])
+        _require_endpoints(job, settings)
         logs.configure(settings.log_format)
         job.run(JobContext(lambda *_: nullcontext(settings), lambda _: nullcontext(_submitted_session(job))), **options)
 
@@ -104,6 +102,15 @@ def submitted_command(job: Job) -> click.Command:
             context_settings=CONTEXT_SETTINGS,
         )
     )
+
+
+def _require_endpoints(job: Job, settings: Settings) -> None:
+    for name in job.needs:
+        if getattr(settings, name) is None:
+            variable = f"{PREFIX}{name.upper()}" + ("_FILE" if name == "database_url" else "")
+            raise click.MissingParameter(
+                f"Give it, or set {variable}.", click.get_current_context(), _SUBMITTED_OPTIONS[name]
+            )
 
 
 def run_command(command: click.Command, argv: Sequence[str] | None, name: str | None = None) -> int:

@@ -62,8 +62,8 @@ def test_executors_have_the_login_and_the_options_of_the_connection(
     login.touch(0o600)
     login.write_text(f"{url.host}:{url.port}:{url.database}:{url.username}:{url.password}\n")
     monkeypatch.setenv("PGPASSFILE", str(login))
-    bare = url.set(password=None).update_query_dict({"options": "-c work_mem=7MB"})
-    with database(bare.render_as_string()).connect() as connection:
+    bare = f"postgresql://{url.username}@{url.host}:{url.port}/{url.database}?options=-c%20work_mem%3D7MB"
+    with database(bare).connect() as connection:
         options = {**jdbc_options(connection), "query": "select current_setting('work_mem') as memory"}
     assert options["sslmode"] == "prefer"
     assert spark.read.format("jdbc").options(**options).load().collect() == [("7MB",)]

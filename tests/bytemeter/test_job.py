@@ -60,7 +60,7 @@ def test_endpoints_come_from_the_environment_too(
     ("arguments", "complaint"),
     [
         ([], "Missing option '--kafka'"),
-        (ENDPOINTS[:2], "Missing option '--jdbc-url'"),
+        (ENDPOINTS[:2], "Missing option '--jdbc-url'. Give it, or set BYTEMETER_DATABASE_URL_FILE."),
         ([*ENDPOINTS, "--greetin", "hi"], "No such option '--greetin'"),
         ([*ENDPOINTS, "--history", "/data"], "No such option '--history'"),
     ],

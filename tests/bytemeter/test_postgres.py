@@ -19,6 +19,7 @@ from bytemeter.postgres import database, one_line_errors, try_lock
 from bytemeter.settings import Settings
 
 WAIT_S = 10
+MSISDN = 48917846822
 EPOCH, TICK = dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.timedelta(microseconds=1)
 
 
@@ -64,8 +65,8 @@ def copied(engine: Engine, row: str) -> None:
 @pytest.mark.parametrize(
     "failing",
     [
-        lambda engine: copied(engine, "-48917846822"),
-        lambda engine: copied(engine, "48917846822\n48917846822"),
+        lambda engine: copied(engine, f"-{MSISDN}"),
+        lambda engine: copied(engine, f"{MSISDN}\n{MSISDN}"),
         lambda engine: run_on_numbers(engine, "insert into numbers values (:n), (:n)"),
         lambda engine: run_on_numbers(engine, "insert into numbers values (-:n)"),
     ],
@@ -76,13 +77,13 @@ def test_errors_quote_no_rows(failing: Callable[[Engine], None], engine: Engine)
         failing(engine)
     shown = "".join(traceback.format_exception(caught.value))
     assert "violates" in shown
-    assert "48917846822" not in shown
+    assert str(MSISDN) not in shown
 
 
 def run_on_numbers(engine: Engine, statement: str) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("create temporary table numbers (n int8 check (n > 0) unique)")
-        connection.execute(text(statement), {"n": 48917846822})
+        connection.execute(text(statement), {"n": MSISDN})
 
 
 def test_options_of_the_url_hold_beside_our_own(place: Settings) -> None:

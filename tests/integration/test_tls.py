@@ -26,6 +26,7 @@ from bytemeter.errors import BytemeterError
 from bytemeter.jdbc import jdbc_options
 from bytemeter.kafka import Kafka
 from bytemeter.postgres import database
+from bytemeter.prepare import prepare
 from bytemeter.settings import PREFIX, load_settings
 from bytemeter.source import stream
 from cli.main import main
@@ -112,7 +113,9 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         started = pool.submit(broker.start)
         port = running.enter_context(secure_postgresql(certificates))
         started.result()
-        yield Servers(certificates, broker, port, folder)
+        servers = Servers(certificates, broker, port, folder)
+        prepare(load_settings(**{name.lower(): value for name, value in servers.variables().items()}))
+        yield servers
 
 
 @pytest.fixture
