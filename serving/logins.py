@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from bytemeter.postgres import one_line_errors
-from serving.reader import _execute, reader_login
+from serving.reader import execute, reader_login
 
 _PREFIX = "dashboards_"
 
@@ -46,7 +46,7 @@ class SupersetLogin:
         (self.folder / "login").write_text(name)
         login = reader_login(self.engine, name)
         with one_line_errors(self.engine.url), self.engine.begin() as connection:
-            _execute(connection, "comment on role %I is %L", name, json.dumps(self._comment))
+            execute(connection, "comment on role %I is %L", name, json.dumps(self._comment))
         return login
 
     def drop(self) -> None:
@@ -102,4 +102,4 @@ def _parsed(comment: str | None) -> dict[str, str]:
 def _drop(connection: Connection, name: str) -> None:
     """Drop a login, unless another session does the same now, someone else made it, or something depends on it."""
     with suppress(DBAPIError), connection.begin_nested():
-        _execute(connection, "drop role %I", name)
+        execute(connection, "drop role %I", name)

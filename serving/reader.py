@@ -42,8 +42,8 @@ def reader_login(engine: Engine, user: str | None = None) -> URL:
             raise BytemeterError("the database has no role bytemeter_reader; run `bytemeter migrate`")
         try:
             if not _role_exists(connection, user):
-                _execute(connection, "create role %I in role bytemeter_reader", user)
-            _execute(connection, "alter role %I login password %L", user, _encrypted(connection, user, password))
+                execute(connection, "create role %I in role bytemeter_reader", user)
+            execute(connection, "alter role %I login password %L", user, _encrypted(connection, user, password))
             _limit(connection, user)
         except ProgrammingError as error:
             raise BytemeterError(
@@ -55,15 +55,15 @@ def reader_login(engine: Engine, user: str | None = None) -> URL:
 
 def _limit(connection: Connection, user: str) -> None:
     """Set what sessions of the login begin with, whatever it has set for itself, and what holds for all of them."""
-    _execute(connection, "alter role %I reset all", user)
-    _execute(connection, f"alter role %I connection limit {_MOST_CONNECTIONS}", user)
-    _execute(connection, "alter role %I set default_transaction_read_only = on", user)
-    _execute(connection, "alter role %I set statement_timeout = %L", user, _STATEMENT_TIMEOUT)
+    execute(connection, "alter role %I reset all", user)
+    execute(connection, f"alter role %I connection limit {_MOST_CONNECTIONS}", user)
+    execute(connection, "alter role %I set default_transaction_read_only = on", user)
+    execute(connection, "alter role %I set statement_timeout = %L", user, _STATEMENT_TIMEOUT)
     # Rows lie in the order of their windows: by index, a day is read faster than a scan reads a month.
-    _execute(connection, "alter role %I set random_page_cost = 1.1", user)
+    execute(connection, "alter role %I set random_page_cost = 1.1", user)
     # Only a superuser may set it, and lift it: sorts and joins of its queries do not fill the disk.
     if connection.scalar(text("select rolsuper from pg_roles where rolname = current_user")):
-        _execute(connection, "alter role %I set temp_file_limit = %L", user, _MOST_TEMPORARY_FILES)
+        execute(connection, "alter role %I set temp_file_limit = %L", user, _MOST_TEMPORARY_FILES)
 
 
 def _encrypted(connection: Connection, user: str, password: str) -> str:
@@ -75,7 +75,7 @@ def _role_exists(connection: Connection, role: str) -> bool:
     return bool(connection.scalar(text("select count(*) from pg_roles where rolname = :role"), {"role": role}))
 
 
-def _execute(connection: Connection, statement: str, *values: str) -> None:
+def execute(connection: Connection, statement: str, *values: str) -> None:
     """Run a statement of a kind that takes no parameters; the server quotes the values into its text."""
     arguments = ", ".join(f":value_{n}" for n in range(len(values)))
     parameters = {f"value_{n}": value for n, value in enumerate(values)}
