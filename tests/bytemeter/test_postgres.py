@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import os
+import socket
+import subprocess
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import psycopg2
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
@@ -39,6 +43,46 @@ def test_missing_tables_and_a_wrong_password_are_reported_with_the_remedy(place:
     wrong = database(engine.url.set(drivername="postgresql", password="wrong").render_as_string(hide_password=False))
     with pytest.raises(BytemeterError, match="refused the login"), one_line_errors(wrong.url):
         wrong.connect()
+
+
+@contextmanager
+def cut_off(engine: Engine, connection: Connection) -> Iterator[None]:
+    """Drop all packets between this process and the server of a connection, as when a machine is switched off."""
+    local = psycopg2_port(connection)
+    rules = [
+        ["-p", "tcp", "--sport", str(first), "--dport", str(second), "-j", "DROP"]
+        for first, second in ((local, engine.url.port), (engine.url.port, local))
+    ]
+    try:
+        for rule in rules:
+            subprocess.run(["iptables", "-I", "INPUT", *rule], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("needs iptables, and the right to use it: run as root, in a container with CAP_NET_ADMIN")
+    try:
+        yield
+    finally:
+        for rule in rules:
+            subprocess.run(["iptables", "-D", "INPUT", *rule], check=True, capture_output=True)
+
+
+def psycopg2_port(connection: Connection) -> int:
+    """The port of this side of a connection."""
+    with socket.socket(fileno=os.dup(connection.connection.driver_connection.fileno())) as peer:  # type: ignore[union-attr]
+        port: int = peer.getsockname()[1]
+        return port
+
+
+def test_a_server_that_has_gone_without_a_word_is_noticed(engine: Engine, full: bool) -> None:
+    if not full:
+        pytest.skip("takes half a minute: make faults")
+    with engine.connect() as connection:
+        connection.execute(text("select 1"))
+        connection.commit()
+        began = time.monotonic()
+        with cut_off(engine, connection):
+            with pytest.raises(TransientError, match="cannot be reached"), one_line_errors(engine.url):
+                connection.execute(text("select 1"))
+            assert time.monotonic() - began < 40
 
 
 def test_a_lock_excludes_other_sessions_until_its_connection_is_closed(engine: Engine) -> None:

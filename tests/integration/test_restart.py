@@ -23,10 +23,10 @@ from bytemeter.settings import Settings
 from simulator.traffic import Sent
 from tests.commands import endpoints
 from tests.integration import oracle, plan_oracle
+from tests.seeds import SEED
 
 RECORDS = 60_000
 BATCH = 500
-SEED = 20_261_121
 DEADLINE_S = 120
 
 Rows = Callable[..., list[tuple[Any, ...]]]
