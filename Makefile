@@ -43,7 +43,8 @@ bench: install  ## records/s against Spark's bare read, message shapes, latency,
 	$(BIN)/python -m benchmarks --records $(RECORDS) $(if $(PEER),--peer $(PEER)) $(BENCH)
 
 faults: install  ## the fault tests at full size: 100,000 agreements, 2,000,000 records, servers away for a minute, floods of garbage
-	$(BIN)/pytest --full tests/integration/test_restart.py tests/integration/test_outage.py tests/integration/test_garbage.py
+	$(BIN)/pytest --full tests/integration/test_restart.py tests/integration/test_outage.py \
+	  tests/integration/test_garbage.py tests/embedded/test_superset.py
 
 schema: install  ## docs/schema.sql anew, from the migrations
 	$(BIN)/pytest --quiet --write-schema tests/integration/test_schema.py

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from confluent_kafka import KafkaError as RdKafkaError
+from confluent_kafka.admin import AdminClient
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic, OffsetSpec
 from kafka.errors import (
@@ -27,6 +29,10 @@ from bytemeter.settings import Settings
 
 _TIMEOUT_MS = 10_000
 _POLL_S = 0.05
+_ASK_S = 3.0
+_AUTHENTICATION = RdKafkaError._AUTHENTICATION
+_TELLING = (_AUTHENTICATION, RdKafkaError._SSL)
+_CONCLUSIVE = (*_TELLING, RdKafkaError._ALL_BROKERS_DOWN)
 _REFUSED_LOGIN = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, IllegalSaslStateError)
 _REFUSED = (AuthorizationError, DelegationTokenAuthorizationFailedError)
 
@@ -209,9 +215,22 @@ class Kafka:
         if isinstance(error, _REFUSED):
             user = self._settings.kafka_sasl_username or "anonymous"
             return BytemeterError(f"{where} refused the user {user}: {reason}; let its administrator allow it (ACL)")
+        told = self._ask_librdkafka()
+        if told is not None and told.code() == _AUTHENTICATION:
+            return BytemeterError(f"{where} refused the login: {told.str()}; check BYTEMETER_KAFKA_SASL_*")
         unknown = all(is_unknown(server.rpartition(":")[0].strip("[]")) for server in self.servers.split(","))
         kind = UnknownHostError if unknown else TransientError
-        return kind(f"{where} cannot be reached: {reason}; is it up, and BYTEMETER_KAFKA right?")
+        said = told.str() if told is not None else reason
+        return kind(f"{where} cannot be reached: {said}; is it up, and BYTEMETER_KAFKA right?")
+
+    def _ask_librdkafka(self) -> RdKafkaError | None:
+        """Why no connection is made: kafka-python says only that it has tried. None if nothing is known within 3 s."""
+        told: list[RdKafkaError] = []
+        settings: dict[str, Any] = {**self.librdkafka(), "error_cb": told.append, "log_level": 0}
+        client, deadline = AdminClient(settings), time.monotonic() + _ASK_S
+        while time.monotonic() < deadline and not any(error.code() in _CONCLUSIVE for error in told):
+            client.poll(_POLL_S)
+        return next((error for error in told if error.code() in _TELLING), None)
 
 
 def _metadata(admin: Any, topic: str) -> dict[str, Any] | None:

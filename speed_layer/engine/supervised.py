@@ -80,10 +80,11 @@ class Supervised:
             while not self.ending.is_set() and (lost := self._run_until_lost(outage)):
                 self.ending.wait(outage.next_pause(str(lost)))
         except Exception as error:
-            # A process that is ended from outside may lose Spark's workers, or a server, before its queries end.
+            # A process that is ended from outside may lose Spark's workers, or a server, before its queries end; and
+            # what ends one query, such as a server that was never there, ends the others, too.
             if not self.ending.is_set():
                 raise
-            logger().warning("not ended cleanly", query=self.name, reason=str(error).partition("\n")[0])
+            logger().debug("not ended in order", query=self.name, reason=str(error).partition("\n")[0])
         finally:
             self.begun.set()
 

@@ -164,20 +164,6 @@ def test_compressed_garbage_is_as_large_as_any_other(
     assert rows(ACCOUNT) == [(count + 10, 10, count)]
 
 
-def test_a_flood_that_was_compressed_to_almost_nothing_may_fill_the_heap_once(
-    full: bool, place: Settings, stream: Callable[..., None], rows: Rows
-) -> None:
-    """Of zstd a fetch may have any number of messages, all of which are in memory before the first is counted."""
-    send(place, garbage(5_000 if full else 100, 1_000_000), **{"compression.type": "zstd"})
-    send(place, GOOD)
-    if full:
-        stream_in_its_own_process(place)
-    else:
-        stream()
-    count = 5_000 if full else 100
-    assert rows(ACCOUNT) == [(count + 10, 10, count)]
-
-
 def test_slices_may_begin_and_end_at_transaction_markers_and_aborted_messages(
     place: Settings, stream: Callable[..., None], rows: Rows
 ) -> None:

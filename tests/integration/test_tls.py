@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -219,9 +220,17 @@ def test_no_command_uses_the_database(
         reader_login(database_of_settings())
 
 
-@pytest.mark.parametrize("wrong", ["without TLS", "with another authority", "with a wrong password"])
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ("without TLS", "cannot be reached: .*; is it up, and BYTEMETER_KAFKA right"),
+        ("with another authority", "cannot be reached: .*SSL handshake failed"),
+        ("with a wrong password", "refused the login: .*; check BYTEMETER_KAFKA_SASL"),
+    ],
+)
 def test_no_command_uses_kafka(
     wrong: str,
+    reason: str,
     secure: Servers,
     change: Callable[..., None],
     spark: SparkSession,
@@ -238,8 +247,10 @@ def test_no_command_uses_kafka(
     change(**changes[wrong])
     for command in KAFKA_COMMANDS:
         assert main(command) == 1, command
-        (line,) = capfd.readouterr().err.splitlines()
-        assert line.startswith(f"bytemeter: Kafka at {secure.broker.servers} "), command
+        lines = capfd.readouterr().err.splitlines()
+        assert len(lines) == 1, lines
+        (line,) = lines
+        assert re.match(f"bytemeter: Kafka at {re.escape(secure.broker.servers)} {reason}", line), (command, line)
         assert leaks({"error": line}) == []
 
 
