@@ -29,9 +29,10 @@ if [ -n "$login" ]; then
 fi
 
 {
-  secret database-url-owner && echo
-  secret database-url-jobs && echo
-  secret database-url-dashboards && echo
+  for login in owner jobs dashboards; do
+    secret "database-url-$login"
+    echo
+  done
 } | python3 -c 'import json, sys
 print(json.dumps(dict(zip(("owner", "jobs", "dashboards"), sys.stdin.read().split(), strict=True))))' |
   gcloud compute ssh "$(value cluster.master)" --project="$project" --zone="$(value cluster.zone)" \

@@ -61,7 +61,7 @@ variable "billing_account" {
 variable "monthly_budget" {
   type        = number
   description = "What a month may cost, in whole units of the billing account's currency."
-  default     = 150
+  default     = 100
   validation {
     condition     = var.monthly_budget >= 1 && floor(var.monthly_budget) == var.monthly_budget
     error_message = "monthly_budget is a whole number from 1."

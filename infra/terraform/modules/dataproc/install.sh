@@ -10,9 +10,8 @@ if [ "$(attribute dataproc-role)" = Master ]; then
 fi
 
 mkdir -p /opt/bytemeter/code /etc/bytemeter
-gcloud storage cp "gs://$bucket/*" /opt/bytemeter/code/
-if [ ! -f "/opt/bytemeter/code/$lock" ]; then
-  echo "bytemeter: gs://$bucket has no $lock; run make dist, then terraform apply" >&2
+if ! gcloud storage cp "gs://$bucket/*.txt" "gs://$bucket/*.whl" /opt/bytemeter/code/; then
+  echo "bytemeter: gs://$bucket lacks the locks or the wheel; make them (docs/cloud.md), then terraform apply" >&2
   exit 1
 fi
 

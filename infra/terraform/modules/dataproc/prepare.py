@@ -43,7 +43,7 @@ def make_login(owner: Connection, url: str, role: str) -> None:
     user, password = (parse_dsn(url)[part] for part in ("user", "password"))
     secret = encrypt_password(password, user, scope=owner, algorithm="scram-sha-256")
     with owner.cursor() as cursor:
-        cursor.execute("select from pg_roles where rolname = %s", (user,))
+        cursor.execute("select 1 from pg_roles where rolname = %s", (user,))
         verb = "alter" if cursor.rowcount else "create"
         login = sql.SQL(verb + " role {} login password {}").format(sql.Identifier(user), sql.Literal(secret))
         cursor.execute(login)

@@ -9,7 +9,6 @@ resource "google_compute_network" "this" {
 }
 
 resource "google_compute_subnetwork" "this" {
-  #checkov:skip=CKV_GCP_76:no IPv6 on this subnetwork (stack_type is IPV4_ONLY)
   project                  = var.project_id
   name                     = var.name
   region                   = var.region

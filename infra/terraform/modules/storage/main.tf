@@ -105,7 +105,9 @@ resource "google_storage_bucket_iam_member" "spark_bucket" {
 
 check "code" {
   assert {
-    condition     = alltrue([for name in ["bytemeter.zip", "driver.txt", "executor.txt"] : fileexists("${var.dist}/${name}")])
-    error_message = "${var.dist} lacks the code that machines install: run make dist first, or the cluster cannot start."
+    condition = length(fileset(var.dist, "*.whl")) == 1 && alltrue([
+      for name in ["bytemeter.zip", "driver.txt", "executor.txt"] : fileexists("${var.dist}/${name}")
+    ])
+    error_message = "${var.dist} lacks what machines install: make it first (docs/cloud.md), or the cluster cannot start."
   }
 }
