@@ -22,7 +22,7 @@ from bytemeter.errors import BytemeterError
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Service managers and Kubernetes kill after 30 s.
-GRACE_S = 25.0
+GRACE_S = 20.0
 _TERMINAL = (1, 2)
 
 
@@ -34,7 +34,8 @@ class EndingSignals:
     """While entered, the first ending signal raises ``Interrupted`` in the main thread and sets ``stop``.
 
     All further ones are ignored, so that the clean-up is never interrupted. In a block of ``deferred`` (or of
-    ``uninterrupted``) nothing is raised, and whoever works there watches ``stop``. A process that has not left the
+    ``uninterrupted``) nothing is raised, and whoever works there watches ``stop``. What has ended a block has ended the
+    blocks around it, too, and is not raised in them. A process that has not left the
     outermost block ``GRACE_S`` after the first signal is ended at once, with the processes that it started: what it had
     not committed is done again at the next start.
 
@@ -66,6 +67,9 @@ class EndingSignals:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         EndingSignals.entered = self._outer
+        if self._outer and self.name:
+            self._outer.name = self._outer.name or self.name
+            self._outer.stop.set()
         for ending, before in self._before.items():
             signal.signal(ending, before)
         if self._guard:
