@@ -24,17 +24,18 @@ inner join pg_stat_activity as activity
 where leases.feed = :feed and leases.partition = :partition and leases.owner = :owner;
 
 -- name: take_lease
--- Takes a lease whose epoch is still the one that was read, or the lease of a new partition. No row: another was faster.
+-- Takes a lease whose epoch is still the one that was read, or the lease of a new partition. No row: another process
+-- was faster.
 insert into leases (feed, partition, owner, epoch, heard_at, silent_s, session, session_since)
 select
-    :feed,
-    :partition,
-    :owner,
-    1,
-    clock_timestamp(),
-    :silent_s,
-    pid,
-    backend_start
+    :feed as feed,
+    :partition as partition,
+    :owner as owner,
+    1 as epoch,
+    clock_timestamp() as heard_at,
+    :silent_s as silent_s,
+    pid as session,
+    backend_start as session_since
 from pg_stat_activity
 where pid = pg_backend_pid()
 on conflict (feed, partition) do update
@@ -49,8 +50,8 @@ on conflict (feed, partition) do update
 returning epoch;
 
 -- name: hold_leases
--- The leases of some feeds, held until the transaction ends: a takeover waits for it, a heartbeat does not. In the order
--- in which a takeover changes them, so that the two cannot deadlock.
+-- The leases of some feeds, held until the transaction ends: a takeover waits for it, a heartbeat does not. In the
+-- order in which a takeover changes them, so that the two cannot deadlock.
 select
     feed,
     partition,

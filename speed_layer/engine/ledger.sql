@@ -1,9 +1,9 @@
 -- The ledger and the topics' end offsets, as a live query reads and moves them.
 
 -- name: session_settings
--- Settings of the session that counts. A server process notices soon that its client was killed or frozen, and lets go of
--- its locks. A micro-batch is sorted and joined in memory. Stored tables are read by their indexes even while PostgreSQL's
--- statistics say that they are empty (see speed_layer/postgres/lookups.py).
+-- Settings of the session that counts. A server process notices soon that its client was killed or frozen, and lets go
+-- of its locks. A micro-batch is sorted and joined in memory. Stored tables are read by their indexes even while
+-- PostgreSQL's statistics say that they are empty (see speed_layer/postgres/lookups.py).
 set client_connection_check_interval = '500ms';
 set idle_in_transaction_session_timeout = '60s';
 set statement_timeout = '10min';

@@ -1,6 +1,6 @@
--- Who counts which partition of a feed. A lease is held by hearing from its owner: one that was silent for a set time can
--- be taken over. Each takeover raises the epoch, and each transaction that counts checks the epoch, so that an owner that
--- was overtaken changes nothing more.
+-- Who counts which partition of a feed. An owner holds a lease as long as it is heard; one that was silent for a set
+-- time can be overtaken. Each takeover raises the epoch, and each transaction that counts checks the epoch, so that an
+-- owner that was overtaken changes nothing more.
 create table leases (
     feed text not null,
     partition integer not null,
