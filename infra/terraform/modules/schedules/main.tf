@@ -1,0 +1,57 @@
+# Recomputes: Cloud Scheduler starts a workflow, which starts the job. The workflow knows last month's name.
+
+locals {
+  jobs = {
+    hourly = {
+      schedule = var.hourly
+      argument = { main = "hourly_usage.py", options = ["--history", var.history, "--dirty"] }
+    }
+    monthly = {
+      schedule = var.monthly
+      argument = { main = "monthly_usage.py", options = ["--history", var.history, "--kafka", var.kafka, "--month"] }
+    }
+  }
+}
+
+resource "google_workflows_workflow" "recompute" {
+  project             = var.project_id
+  region              = var.region
+  name                = "${var.name}-recompute"
+  description         = "Starts a recompute on the cluster and waits for its end, so that a failure shows."
+  service_account     = var.service_account
+  call_log_level      = "LOG_ERRORS_ONLY"
+  deletion_protection = false
+  labels              = { app = var.name }
+  source_contents = templatefile("${path.module}/recompute.yaml", {
+    project = var.project_id
+    region  = var.region
+    cluster = var.cluster
+    code    = "gs://${var.code_bucket}"
+  })
+}
+
+resource "google_cloud_scheduler_job" "recompute" {
+  for_each         = local.jobs
+  project          = var.project_id
+  region           = var.region
+  name             = "${var.name}-${each.key}"
+  description      = "bytemeter batch ${each.key}"
+  schedule         = each.value.schedule
+  time_zone        = "Etc/UTC"
+  paused           = !var.jobs_enabled
+  attempt_deadline = "180s"
+  retry_config {
+    retry_count          = 3
+    min_backoff_duration = "30s"
+  }
+  http_target {
+    http_method = "POST"
+    uri         = "https://workflowexecutions.googleapis.com/v1/${google_workflows_workflow.recompute.id}/executions"
+    headers     = { "Content-Type" = "application/json" }
+    body        = base64encode(jsonencode({ argument = jsonencode(each.value.argument) }))
+    oauth_token {
+      service_account_email = var.service_account
+      scope                 = "https://www.googleapis.com/auth/cloud-platform"
+    }
+  }
+}

@@ -1,0 +1,10 @@
+output "names" {
+  description = "The names of the secrets by what they hold."
+  value       = { for key, secret in google_secret_manager_secret.this : key => secret.secret_id }
+}
+
+output "for_spark" {
+  description = "The names of the secrets that Spark's machines read, once they may and the database's URL is there."
+  value       = { for name in local.for_spark : name => google_secret_manager_secret.this[name].secret_id }
+  depends_on  = [google_secret_manager_secret_iam_member.spark, google_secret_manager_secret_version.database_url]
+}
