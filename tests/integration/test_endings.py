@@ -10,6 +10,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -207,6 +208,8 @@ def terminal() -> Iterator[tuple[dict[str, Any], Screen]]:
     ours, its = pty.openpty()
 
     def take() -> None:
+        # Also where nohup runs the tests.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         os.setsid()
         os.close(os.open(os.ttyname(its), os.O_RDWR))
 
