@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen, TimeoutExpired
+from typing import Any
 
 from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
@@ -177,6 +178,12 @@ def local_session(
             return session
     except Exception as error:
         raise BytemeterError(f"Spark did not start: {error!r}; read {output}") from error
+
+
+def use_in_this_thread(session: SparkSession) -> None:
+    """Make it the active session of this thread: Delta asks for that one when it reads a checkpoint."""
+    jvm: Any = session._jvm
+    SparkSession._get_j_spark_session_class(jvm).setActiveSession(session._jsparkSession)
 
 
 def keep_archive(session: SparkSession) -> None:

@@ -18,6 +18,7 @@ from bytemeter.memory import keep_freed_memory
 from bytemeter.plans.outbox import Outbox
 from bytemeter.postgres import database
 from bytemeter.settings import Settings
+from bytemeter.spark import use_in_this_thread
 from speed_layer.engine.running import RunningQuery
 from speed_layer.engine.start import Starter
 from speed_layer.engine.supervised import Supervised
@@ -76,7 +77,8 @@ class Streams:
 
     def _run_all(self, queries: Sequence[Supervised], ending: threading.Event) -> None:
         """Run the queries until all have ended; the first that fails, or ``stop``, ends the others."""
-        with ThreadPoolExecutor(max(1, len(queries)), "query") as pool:
+        prepare_thread = partial(use_in_this_thread, self.session)
+        with ThreadPoolExecutor(max(1, len(queries)), "query", prepare_thread) as pool:
             running = [pool.submit(query.run) for query in queries]
             while not ending.is_set() and not all(query.done() for query in running):
                 wait(running, _POLL_S, FIRST_EXCEPTION)
