@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -62,8 +63,10 @@ class Memory:
         for descendant in [process, *process.children(recursive=True)]:
             try:
                 resident = descendant.memory_info().rss
-                kind = "driver" if descendant == process else "JVM" if "java" in descendant.name() else "worker"
-            except psutil.NoSuchProcess:
+                # By the program: a process that the JVM has just forked has the JVM's memory, and the name of a thread.
+                is_java = Path(descendant.exe()).name == "java"
+                kind = "driver" if descendant == process else "JVM" if is_java else "worker"
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
             self.most[kind] = max(self.most.get(kind, 0), resident)
 
