@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from bytemeter.errors import BytemeterError
+from bytemeter.processes import lives, start_of
 from embedded.modes import FOLDER, OWNER_ONLY, close_home, files_of_owner
 
 HOST = "127.0.0.1"
@@ -98,11 +98,9 @@ class Daemon:
         """The running process, or None."""
         try:
             pid, start = self.pid_file.read_text().split()
-            process = psutil.Process(int(pid))
-            alive = _start_of(process) == start and process.status() != psutil.STATUS_ZOMBIE
+            return psutil.Process(int(pid)) if lives(int(pid), start) else None
         except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
             return None
-        return process if alive else None
 
     def start(self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
         """Start it detached: own session, no terminal, none of the caller's file handles."""
@@ -126,7 +124,7 @@ class Daemon:
         """Write a process's pid and start to a file, by which it is found again."""
         # Written whole or not at all: another process may read it now.
         draft = pid_file.with_suffix(".draft")
-        draft.write_text(f"{pid} {_start_of(psutil.Process(pid))}")
+        draft.write_text(f"{pid} {start_of(pid)}")
         draft.replace(pid_file)
 
     def stop(self, timeout_s: float = 30) -> bool:
@@ -145,23 +143,6 @@ class Daemon:
                 break
         self.pid_file.unlink(missing_ok=True)
         return True
-
-
-def _start_of(process: psutil.Process) -> str:
-    """When a process started, as one word that stays the same when the clock of the machine is set.
-
-    Raises:
-        psutil.NoSuchProcess: it has ended.
-    """
-    if sys.platform != "linux":
-        return str(process.create_time())
-    # Ticks since the start of the machine. As a time of day, they would move with the clock.
-    try:
-        stat = Path(f"/proc/{process.pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        raise psutil.NoSuchProcess(process.pid) from None
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{boot}/{stat.rpartition(')')[2].split()[19]}"
 
 
 def wait_until(ready: Callable[[], bool], *, what: str, log: Path, timeout_s: float = 60) -> None:
