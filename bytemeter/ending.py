@@ -35,9 +35,9 @@ class EndingSignals:
 
     All further ones are ignored, so that the clean-up is never interrupted. In a block of ``deferred`` (or of
     ``uninterrupted``) nothing is raised, and whoever works there watches ``stop``. What has ended a block has ended the
-    blocks around it, too, and is not raised in them. A process that has not left the
-    outermost block ``GRACE_S`` after the first signal is ended at once, with the processes that it started: what it had
-    not committed is done again at the next start.
+    blocks around it, too, and is not raised in them. A process that has not left the outermost block ``GRACE_S`` after
+    the first signal is ended at once, with the processes that it started: what it had not committed is done again at
+    the next start.
 
     Attributes:
         stop: set by the first signal.

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from bytemeter.cache import cached
-from bytemeter.errors import BytemeterError
+from bytemeter.errors import BytemeterError, first_line
 
 KAFKA_SOURCE = "org.apache.spark:spark-sql-kafka-0-10_2.13:4.0.0"
 DELTA = "io.delta:delta-spark_2.13:4.0.1"
@@ -78,7 +78,7 @@ def _resolve(coordinates: tuple[str, ...]) -> list[Path]:
         jars: list[Path] = jgo.build("+".join(coordinates)).all_jars
     except Exception as error:
         raise BytemeterError(
-            f"could not resolve the jars {', '.join(coordinates)}: {str(error).splitlines()[0]}; "
+            f"could not resolve the jars {', '.join(coordinates)}: {first_line(error)}; "
             "the first start needs Maven Central, or a filled Maven cache (M2_REPO)"
         ) from error
     return jars

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from bytemeter import logs
-from bytemeter.errors import BytemeterError, without_passwords
+from bytemeter.errors import BytemeterError, first_line, without_passwords
 from bytemeter.settings import PREFIX, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -160,5 +160,4 @@ def _one_line(error: Exception) -> str:
 
         if known := explained(error, "the job"):
             return str(known)
-    first, *_ = str(error).splitlines() or ["no message"]
-    return f"unexpected {type(error).__name__}: {first}; run again with --debug and report the traceback"
+    return f"unexpected {type(error).__name__}: {first_line(error)}; run again with --debug and report the traceback"

@@ -23,7 +23,7 @@ from kafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
-from bytemeter.errors import BytemeterError, TransientError, UnknownHostError
+from bytemeter.errors import BytemeterError, TransientError, UnknownHostError, first_line
 from bytemeter.hosts import is_unknown
 from bytemeter.settings import Settings
 
@@ -209,7 +209,7 @@ class Kafka:
             raise self._explained(error) from error
 
     def _explained(self, error: KafkaError) -> BytemeterError:
-        where, reason = f"Kafka at {self.servers}", str(error).splitlines()[0]
+        where, reason = f"Kafka at {self.servers}", first_line(error)
         if isinstance(error, _REFUSED_LOGIN):
             return BytemeterError(f"{where} refused the login: {reason}; check BYTEMETER_KAFKA_SASL_*")
         if isinstance(error, _REFUSED):

@@ -7,7 +7,7 @@ from psycopg2 import InterfaceError, OperationalError
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from bytemeter.errors import BytemeterError, TransientError, UnknownHostError
+from bytemeter.errors import BytemeterError, TransientError, UnknownHostError, first_line
 from bytemeter.hosts import is_unknown
 
 # SQLSTATE classes and codes, https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -46,7 +46,10 @@ def explained(url: URL, error: DBAPIError | psycopg2.Error) -> BytemeterError | 
     """
     cause = error.orig if isinstance(error, DBAPIError) else error
     code = getattr(cause, "pgcode", None) or ""
-    where, reason = f"PostgreSQL at {url.host}:{url.port or 5432}/{url.database}", _first_line(cause)
+    where, reason = (
+        f"PostgreSQL at {url.host}:{url.port or 5432}/{url.database}",
+        first_line(cause).removeprefix("ERROR:").strip(),
+    )
     if code in _MISSING:
         return BytemeterError(f"{where}: a {_MISSING[code]} is missing: {reason}; run `bytemeter migrate`")
     if code == _INSUFFICIENT_PRIVILEGE:
@@ -68,8 +71,3 @@ def explained(url: URL, error: DBAPIError | psycopg2.Error) -> BytemeterError | 
 def is_outage(state: str) -> bool:
     """Whether an error of this SQLSTATE may pass: the transaction was rolled back, and can be repeated later."""
     return state.startswith(_OUTAGES) or state in _OUTAGE_CODES
-
-
-def _first_line(error: BaseException | None) -> str:
-    lines = str(error).strip().splitlines() or ["no message"]
-    return lines[0].removeprefix("ERROR:").strip()

@@ -14,7 +14,7 @@ from pyspark import SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql.streaming.query import StreamingQuery
 
-from bytemeter.errors import BytemeterError, TransientError, UnknownHostError
+from bytemeter.errors import BytemeterError, TransientError, UnknownHostError, first_line
 from bytemeter.postgres_errors import is_outage
 
 _KAFKA = "org.apache.kafka.common"
@@ -188,7 +188,7 @@ def causes(error: BaseException) -> Iterator[Thrown]:
         if cause is not None:
             yield from causes(cause)
     else:
-        yield Thrown((type(error).__name__,), _first_line(str(error)))
+        yield Thrown((type(error).__name__,), first_line(error))
 
 
 def _java_causes(java: Any) -> Iterator[Thrown]:
@@ -198,7 +198,7 @@ def _java_causes(java: Any) -> Iterator[Thrown]:
         message = java.getMessage() or ""
         classes = tuple(_class_and_superclasses(java.getClass()))
         state = java.getSQLState() or "" if "java.sql.SQLException" in classes else ""
-        yield Thrown(classes, _first_line(message), state)
+        yield Thrown(classes, first_line(message), state)
         if classes[0] == "org.apache.spark.api.python.PythonException":
             yield from _python_error(message)
         java = java.getCause()
@@ -232,8 +232,3 @@ def _death_of_jvm(error: BaseException) -> str | None:
     if code == _OUT_OF_MEMORY:
         return "which ran out of memory (raise BYTEMETER_DRIVER_MEMORY)"
     return f"which was killed by signal {-code}" if code < 0 else f"which ended with exit code {code}"
-
-
-def _first_line(text: str) -> str:
-    lines = text.strip().splitlines() or ["no message"]
-    return lines[0]

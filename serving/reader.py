@@ -13,7 +13,7 @@ from psycopg2.extensions import encrypt_password
 from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import ProgrammingError
 
-from bytemeter.errors import BytemeterError
+from bytemeter.errors import BytemeterError, first_line
 from bytemeter.postgres import one_line_errors
 
 _STATEMENT_TIMEOUT = "60s"
@@ -48,7 +48,7 @@ def reader_login(engine: Engine, user: str | None = None) -> URL:
         except ProgrammingError as error:
             raise BytemeterError(
                 f"the user {engine.url.username} may not create the login {user} for the dashboards: "
-                f"{str(error.orig).splitlines()[0]}; grant it CREATEROLE, or name a user that has it"
+                f"{first_line(error.orig)}; grant it CREATEROLE, or name a user that has it"
             ) from None
     return engine.url.set(username=user, password=password)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from bytemeter.errors import first_line
 from bytemeter.logs import logger
 from bytemeter.sql import Statements
 from speed_layer.dedup import packs
@@ -95,5 +96,5 @@ class SegmentStore:
         try:
             work(*arguments)
         except DBAPIError as error:
-            reason = str(error.orig).strip().splitlines()[0]
+            reason = first_line(error.orig)
             logger().warning("ids behind the horizon not dropped yet", feed=self.feed, reason=reason)

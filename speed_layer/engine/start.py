@@ -15,7 +15,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from bytemeter.errors import BytemeterError, TransientError
+from bytemeter.errors import BytemeterError, TransientError, first_line
 from bytemeter.feeds import Feed
 from bytemeter.history.table import History, InvalidMessages
 from bytemeter.history.writing import HistoryFiles
@@ -156,7 +156,7 @@ def _stop(query: StreamingQuery) -> None:
     try:
         query.stop()
     except (Py4JError, PySparkException) as error:
-        logger().warning("not stopped", query=query.name, reason=str(error).partition("\n")[0])
+        logger().warning("not stopped", query=query.name, reason=first_line(error))
 
 
 def _commit_queue(resources: ExitStack) -> CommitQueue:

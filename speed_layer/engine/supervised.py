@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from bytemeter.errors import BytemeterError, TransientError
+from bytemeter.errors import BytemeterError, TransientError, first_line
 from bytemeter.logs import logger
 from bytemeter.spark_errors import explained
 from speed_layer.engine.running import RunningQuery
@@ -84,7 +84,7 @@ class Supervised:
             # what ends one query, such as a server that was never there, ends the others, too.
             if not self.ending.is_set():
                 raise
-            logger().debug("not ended in order", query=self.name, reason=str(error).partition("\n")[0])
+            logger().debug("not ended in order", query=self.name, reason=first_line(error))
         finally:
             self.begun.set()
 
