@@ -60,7 +60,7 @@ class _Meaning:
     """Errors that mean the same.
 
     Attributes:
-        applies: whether an error is one of them.
+        applies: whether an error has this meaning.
         kind: of the error to raise.
         text: what happened, and what to do; with the error as ``{line}``.
     """

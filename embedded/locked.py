@@ -22,7 +22,7 @@ LOCKS = _HERE / "requirements" if (_HERE / "requirements").is_dir() else _HERE.p
 Run = Callable[[Sequence[str], Mapping[str, str]], None]
 Notify = Callable[[str], None]
 
-# uv does not read pip's settings: an index or a certificate that pip was told of, uv is told of by these variables.
+# uv does not read pip's settings. These variables hand pip's index, certificates, proxy and time-out on to uv.
 _UV_NAMES = {
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_INDEX",

@@ -15,7 +15,7 @@ from ledger
 where feed = :feed;
 
 -- name: move_horizon
--- Moves the horizon of a feed's partitions, but for those that another process counts right now: it moves theirs.
+-- Moves the horizon of a feed's partitions. Partitions that another process counts right now are left to that process.
 update ledger set identity_horizon = to_timestamp(3600 * cast(:hour as bigint))
 from (
     select
@@ -58,7 +58,7 @@ where feed = :feed and not counted
 returning segment, generation;
 
 -- name: remove_uncounted_segments
--- Removes those of some segments that nobody sees; returns them, for their packs to be deleted.
+-- Removes the segments of a list that were never counted; returns the segments removed, whose packs are then deleted.
 delete from seen_segments
 where segment = any(cast(:segments as integer[])) and not counted
 returning segment;
