@@ -61,7 +61,8 @@ class Streams:
         # Shared by all restarts: its producer still holds the events that Kafka has not acknowledged, and a new one
         # would send them a second time.
         outbox = Outbox(Kafka(self.settings), database(self.settings.require_database_url()), SOURCE)
-        starter, ending = Starter(self.session, self.settings, outbox, once=self.once), threading.Event()
+        ending = threading.Event()
+        starter = Starter(self.session, self.settings, outbox, self.once, ending)
         supervised = partial(Supervised, ending=ending, once=self.once)
         live = [
             supervised(f"live-{query.name}", partial(starter.start_live, query))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from pyspark.sql import DataFrame, SparkSession
 
+from bytemeter.errors import BytemeterError
 from bytemeter.executors import Read
 from bytemeter.kafka import Kafka, Topic
 from bytemeter.logs import logger
@@ -23,6 +25,10 @@ Between = Callable[[FeedOffsets, FeedOffsets, int], DataFrame]
 # session of this machine that fails the task only (see ``bytemeter.spark``).
 _HEAP_IS_FULL = "java.lang.OutOfMemoryError"
 _OFFSETS_AFTER_FULL_HEAP = 64
+
+
+class EndedEarlyError(BytemeterError):
+    """All queries are to end, and slices of the micro-batch are left to the next start."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +56,13 @@ class Slices:
         between: reads a slice.
         task_bytes: what a task may read. In a slice each is to read half of that.
         tasks: how many tasks share the messages of a slice.
+        ending: set when the query is to end: it ends after the slice that is being read.
     """
 
     between: Between
     task_bytes: int
     tasks: int
+    ending: threading.Event = field(default_factory=threading.Event)
     _message_bytes: int = field(default=0, init=False)
     _task_bytes_per_message: float = field(default=0.0, init=False)
 
@@ -67,6 +75,7 @@ class Slices:
         made_of: Callable[[Mapping[str, DataFrame]], DataFrame],
         task_bytes: int,
         tasks: int,
+        ending: threading.Event,
     ) -> Slices:
         """Slices of the micro-batches of a query.
 
@@ -82,7 +91,7 @@ class Slices:
             }
             return made_of(messages)
 
-        return cls(read, task_bytes, tasks)
+        return cls(read, task_bytes, tasks, ending)
 
     def read(
         self,
@@ -97,6 +106,10 @@ class Slices:
             rows: of the whole micro-batch.
             start, end: of the micro-batch; partitions without a start begin at 0.
             evaluate: runs the job of a slice.
+
+        Raises:
+            EndedEarlyError: the query is to end, and this is not the last slice. Spark must not go on to the next
+                micro-batch, which would start behind the slices that were left out.
         """
         begin = start
         while True:
@@ -110,6 +123,8 @@ class Slices:
                 if until == end:
                     return
                 begin = until
+            if self.ending.is_set():
+                raise EndedEarlyError(f"the query ends before the offsets {end}; its next start goes on at {begin}")
 
     def _evaluated(
         self,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
+import threading
 from collections.abc import Collection
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -51,12 +52,14 @@ class Starter:
     Attributes:
         outbox: publishes threshold events.
         once: queries end when they have read the messages that the topics had at the start.
+        ending: set when all queries are to end: a micro-batch that is read in slices ends after the slice in work.
     """
 
     session: SparkSession
     settings: Settings
     outbox: Outbox
     once: bool
+    ending: threading.Event = field(default_factory=threading.Event)
 
     def start_live(self, plan: LiveQueryPlan, resources: ExitStack) -> RunningQuery:
         """Start a live query (see ``speed_layer.live_queries``).
@@ -81,7 +84,7 @@ class Starter:
         commits.submit(store.load)
         tasks, task_bytes = self._tasks(topics)
         blocks_of = partial(blocks_of_feeds, query, task_bytes=task_bytes, payload_bytes=settings.invalid_payload_bytes)
-        slices = Slices.of_topics(self.session, kafka, topics, blocks_of, task_bytes, tasks)
+        slices = Slices.of_topics(self.session, kafka, topics, blocks_of, task_bytes, tasks, self.ending)
         batches = LiveBatches(query, store, commits, OffsetLog(checkpoint), start, slices)
         blocks = blocks_of({name: self._messages(kafka, topic, start[name]) for name, topic in topics.items()})
         progress = ProgressWatch(kafka, store, every_s=min(settings.partition_idle_s / 4, _CHECK_PROGRESS_S))
@@ -111,7 +114,13 @@ class Starter:
         tasks, task_bytes = self._tasks([topic])
         files_of = HistoryFiles(feed, history.path, invalid.path, task_bytes, invalid_ends).of
         slices = Slices.of_topics(
-            self.session, kafka, {feed.name: topic}, lambda messages: files_of(messages[feed.name]), task_bytes, tasks
+            self.session,
+            kafka,
+            {feed.name: topic},
+            lambda messages: files_of(messages[feed.name]),
+            task_bytes,
+            tasks,
+            self.ending,
         )
         batches = HistoryBatches(
             history, invalid, commits, OffsetLog(checkpoint), topic.name, end_offsets, start, invalid_ends, slices

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bytemeter.executors import Read
-from speed_layer.engine.slices import Slices, cut, length
+from speed_layer.engine.slices import EndedEarlyError, Slices, cut, length
 
 RANGES = st.lists(st.tuples(st.integers(0, 1_000), st.integers(0, 1_000)), min_size=1, max_size=5)
 
@@ -114,3 +114,20 @@ def test_where_the_heap_is_full_few_messages_are_read() -> None:
     assert topic.tried[:2] == [300, 64]
     with pytest.raises(RuntimeError, match="OutOfMemoryError"):
         Topic(*[1] * 300, heap=63).read(0, 300)
+
+
+def test_a_query_that_is_to_end_reads_no_further_slice() -> None:
+    topic = Topic(*[100] * 50)
+    rows: Any = (0, 50)
+    pieces = topic.slices.read(rows, {"a": {0: 0}}, {"a": {0: 50}}, topic.evaluate)
+    assert next(pieces).end == {"a": {0: 10}}
+    topic.slices.ending.set()
+    with pytest.raises(EndedEarlyError, match="goes on at {'a': {0: 10}}"):
+        next(pieces)
+    assert topic.tried == [50, 10]
+
+
+def test_a_micro_batch_that_is_read_at_once_is_whole_even_if_the_query_is_to_end() -> None:
+    topic = Topic(*[10] * 100)
+    topic.slices.ending.set()
+    assert topic.read(0, 3) == [range(3)]
