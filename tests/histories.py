@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import os
 from collections.abc import Iterable
 
+from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
+from bytemeter.history.storage import EMULATOR
 from bytemeter.history.table import History
 from bytemeter.history.writing import HistoryFiles, Written
 
 MESSAGES = "partition int, offset long, value binary, key binary, timestamp timestamp"
 # When Kafka received the messages of tests.
 RECEIVED = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
+
+
+def delta_table(path: str) -> DeltaTable:
+    """A table as others than Spark read it, in a folder or a bucket."""
+    if not path.startswith("gs://"):
+        return DeltaTable(path)
+    endpoint = f"http://{os.environ[EMULATOR].removeprefix('http://')}"
+    key = {"gcs_base_url": endpoint, "disable_oauth": True, "client_email": "", "private_key": "", "private_key_id": ""}
+    return DeltaTable(path, storage_options={"google_service_account_key": json.dumps(key), "allow_http": "true"})
 
 
 def written(history: History, *values: bytes) -> list[Written]:

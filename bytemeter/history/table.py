@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ class FeedTable(ABC):
             after=sum(after.values()) if after else -1,
             version=sum(end.values()),
             partitioned_by=self.partitioned_by,
-            note=json.dumps({"endOffsets": end}),
+            note=json.dumps({"endOffsets": end, "commit": str(uuid.uuid4())}),
         )
 
     def read(self) -> DataFrame:

@@ -10,7 +10,6 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -18,11 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
-from pyarrow.fs import FileSystem, LocalFileSystem
+from pyarrow.fs import LocalFileSystem
 from pyspark.sql import DataFrame
 
 from bytemeter.executors import BoundedMessages, map_bounded
 from bytemeter.feeds import Feed
+from bytemeter.history.storage import filesystem_of
 from bytemeter.parsing import parse, valid
 
 _AN_HOUR_US = 3_600_000_000
@@ -171,7 +171,7 @@ def _by_hour(records: pa.Table) -> Iterator[tuple[np.datetime64, pa.Table]]:
 
 def _write_file(table: str, folder: str, rows: pa.Table, **options: Any) -> Written:
     """Write a new file of rows, with options of parquet, into a folder of a table."""
-    filesystem, root = _storage(table)
+    filesystem, root = filesystem_of(table)
     path = f"{folder}/part-{uuid.uuid4()}.zstd.parquet"
     if isinstance(filesystem, LocalFileSystem):
         filesystem.create_dir(f"{root}/{folder}")
@@ -179,10 +179,3 @@ def _write_file(table: str, folder: str, rows: pa.Table, **options: Any) -> Writ
         parquet.write_table(rows, output, compression="zstd", **options)
         size = output.tell()
     return Written(table, path, size, rows.num_rows, time.time_ns() // 1_000_000)
-
-
-@cache
-def _storage(table: str) -> tuple[FileSystem, str]:
-    # Cached: the filesystem of a bucket has to log in.
-    filesystem, root = FileSystem.from_uri(table)
-    return filesystem, root
