@@ -179,7 +179,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _handed_on(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes] | None:
         """The server's answer; None if this has answered."""
         upload, part = _UPLOAD.search(self.path), self.headers.get("Content-Range") or ""
-        if upload and part.startswith("bytes */") and not body:
+        received = self.proxy._received.get(upload[1], 0) if upload else 0
+        if upload and part.startswith("bytes */") and part != f"bytes */{received}":
             return self._upload_so_far(upload[1])
         answer = self._asked(body)
         if upload and answer[0].status == HTTPStatus.PERMANENT_REDIRECT:

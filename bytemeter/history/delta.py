@@ -20,12 +20,6 @@ from pyspark.sql.types import StructType
 from bytemeter.errors import BytemeterError
 
 Action = dict[str, Any]
-# Of a commit beside those of others.
-_ATTEMPTS = 10
-
-
-class CommitConflictError(BytemeterError):
-    """Another process has committed to the table meanwhile."""
 
 
 def schema(session: SparkSession, table: str) -> StructType | None:
@@ -84,35 +78,23 @@ def commit(
 ) -> None:
     """Commit actions as one append, with the version of an application's transaction.
 
-    Delivery: once, and only if the application's last transaction has the version ``after``. Of two commits of the
-    application at the same time one fails. A commit of others in between, such as a compaction or an altered property,
-    makes it try again. A commit that came to be although its answer was lost is known by its note.
+    Delivery: once, and only if the application's last transaction has the version ``after``. Of two commits at the same
+    time one fails.
 
     Args:
         table: folder or URI of a table that exists.
         after: the version of the application's last transaction; -1 if there is none.
-        note: the commit's user metadata; no other commit may have the same.
+        note: the commit's user metadata.
 
     Raises:
         BytemeterError: another process has committed since.
     """
+    transaction = _log(session, table).startTransaction()
+    found = _transaction_version(session, transaction, application)
+    if found != after:
+        raise _committed_by_another(table, f"its version is {found}, expected {after}")
     done = {"txn": {"appId": application, "version": version, "lastUpdated": time.time_ns() // 1_000_000}}
-    wanted, operation = (done, *actions), _written(session._jvm, "Append", partitioned_by, note)
-    conflict: CommitConflictError | None = None
-    for _ in range(_ATTEMPTS):
-        transaction = _log(session, table).startTransaction()
-        found = _transaction_version(session, transaction, application)
-        if found != after:
-            if conflict and found == version and note in notes(session, table, most=_ATTEMPTS):
-                return
-            raise conflict or _committed_by_another(table, f"its version is {found}, expected {after}")
-        try:
-            _commit(session, table, transaction, wanted, operation)
-        except CommitConflictError as error:
-            conflict = error
-        else:
-            return
-    raise conflict or AssertionError
+    _commit(session, table, transaction, (done, *actions), _written(session._jvm, "Append", partitioned_by, note))
 
 
 def files(session: SparkSession, table: str) -> DataFrame:
@@ -162,19 +144,12 @@ def _commit(session: SparkSession, table: str, transaction: Any, actions: Iterab
         transaction.commit(jvm.PythonUtils.toSeq(read), operation)
     except Py4JJavaError as error:
         reason = error.java_exception.getClass().getSimpleName()
-        if not any("DeltaConcurrentModificationException" in name for name in _class_names(error.java_exception)):
+        if "Concurrent" not in reason:
             raise
         raise _committed_by_another(table, reason) from error
 
 
-def _class_names(java: Any) -> Iterator[str]:
-    found = java.getClass()
-    while found is not None:
-        yield found.getSimpleName()
-        found = found.getSuperclass()
-
-
-def _committed_by_another(table: str, reason: str) -> CommitConflictError:
-    return CommitConflictError(
+def _committed_by_another(table: str, reason: str) -> BytemeterError:
+    return BytemeterError(
         f"another process writes to {table} ({reason}); let one `bytemeter stream` write to it, and start that again"
     )

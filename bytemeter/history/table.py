@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -109,7 +108,7 @@ class FeedTable(ABC):
             after=sum(after.values()) if after else -1,
             version=sum(end.values()),
             partitioned_by=self.partitioned_by,
-            note=json.dumps({"endOffsets": end, "commit": str(uuid.uuid4())}),
+            note=json.dumps({"endOffsets": end}),
         )
 
     def read(self) -> DataFrame:
