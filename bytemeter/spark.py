@@ -62,6 +62,8 @@ SHARED = {
     "spark.scheduler.mode": "FAIR",
     "spark.sql.streaming.stopTimeout": "60000",
     "spark.databricks.delta.snapshotPartitions": "2",
+    # A table has one for each partition of its topic. Beyond this Delta reads the whole table's state at each commit.
+    "spark.databricks.delta.setTransactionsInCrc.maxAllowed": "10000",
     "spark.sql.codegen.hugeMethodLimit": _LONGEST_COMPILED_METHOD,
     # Of an Arrow batch, which is what Python functions on the executors receive at a time.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from bytemeter.history.storage import EMULATOR
 from bytemeter.history.table import History
-from bytemeter.history.writing import HistoryFiles, Written
+from bytemeter.history.writing import HistoryFiles, Written, gather, results_of
 
 MESSAGES = "partition int, offset long, value binary, key binary, timestamp timestamp"
 # When Kafka received the messages of tests.
@@ -45,6 +45,6 @@ def messages_of(session: SparkSession, rows: Iterable[tuple[int, int, bytes | No
 
 
 def as_written(files: DataFrame) -> list[Written]:
-    """The files that tasks have written."""
-    rows = (row.asDict() for row in files.drop("read").where("path is not null").collect())
-    return [Written(**row) for row in rows]
+    """The files that tasks have written, and those of what they have handed over."""
+    written, remainders = results_of(row.asDict() for row in files.drop("read").collect())
+    return [*written, *gather(remainders)]

@@ -69,7 +69,12 @@ class Login:
 
     def hadoop(self) -> dict[str, str]:
         """For Hadoop's connector."""
-        settings = {"fs.gs.http.read-timeout": "30s"}
+        # Named, since Hadoop looks for file systems before spark-submit has added its jars.
+        settings = {
+            "fs.gs.impl": "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFileSystem",
+            "fs.AbstractFileSystem.gs.impl": "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFS",
+            "fs.gs.http.read-timeout": "30s",
+        }
         if self.endpoint:
             settings["fs.gs.storage.root.url"] = f"{self.endpoint}/"
         if self.anonymous:
