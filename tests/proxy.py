@@ -220,7 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer_harm(self, status: int, message: str) -> None:
         content = b'{"error": {"code": %d, "message": "%s"}}' % (status, message.encode())
-        self.send_response_only(status, "harmed")
+        self.send_response_only(status, HTTPStatus(status).phrase)
         self.send_header("Content-Type", "application/json; charset=UTF-8")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -127,7 +127,8 @@ class Compaction:
         return files.where(~goes_on | is_old)
 
     def _is_of(self, folder: Row) -> Column:
-        return reduce(lambda a, b: a & b, (F.col(name) == folder[name] for name in self.table.partitioned_by))
+        same: Column = reduce(lambda a, b: a & b, (F.col(name) == folder[name] for name in self.table.partitioned_by))
+        return same
 
     def _folder(self, row: Row) -> str:
         return "/".join(f"{name}={row[name]}" for name in self.table.partitioned_by)

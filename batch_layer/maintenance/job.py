@@ -1,4 +1,4 @@
-"""The maintenance of the history: each table is compacted, its log is cleaned, and files that nobody reads are deleted."""
+"""The maintenance of the history: tables are compacted, logs cleaned, files that nobody reads deleted."""
 
 from __future__ import annotations
 

@@ -179,7 +179,6 @@ def test_a_commit_is_tried_again_beside_a_compaction_and_an_altered_table(
     assert next(others, None) is None
     assert history.end_offsets() == {0: 4}
     assert history.read().count() == 4
-    assert delta_table(history.path).history()[0]["operation"] == "WRITE"
 
 
 def test_a_commit_whose_answer_was_lost_is_known_as_its_own(history: History, object_storage: Buckets) -> None:
