@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import urllib.request
-import uuid
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from py4j.protocol import Py4JError
-from pyarrow.fs import FileSelector
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from bytemeter.errors import BytemeterError
 from bytemeter.executors import map_tables
-from bytemeter.history.storage import BUCKETS, KEY_FILE, Login, filesystem_of, read_credentials
+from bytemeter.history.storage import BUCKETS, KEY_FILE, Login, look, read_credentials
 from bytemeter.spark_errors import causes, explained
 
 _METADATA_S = 3.0
@@ -39,7 +37,7 @@ def require_access(session: SparkSession, root: str, *, writes: bool) -> None:
     try:
         require_credentials(os.environ, root)
         _look_by_hadoop(session, root)
-        map_tables(session.range(1), lambda _: _look_by_pyarrow(root, writes=writes), "found long").collect()
+        map_tables(session.range(1), partial(look, root, writes), "found long").collect()
     except (Py4JError, PySparkException) as error:
         known = explained(error, f"the history in {root}")
         if known:
@@ -87,20 +85,3 @@ def _look_by_hadoop(session: SparkSession, root: str) -> None:
     jvm: Any = session._jvm
     path = jvm.org.apache.hadoop.fs.Path(root)
     path.getFileSystem(session._jsparkSession.sessionState().newHadoopConf()).exists(path)
-
-
-def _look_by_pyarrow(root: str, *, writes: bool) -> pa.Table:
-    """List the history and, if asked, write an object beside its tables and delete it."""
-    filesystem, path = filesystem_of(root)
-    try:
-        filesystem.get_file_info(FileSelector(path))
-    except OSError as error:
-        # The bucket exists, and has nothing below the prefix.
-        if "google::cloud::Status" in str(error):
-            raise
-    if writes:
-        probe = f"{path}/_access/{uuid.uuid4()}"
-        with filesystem.open_output_stream(probe) as output:
-            output.write(b"")
-        filesystem.delete_file(probe)
-    return pa.table({"found": [1]})

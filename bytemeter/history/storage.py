@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pyarrow.fs import FileSystem, GcsFileSystem
+import pyarrow as pa
+from pyarrow.fs import FileSelector, FileSystem, GcsFileSystem
 
 from bytemeter.errors import BytemeterError
 
@@ -125,6 +127,27 @@ def filesystem_of(table: str) -> tuple[FileSystem, str]:
         return Login.of(os.environ).filesystem(), table.removeprefix(BUCKETS)
     filesystem, root = FileSystem.from_uri(table)
     return filesystem, root
+
+
+def look(root: str, writes: bool, _: pa.Table) -> pa.Table:
+    """List a history in a bucket and, if asked, write an object beside its tables and delete it; on an executor.
+
+    Returns:
+        One row of found: long.
+    """
+    filesystem, path = filesystem_of(root)
+    try:
+        filesystem.get_file_info(FileSelector(path))
+    except OSError as error:
+        # The bucket exists, and has nothing below the prefix.
+        if "google::cloud::Status" in str(error):
+            raise
+    if writes:
+        probe = f"{path}/_access/{uuid.uuid4()}"
+        with filesystem.open_output_stream(probe) as output:
+            output.write(b"")
+        filesystem.delete_file(probe)
+    return pa.table({"found": [1]})
 
 
 def _service_account_key(path: str | None) -> dict[str, Any] | None:
