@@ -1,4 +1,4 @@
-"""The maintenance of the history: each table is compacted, its log is cleaned, and files that nobody reads are deleted."""
+"""Maintains the history: compacts its tables, cleans their logs, and deletes files that nobody reads."""
 
 from __future__ import annotations
 
