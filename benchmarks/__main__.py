@@ -2,7 +2,8 @@
 
 Kafka, PostgreSQL and Spark share the machine. By default everything is measured, except growth and other systems. The
 names that ``--only`` selects are start, message shapes, those of the streaming jobs as they are printed (such as live
-totals), simulator, ids within the horizon, alert latency, hourly recompute, monthly recompute, compaction, charts and dashboards.
+totals), simulator, ids within the horizon, alert latency, hourly recompute, monthly recompute, compaction, charts and
+dashboards.
 """
 
 from __future__ import annotations
