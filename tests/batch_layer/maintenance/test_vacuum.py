@@ -77,8 +77,9 @@ def test_the_log_is_cleaned_behind_the_retention_and_end_offsets_stay(spark: Spa
         delta.checkpoint(spark, history.path)
         keep(history, HOUR, n, NINE[0])
     old_s = time.time() - 40 * 86_400
-    for file in (Path(history.path) / "_delta_log").iterdir():
-        os.utime(file, (old_s, old_s))
+    for file in (Path(history.path) / "_delta_log").glob("0*"):
+        written_s = old_s + 60 * int(file.name.split(".")[0])
+        os.utime(file, (written_s, written_s))
     settings = load_settings(history=str(tmp_path), history_retention_h=24)
     (first,) = MaintainJob(spark, settings, NOW, AN_HOUR).run()
     assert (first.table, first.before, first.after, first.compacted.merged) == ("devices", 12, 1, 12)
