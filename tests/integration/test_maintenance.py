@@ -90,7 +90,7 @@ def test_killed_at_any_moment_beside_a_writer_it_loses_nothing(
         assert totals(history) == (end, end, sum(range(end)))
     assert kills
     process = start(tmp_path / "home", history)
-    while process.poll() is None and end < HOURS * FILES + 200:
+    while process.poll() is None and end < HOURS * FILES + 60:
         end = append(history, end, draw)
     output, errors = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, errors
