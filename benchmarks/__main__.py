@@ -2,7 +2,8 @@
 
 Kafka, PostgreSQL and Spark share the machine. By default everything is measured, except growth and other systems. The
 names that ``--only`` selects are start, message shapes, those of the streaming jobs as they are printed (such as live
-totals), simulator, ids within the horizon, alert latency, hourly recompute, monthly recompute, charts and dashboards.
+totals), simulator, ids within the horizon, alert latency, hourly recompute, monthly recompute, compaction, charts and
+dashboards.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pyspark.sql import SparkSession
 
 from benchmarks.buckets import bucket
 from benchmarks.charts import measure_charts
+from benchmarks.compaction import measure_compaction
 from benchmarks.drawing import measure_drawing
 from benchmarks.flink.peer import JOBS as FLINK_JOBS
 from benchmarks.flink.peer import flink_sql
@@ -79,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--latency-s", type=int, default=60, help="seconds of measured alerts; 0 to leave it out")
     parser.add_argument("--hour-records", type=int, default=5_000_000, help="in the recomputed hour; 0 to leave it out")
     parser.add_argument("--month-records", type=int, default=20_000_000, help="in the recomputed month; 0 likewise")
+    parser.add_argument("--day-records", type=int, default=5_000_000, help="in the compacted day; 0 likewise")
     parser.add_argument("--ids", type=int, default=400_000_000, help="at a start, 20 GB of disk; 0 likewise")
     parser.add_argument("--only", nargs="*", metavar="PART", help="measure only what has one of these in its name")
     parser.add_argument("--peer", choices=["flink"], help="another system that runs the streaming jobs, after ours")
@@ -112,6 +115,8 @@ def _measure(arguments: argparse.Namespace, selected: Selected, topics: Topics) 
         recompute.hourly(arguments.hour_records)
     if selected("monthly recompute") and arguments.month_records:
         recompute.monthly(arguments.month_records)
+    if selected("compaction") and arguments.day_records:
+        measure_compaction(session, topics, arguments.day_records)
     session.stop()
     if selected("charts"):
         measure_charts(database(topics.place("charts.").require_database_url()))

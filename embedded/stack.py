@@ -154,6 +154,10 @@ def endpoints(settings: Settings, *needed: str, notify: Notify) -> Iterator[Sett
             )
         yield settings
         return
+    if needed == ("history",):
+        notify(f"using the history of {settings.home}")
+        yield settings.model_copy(update={"history": str(Home(settings.home).folder("history"))})
+        return
     stack = EmbeddedStack(Home(settings.home))
     with stack.used() as started:
         notify(f"using the embedded stack of {settings.home}" + (" (started for this command)" if started else ""))

@@ -7,12 +7,13 @@ import json
 import os
 from collections.abc import Iterable
 
+import pyarrow as pa
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
 from bytemeter.history.storage import EMULATOR
 from bytemeter.history.table import History
-from bytemeter.history.writing import HistoryFiles, Written, gather, results_of
+from bytemeter.history.writing import HistoryFiles, Written, gather, kept, results_of, write_file
 
 MESSAGES = "partition int, offset long, value binary, key binary, timestamp timestamp"
 # When Kafka received the messages of tests.
@@ -37,6 +38,18 @@ def written_at(history: History, rows: list[tuple[int, int, bytes]]) -> list[Wri
     """Write messages, given with their partitions and offsets, to files, which are not committed."""
     messages = messages_of(history.session, rows)
     return as_written(HistoryFiles(history.feed, history.path, f"{history.path}.invalid", 2**30).of(messages))
+
+
+def keep(history: History, hour: dt.datetime, first: int, *values: bytes, files: int = 1) -> int:
+    """Commit records of one hour at the offsets from ``first`` of partition 0 on, in some files; returns the end."""
+    end = first + len(values)
+    columns = (pa.array([0] * len(values), pa.int32()), pa.array(range(first, end)), pa.array(values))
+    rows = kept(history.feed, pa.table(dict(zip(("partition", "offset", "value"), columns, strict=True))))
+    folder, step = f"event_date={hour:%Y-%m-%d}/event_hour={hour.hour}", -(-len(values) // files)
+    parts = [rows.slice(start, step) for start in range(0, len(values), step)]
+    added = [write_file(history.path, folder, [part], part.schema) for part in parts]
+    history.append(added, {0: end}, after={0: first} if first else {})
+    return end
 
 
 def messages_of(session: SparkSession, rows: Iterable[tuple[int, int, bytes | None]]) -> DataFrame:

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Row
@@ -127,8 +127,7 @@ class Compaction:
         return files.where(~goes_on | is_old)
 
     def _is_of(self, folder: Row) -> Column:
-        same: Column = reduce(lambda a, b: a & b, (F.col(name) == folder[name] for name in self.table.partitioned_by))
-        return same
+        return reduce(and_, (F.col(name) == F.lit(folder[name]) for name in self.table.partitioned_by), F.lit(True))
 
     def _folder(self, row: Row) -> str:
         return "/".join(f"{name}={row[name]}" for name in self.table.partitioned_by)

@@ -1,4 +1,4 @@
-"""The maintenance of the history: tables are compacted, logs cleaned, files that nobody reads deleted."""
+"""Maintains the history: compacts its tables, cleans their logs, and deletes files that nobody reads."""
 
 from __future__ import annotations
 

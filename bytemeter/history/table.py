@@ -111,11 +111,9 @@ class FeedTable(ABC):
 
     def end_offsets(self) -> Offsets:
         """Per partition the end offset of the last commit of a writer; empty without one."""
-        versions = delta.transaction_versions(self.session, self.path)
-        prefix = f"{self.application}/"
-        ends = {int(name.removeprefix(prefix)): end for name, end in versions.items() if name.startswith(prefix)}
-        if ends and sum(ends.values()) == versions.get(self.application):
-            return ends
+        kept = self._kept_end_offsets()
+        if kept is not None:
+            return kept
         # A writer of an earlier release has left them in the log only.
         latest = next(delta.notes(self.session, self.path, most=_COMMITS_LOOKED_AT), None)
         noted: dict[str, int] = json.loads(latest)["endOffsets"] if latest else {}
@@ -147,10 +145,15 @@ class FeedTable(ABC):
         Raises:
             BytemeterError: a writer has committed at the same time.
         """
-        ends = self.end_offsets()
-        versions = delta.transaction_versions(self.session, self.path)
-        if ends and not self._transactions(ends, after=ends).versions.items() <= versions.items():
+        if self._kept_end_offsets() is None and (ends := self.end_offsets()):
             self.append([], ends, after=ends)
+
+    def _kept_end_offsets(self) -> Offsets | None:
+        """The end offsets in the table's state, as of one version of it; None if a writer has not left them there."""
+        versions = delta.transaction_versions(self.session, self.path)
+        prefix = f"{self.application}/"
+        ends = {int(name.removeprefix(prefix)): end for name, end in versions.items() if name.startswith(prefix)}
+        return ends if ends and sum(ends.values()) == versions.get(self.application) else None
 
     def _transactions(self, end: Offsets, *, after: Offsets) -> delta.Transactions:
         versions = {f"{self.application}/{partition}": offset for partition, offset in end.items()}
