@@ -15,10 +15,11 @@ from bytemeter.settings import PREFIX, load_settings
 from cli.commands import jobs, preparing, servers
 from cli.commands.demo import demo
 from cli.commands.process import CALLERS_UMASK
+from cli.commands.schedule import schedule
 from cli.commands.simulate import simulate
 from embedded.modes import files_of_owner
 
-_WRITE_HISTORY = ("stream", "batch", "demo")
+_WRITE_HISTORY = ("stream", "batch", "schedule", "demo")
 
 
 @click.group(context_settings=CONTEXT_SETTINGS)
@@ -48,7 +49,7 @@ def cli(context: click.Context, /, **flags: Any) -> None:
 
 for command in (
     *(servers.up, servers.down, servers.status, servers.dashboards, servers.psql, servers.env),
-    *(demo, preparing.migrate, preparing.provision, simulate, jobs.stream, jobs.batch),
+    *(demo, preparing.migrate, preparing.provision, simulate, jobs.stream, jobs.batch, schedule),
 ):
     cli.add_command(command)
 

@@ -36,6 +36,9 @@ TABLES = {
     "data_plan_usage": "SIUD",  # a period without records that its agreement no longer has is deleted
     "duplicate_events": "I",  # a list that grows; jobs read it through refused_events
     "hours": "SIU",  # versions grow
+    "history_ends": "SIU",  # as the history grows
+    "job_runs": "SIU",  # a run begins, and ends
+    "job_schedules": "SIUD",  # of the scheduler; a job that is not scheduled any more is deleted
     "invalid_events": "I",  # a list that grows; jobs read it through refused_events
     "leases": "SIU",  # taken, taken over, given back
     "ledger": "SIU",  # what was counted is never forgotten
