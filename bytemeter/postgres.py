@@ -34,20 +34,28 @@ _SESSION = (
 )
 
 
-def database(url: str) -> Engine:
+def database(url: str, *, patience_s: int | None = None) -> Engine:
     """An engine for ``postgresql://user:password@host:port/db``.
 
     It connects when first used. Sessions are in UTC. A connection that is closed ends its session, and with it the
     session's advisory locks and settings. A connection that broke is not replaced by a new one: its session had locks,
     temporary tables and settings; using it again raises TransientError. Parameters of libpq in the URL hold, such as
     ``sslmode``. Errors show neither the parameters of a statement nor rows.
+
+    Args:
+        patience_s: how long to wait for a connection and for each statement, where somebody waits for the answer.
     """
+    session, times = _SESSION, {}
+    if patience_s is not None:
+        session += f" -c statement_timeout={patience_s}s"
+        times = {"connect_timeout": patience_s, "tcp_user_timeout": 1_000 * patience_s}
     address = make_url(url).set(drivername="postgresql+psycopg2")
     engine = create_engine(
         address,
         connect_args={
             **_CONNECTION,
-            "options": f"{_SESSION} {address.query.get('options', '')}".strip(),
+            **times,
+            "options": f"{session} {address.query.get('options', '')}".strip(),
             "cursor_factory": _DiscreetCursor,
         },
         hide_parameters=True,

@@ -81,7 +81,8 @@ def _missed_time(job: Scheduled, past: Past, now: dt.datetime) -> Next | None:
 
 def _missed_periods(job: Scheduled, past: Past, now: dt.datetime, after: dt.timedelta) -> Next | None:
     """The first periods that no run has recomputed since they were over."""
-    assert job.period is not None
+    if job.period is None:
+        return None
     last = job.cron.last(now)
     times = sorted({*job.cron.between(now - job.catch_up, now), *([last] if last else [])})
     due: dict[Period, dt.datetime] = {}
@@ -90,13 +91,8 @@ def _missed_periods(job: Scheduled, past: Past, now: dt.datetime, after: dt.time
         due.setdefault(period, max(time, period.until + after))
     # Before the first scheduled run there is nothing to catch up but the latest time.
     begin = past.first if past.first is not None else max((period.since for period in due), default=now)
-    missed = [
-        period
-        for period, at in due.items()
-        if period.since >= begin
-        and at <= now
-        and not any(run.covers(period, period.until + after) for run in past.runs)
-    ]
+    over = [period for period, at in due.items() if period.since >= begin and at <= now]
+    missed = [one for one in over if not any(run.covers(one, one.until + after) for run in past.runs)]
     if not missed:
         return None
     chosen = joined(missed) if job.joins else missed[0]

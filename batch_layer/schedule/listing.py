@@ -26,7 +26,7 @@ def listed(engine: Engine, jobs: Sequence[Scheduled], now: dt.datetime) -> list[
         known = {row.job: row for row in connection.execute(text("select * from job_status order by job"))}
     names = [*(job.name for job in jobs), *(name for name in known if name not in {job.name for job in jobs})]
     crons = {job.name: job.cron for job in jobs}
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name in names:
         row = known.get(name)
         cron = row.cron if row is not None and row.cron else (crons[name].text if name in crons else "-")

@@ -2,20 +2,23 @@
 
 -- name: past_runs
 -- Reads the runs of a job that have ended: those since an instant, and all since the last one that was done.
+with done as (
+    select coalesce(max(run), 0) as run from job_runs
+    where job = :job and outcome = 'done'
+)
+
 select
-    since,
-    until,
-    started_at,
-    ended_at,
-    outcome
+    job_runs.since,
+    job_runs.until,
+    job_runs.started_at,
+    job_runs.ended_at,
+    job_runs.outcome
 from job_runs
+cross join done
 where
-    job = :job and outcome <> 'running'
-    and (
-        started_at >= :since
-        or run >= coalesce((select max(run) from job_runs where job = :job and outcome = 'done'), 0)
-    )
-order by run;
+    job_runs.job = :job and job_runs.outcome <> 'running'
+    and (job_runs.started_at >= :since or job_runs.run >= done.run)
+order by job_runs.run;
 
 -- name: first_period
 -- Reads the start of the first period that a scheduler ever ran.
@@ -38,8 +41,8 @@ where
     and heard_at > '-infinity' and extract(epoch from clock_timestamp() - heard_at) <= silent_s;
 
 -- name: end_lost_runs
--- Ends the rows of runs of a job that went without a word: their process is dead, or nobody holds the lease. A run takes
--- its lease before it writes its row, so that a statement that sees the row sees the lease.
+-- Ends the rows of runs of a job that went without a word: their process is dead, or nobody holds the lease. A run
+-- takes its lease before it writes its row, so that a statement that sees the row sees the lease.
 update job_runs set outcome = 'ended', ended_at = :now, told = 'ended without a word, e.g. killed'
 where
     job = :job and outcome = 'running'
@@ -59,11 +62,9 @@ select distinct owner from job_runs
 where outcome = 'running';
 
 -- name: dirty_hours_that_are_over
--- Tells whether an hour that is over has records that no recompute has seen.
-select exists (
-    select from hours
-    where dirty and hour + interval '1 hour' <= :now
-);
+-- Counts the hours that are over and have records that no recompute has seen.
+select count(*) from hours
+where dirty and hour + interval '1 hour' <= :now;
 
 -- name: note_next
 -- Notes when a job runs next.
@@ -75,4 +76,4 @@ on conflict (job) do update set
 -- name: forget_others
 -- Deletes the notes of jobs that are not scheduled any more.
 delete from job_schedules
-where job <> all(cast(:jobs as text[]));
+where not job = any(cast(:jobs as text[]));

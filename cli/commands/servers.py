@@ -98,7 +98,7 @@ def down(settings: Settings) -> None:
 @click.option("--json", "as_json", is_flag=True, help="print one JSON object")
 @click.pass_obj
 def status(settings: Settings, dashboards: bool, as_json: bool) -> None:
-    """Tell how all parts do: servers, feeds, recomputes, outbox, jobs; exit code 1 and a line for each that is wrong."""
+    """Tell how servers, feeds, recomputes and jobs do; exit code 1 and a line for each thing that is wrong."""
     from serving.status.facts import read_facts
     from serving.status.report import lines, summary
     from serving.status.rules import wrong
@@ -123,7 +123,7 @@ def status(settings: Settings, dashboards: bool, as_json: bool) -> None:
 
 
 def _servers(settings: Settings, *, expect_dashboards: bool) -> dict[str, bool]:
-    """Whether each server of the embedded stack runs, by name; none of them where endpoints of the user's own are set."""
+    """Whether each server of the embedded stack runs, by name; none where the user has endpoints of their own."""
     from embedded.superset import SupersetServer
 
     home = Home(settings.home)

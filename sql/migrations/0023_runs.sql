@@ -55,6 +55,11 @@ comment on column leases.feed is 'a feed, or job/<name> with partition 0';
 comment on column leases.owner is 'host, process and its start; see bytemeter/leases/owner.py';
 
 create view feed_status as
+with feed_leases as (
+    select * from leases -- noqa: AM04
+    where not starts_with(feed, 'job/')
+)
+
 select
     coalesce(ledger.feed, leases.feed) as feed,
     coalesce(ledger.partition, leases.partition) as partition,
@@ -71,19 +76,20 @@ select
     nullif(leases.heard_at, '-infinity') as heard_at,
     leases.silent_s
 from ledger
-full join (select * from leases where not starts_with(feed, 'job/')) as leases -- noqa: AM04
+full join feed_leases as leases
     on ledger.feed = leases.feed and ledger.partition = leases.partition
 left join topic_ends on ledger.feed = topic_ends.feed and ledger.partition = topic_ends.partition
 left join history_ends on ledger.feed = history_ends.feed and ledger.partition = history_ends.partition;
 comment on view feed_status is
-'per partition: how far it is counted and kept, whether its account balances, who counts it and when that was last heard';
+'per partition: how far it is counted and kept, whether its account balances, who counts it and when it was heard';
 
 create view dirty_status as
 select
     feed,
     count(*) filter (where dirty and hour + interval '1 hour' <= now()) as dirty_hours,
-    min(greatest(dirty_since, hour + interval '1 hour'))
-        filter (where dirty and hour + interval '1 hour' <= now()) as dirty_since,
+    min(greatest(dirty_since, hour + interval '1 hour')) filter (
+        where dirty and hour + interval '1 hour' <= now()
+    ) as dirty_since,
     max(recomputed_at) as last_recompute
 from hours
 group by feed;
@@ -98,6 +104,38 @@ where published_at is null;
 comment on view outbox_status is 'threshold events that are not published yet';
 
 create view job_status as
+with jobs as (
+    select job from job_runs
+    union distinct
+    select job from job_schedules
+),
+
+latest as (
+    select distinct on (job) * -- noqa: AM04
+    from job_runs
+    order by job asc, run desc
+),
+
+done as (
+    select
+        job,
+        max(run) as run,
+        max(started_at) as started_at
+    from job_runs
+    where outcome = 'done'
+    group by job
+),
+
+failed as (
+    select
+        job_runs.job,
+        count(*) as failures
+    from job_runs
+    left join done on job_runs.job = done.job
+    where job_runs.outcome in ('failed', 'ended') and job_runs.run > coalesce(done.run, 0)
+    group by job_runs.job
+)
+
 select
     jobs.job,
     job_schedules.cron,
@@ -113,28 +151,14 @@ select
     latest.owner,
     latest.told,
     done.started_at as last_done,
-    (
-        select count(*) from job_runs as failed
-        where
-            failed.job = jobs.job
-            and failed.outcome in ('failed', 'ended')
-            and failed.run > coalesce(done.run, 0)
-    ) as failures
-from (select job from job_runs union select job from job_schedules) as jobs -- noqa: AM02
+    coalesce(failed.failures, 0) as failures
+from jobs
 left join job_schedules on jobs.job = job_schedules.job
-left join lateral (
-    select * from job_runs as of_job
-    where of_job.job = jobs.job
-    order by of_job.run desc
-    limit 1
-) as latest on true
-left join lateral (
-    select
-        of_job.run,
-        of_job.started_at
-    from job_runs as of_job
-    where of_job.job = jobs.job and of_job.outcome = 'done'
-    order by of_job.run desc
-    limit 1
-) as done on true;
+left join latest on jobs.job = latest.job
+left join done on jobs.job = done.job
+left join failed on jobs.job = failed.job;
 comment on view job_status is 'per job: its last run, the last that was done, failures since, and the next run';
+
+-- The views that `bytemeter schedule list` and `bytemeter status` read, also with the login of the jobs.
+revoke all on feed_status, dirty_status, outbox_status, job_status from bytemeter_writer;
+grant select on feed_status, dirty_status, outbox_status, job_status to bytemeter_writer;
