@@ -1,4 +1,4 @@
-"""PostgreSQL: the driver's connections and locks (SQLAlchemy), one-line errors."""
+"""PostgreSQL: the driver's connections (SQLAlchemy), one-line errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg2
 from psycopg2.extensions import cursor as Cursor
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
@@ -99,20 +99,6 @@ def _without_details() -> Iterator[None]:
         if error.pgcode and error.args:
             error.args = (str(error.args[0]).partition("\n")[0],)
         raise
-
-
-def try_lock(connection: Connection, name: str) -> bool:
-    """Take the advisory lock of this name; False if another session holds it. Does not wait.
-
-    A lock excludes the sessions of one database that ask for the same name. The session keeps it, whether its
-    transactions commit or roll back, until its connection is closed (see ``database``) or its process dies. The server
-    releases it a moment later.
-
-    Args:
-        name: for example ``bytemeter/live/devices``.
-    """
-    statement = text("select pg_try_advisory_lock(hashtextextended(:name, 0))")
-    return bool(connection.scalar(statement, {"name": name}))
 
 
 @contextmanager
