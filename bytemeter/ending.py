@@ -110,9 +110,14 @@ def uninterrupted() -> Iterator[None]:
 def interruptible() -> Iterator[EndingSignals]:
     """The whole of a command that has to finish its work: a signal ends it with an error.
 
+    In another thread than the main one, to which no signals come, it does nothing.
+
     Raises:
         BytemeterError: a signal ended it; the clean-up of the block is done.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield EndingSignals()
+        return
     with EndingSignals() as signals:
         try:
             yield signals

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from bytemeter import logs
+from bytemeter.ending import Interrupted
 from bytemeter.errors import BytemeterError, first_line, without_passwords
 from bytemeter.settings import PREFIX, Settings, load_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from bytemeter.runs.recording import Run, Task
+
 # A command imports only what it runs, so that --help answers at once.
 
 Endpoint = Literal["kafka", "database_url", "history"]
+
+# Who runs jobs in this process, for their records.
+RUNNER: ContextVar[str] = ContextVar("runner", default="command")
 
 CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "show_default": True}
 debug_option = click.option("--debug", is_flag=True, expose_value=False, help="show the traceback of an error")
@@ -43,10 +53,31 @@ class JobContext:
     Attributes:
         endpoints: given names of endpoints, a context manager with the settings in which these are set.
         session: given those settings, a context manager with the Spark session, which may still be starting.
+        runner: who runs the job, for its record: ``command``, ``schedule`` or ``spark-submit``.
+        clock: the present instant, in UTC.
+        cancel: set from another thread to end the job early.
     """
 
     endpoints: Callable[..., AbstractContextManager[Settings]]
     session: Callable[[Settings], AbstractContextManager[Future[SparkSession]]]
+    runner: str = field(default_factory=RUNNER.get)
+    clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+    def recorded(self, settings: Settings, task: Task) -> AbstractContextManager[Run]:
+        """Run a task under its lease and with a record; see ``bytemeter.runs``."""
+        from bytemeter.runs.recording import recorded
+
+        return recorded(settings, task, runner=self.runner, clock=self.clock, explain=one_line)
+
+    def require_going_on(self) -> None:
+        """End a job that was cancelled.
+
+        Raises:
+            Interrupted: it was.
+        """
+        if self.cancel.is_set():
+            raise Interrupted("its caller")
 
 
 @dataclass(frozen=True)
@@ -90,7 +121,10 @@ def submitted_command(job: Job) -> click.Command:
         settings = load_settings(kafka=kafka, database_url=database_url, history=history)
         _require_endpoints(job, settings)
         logs.configure(settings.log_format)
-        job.run(JobContext(lambda *_: nullcontext(settings), lambda _: nullcontext(_submitted_session(job))), **options)
+        session = partial(_submitted_session, job)
+        job.run(
+            JobContext(lambda *_: nullcontext(settings), lambda _: nullcontext(session()), "spark-submit"), **options
+        )
 
     endpoints = [_SUBMITTED_OPTIONS[name] for name in job.needs]
     return debug_option(
@@ -135,7 +169,7 @@ def run_command(command: click.Command, argv: Sequence[str] | None, name: str | 
     except Exception as error:
         if "--debug" in arguments:
             raise
-        click.echo(f"bytemeter: {without_passwords(_one_line(error))}", err=True)
+        click.echo(f"bytemeter: {without_passwords(one_line(error))}", err=True)
         return 1
     return result if isinstance(result, int) else 0
 
@@ -151,7 +185,8 @@ def _submitted_session(job: Job) -> Future[SparkSession]:
     return session
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """The error as one line, as a command prints it."""
     if isinstance(error, BytemeterError):
         return str(error)
     # Only a job that uses Spark has errors of Spark.

@@ -83,11 +83,12 @@ class Topic:
 class Kafka:
     """A Kafka cluster, with its bootstrap servers and security settings."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, timeout_s: float = _TIMEOUT_MS / 1_000) -> None:
         if settings.kafka is None:
             raise BytemeterError("BYTEMETER_KAFKA is not set; set it to the bootstrap servers HOST:PORT")
         self.servers = settings.kafka
         self._settings = settings
+        self._timeout_ms = round(1_000 * timeout_s)
 
     def topic_name(self, topic: str) -> str:
         """The topic's name on the cluster: with the topic prefix."""
@@ -196,8 +197,8 @@ class Kafka:
         try:
             admin = KafkaAdminClient(
                 bootstrap_servers=self.servers.split(","),
-                bootstrap_timeout_ms=_TIMEOUT_MS,
-                request_timeout_ms=_TIMEOUT_MS,
+                bootstrap_timeout_ms=self._timeout_ms,
+                request_timeout_ms=self._timeout_ms,
                 **security,
                 **_without_nones(credentials),
             )

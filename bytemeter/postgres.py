@@ -1,4 +1,4 @@
-"""PostgreSQL: the driver's connections and locks (SQLAlchemy), one-line errors."""
+"""PostgreSQL: the driver's connections (SQLAlchemy), one-line errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg2
 from psycopg2.extensions import cursor as Cursor
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
@@ -34,20 +34,28 @@ _SESSION = (
 )
 
 
-def database(url: str) -> Engine:
+def database(url: str, *, patience_s: int | None = None) -> Engine:
     """An engine for ``postgresql://user:password@host:port/db``.
 
     It connects when first used. Sessions are in UTC. A connection that is closed ends its session, and with it the
     session's advisory locks and settings. A connection that broke is not replaced by a new one: its session had locks,
     temporary tables and settings; using it again raises TransientError. Parameters of libpq in the URL hold, such as
     ``sslmode``. Errors show neither the parameters of a statement nor rows.
+
+    Args:
+        patience_s: how long to wait for a connection and for each statement, where somebody waits for the answer.
     """
+    session, times = _SESSION, {}
+    if patience_s is not None:
+        session += f" -c statement_timeout={patience_s}s"
+        times = {"connect_timeout": patience_s, "tcp_user_timeout": 1_000 * patience_s}
     address = make_url(url).set(drivername="postgresql+psycopg2")
     engine = create_engine(
         address,
         connect_args={
             **_CONNECTION,
-            "options": f"{_SESSION} {address.query.get('options', '')}".strip(),
+            **times,
+            "options": f"{session} {address.query.get('options', '')}".strip(),
             "cursor_factory": _DiscreetCursor,
         },
         hide_parameters=True,
@@ -91,20 +99,6 @@ def _without_details() -> Iterator[None]:
         if error.pgcode and error.args:
             error.args = (str(error.args[0]).partition("\n")[0],)
         raise
-
-
-def try_lock(connection: Connection, name: str) -> bool:
-    """Take the advisory lock of this name; False if another session holds it. Does not wait.
-
-    A lock excludes the sessions of one database that ask for the same name. The session keeps it, whether its
-    transactions commit or roll back, until its connection is closed (see ``database``) or its process dies. The server
-    releases it a moment later.
-
-    Args:
-        name: for example ``bytemeter/live/devices``.
-    """
-    statement = text("select pg_try_advisory_lock(hashtextextended(:name, 0))")
-    return bool(connection.scalar(statement, {"name": name}))
 
 
 @contextmanager

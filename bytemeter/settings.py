@@ -145,6 +145,7 @@ class Settings(BaseSettings):
     period_grace_s: float = Field(3_600, ge=0)
     partition_idle_s: float = Field(600, ge=0)
     lease_s: float = Field(30, gt=0)
+    schedule: str = ""
     class_archive: bool = True
     driver_memory: str = Field("2g", pattern="^[0-9]+[mg]$")
     log_format: str = Field("console", pattern="^(console|json)$")

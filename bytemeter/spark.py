@@ -19,6 +19,7 @@ from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
 from bytemeter.class_archive import ClassArchive, class_archive
+from bytemeter.ending import uninterrupted
 from bytemeter.errors import BytemeterError
 from bytemeter.history import storage
 from bytemeter.jars import bundled_jars, spark_jars
@@ -248,12 +249,14 @@ def _signals_ignored(folder: Path) -> Iterator[None]:
 
 def _end_jvm(jvm: Popen[bytes]) -> None:
     """Wait for the end of the JVM, so that no process outlives this one. It ends when its standard input does."""
-    if jvm.stdin:
-        jvm.stdin.close()
-    try:
-        jvm.wait(_END_S)
-    except TimeoutExpired:
-        jvm.kill()
+    # The command is done: a signal that comes now changes nothing any more.
+    with uninterrupted():
+        if jvm.stdin:
+            jvm.stdin.close()
+        try:
+            jvm.wait(_END_S)
+        except TimeoutExpired:
+            jvm.kill()
 
 
 def _configured(builder: SparkSession.Builder, settings: dict[str, str]) -> SparkSession.Builder:

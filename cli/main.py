@@ -15,10 +15,11 @@ from bytemeter.settings import PREFIX, load_settings
 from cli.commands import jobs, preparing, servers
 from cli.commands.demo import demo
 from cli.commands.process import CALLERS_UMASK
+from cli.commands.schedule import schedule
 from cli.commands.simulate import simulate
 from embedded.modes import files_of_owner
 
-_WRITE_HISTORY = ("stream", "batch", "maintain", "demo")
+_WRITE_HISTORY = ("stream", "batch", "maintain", "schedule", "demo")
 
 
 @click.group(context_settings=CONTEXT_SETTINGS)
@@ -48,7 +49,8 @@ def cli(context: click.Context, /, **flags: Any) -> None:
 
 for command in (
     *(servers.up, servers.down, servers.status, servers.dashboards, servers.psql, servers.env),
-    *(demo, preparing.migrate, preparing.provision, simulate, jobs.stream, jobs.batch, jobs.maintain_history),
+    *(demo, preparing.migrate, preparing.provision, simulate),
+    *(jobs.stream, jobs.batch, jobs.maintain_history, schedule),
 ):
     cli.add_command(command)
 

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
 
 from pyspark.sql import SparkSession
 from rich.console import Console
 from rich.live import Live
 from sqlalchemy import Engine
 
-from batch_layer.hourly.job import HourlyJob
-from batch_layer.hours import HOUR
-from batch_layer.jobs.hourly_usage import hourly_feeds
+from batch_layer.schedule.declared import SCHEDULED
+from batch_layer.schedule.due import Next
+from batch_layer.schedule.scheduler import Scheduler
+from batch_layer.schedule.timing import Cron
 from bytemeter import logs
 from bytemeter.ending import EndingSignals, until_signal
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import FEEDS
 from bytemeter.jars import spark_jars
+from bytemeter.job import JobContext, one_line
 from bytemeter.kafka import Kafka
+from bytemeter.logs import logger
 from bytemeter.postgres import database
 from bytemeter.prepare import prepare
 from bytemeter.settings import Settings
@@ -43,7 +45,7 @@ from speed_layer.stream import Streams
 _PARTS = 6
 _REFRESH_S = 1.0
 # The first recompute comes soon; then few, since each takes all of a small machine for seconds.
-_FIRST_RECOMPUTE_S, _RECOMPUTE_S = 15.0, 120.0
+_FIRST_RECOMPUTE_S, _DIRTY_HOURS = 15.0, Cron("*/2 * * * *")
 _FIRST_FIGURES_S = 120.0
 # Micro-batches without a pause would take all of a small machine, and leave the dashboards little.
 _INTERVALS = {"live_interval_s": 1.0, "history_interval_s": 60.0}
@@ -147,16 +149,27 @@ class Demo:
             raise
 
     def _recompute(self, session: SparkSession, ready: Settings) -> None:
-        """Recompute the dirty hours that are over, again and again: late records make hours dirty again."""
-        jobs = [HourlyJob(session, ready, feed, cancel=self._stop) for feed in hourly_feeds()]
-        pause_s = _FIRST_RECOMPUTE_S
-        while not self._stop.wait(pause_s):
-            current = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0)
-            for job in jobs:
-                over = [hour for hour in job.dirty_hours() if hour + HOUR <= current]
-                if over:
-                    job.run(over)
-                    pause_s = _RECOMPUTE_S
+        """Recompute the dirty hours that are over, again and again: late records make hours dirty again.
+
+        In the demo's own Spark session, since a small machine has no memory for a second one.
+        """
+        jobs = [replace(job, cron=_DIRTY_HOURS) for job in SCHEDULED if job.name == "dirty-hours"]
+        spark: Future[SparkSession] = Future()
+        spark.set_result(session)
+        context = JobContext(lambda *_: nullcontext(ready), lambda _: nullcontext(spark), "schedule", cancel=self._stop)
+
+        def start(run: Next) -> None:
+            options = {option.name: option.default for option in run.job.job.params}
+            try:
+                run.job.job.run(context, **{**options, "dirty": True, "over": True})
+            except KeyboardInterrupt:
+                return
+            except Exception as error:
+                logger().warning("recompute failed", reason=one_line(error))
+
+        if not self._stop.wait(_FIRST_RECOMPUTE_S):
+            engine = database(ready.require_database_url())
+            Scheduler(engine, ready, jobs, start, self._stop).run()
 
     def _serve_dashboards(self, ready: Settings) -> None:
         """Serve the dashboards once there are figures; without them, if Superset fails, the demo goes on."""

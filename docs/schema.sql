@@ -147,8 +147,11 @@ CREATE TABLE public.hours (
     version bigint DEFAULT 1 NOT NULL,
     recomputed_version bigint,
     recomputed_at timestamp with time zone,
-    dirty boolean GENERATED ALWAYS AS ((COALESCE(recomputed_version, (0)::bigint) < version)) STORED NOT NULL
+    dirty boolean GENERATED ALWAYS AS ((COALESCE(recomputed_version, (0)::bigint) < version)) STORED NOT NULL,
+    dirty_since timestamp with time zone DEFAULT now() NOT NULL
 );
+
+COMMENT ON COLUMN public.hours.dirty_since IS 'since when records of a dirty hour wait for a recompute';
 
 CREATE TABLE public.ledger (
     feed text NOT NULL,
@@ -319,6 +322,16 @@ ALTER TABLE public.data_plan_usage ALTER COLUMN usage_id ADD GENERATED ALWAYS AS
     CACHE 1
 );
 
+CREATE VIEW public.dirty_status AS
+ SELECT feed,
+    count(*) FILTER (WHERE (dirty AND ((hour + '01:00:00'::interval) <= now()))) AS dirty_hours,
+    min(GREATEST(dirty_since, (hour + '01:00:00'::interval))) FILTER (WHERE (dirty AND ((hour + '01:00:00'::interval) <= now()))) AS dirty_since,
+    max(recomputed_at) AS last_recompute
+   FROM public.hours
+  GROUP BY feed;
+
+COMMENT ON VIEW public.dirty_status IS 'hours that are over and wait for a recompute, and since when the first of them waits';
+
 CREATE TABLE public.duplicate_events (
     feed text NOT NULL,
     partition integer NOT NULL,
@@ -361,6 +374,76 @@ CREATE VIEW public.feed_progress AS
 
 COMMENT ON VIEW public.feed_progress IS 'per partition: what became of what was received, and how many records wait (lag)';
 
+CREATE TABLE public.history_ends (
+    feed text NOT NULL,
+    partition integer NOT NULL,
+    end_offset bigint NOT NULL,
+    committed_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.history_ends IS 'up to which offset the history holds the records of a partition; noted after its commits, for views only';
+
+CREATE TABLE public.leases (
+    feed text NOT NULL,
+    partition integer NOT NULL,
+    owner text NOT NULL,
+    epoch bigint NOT NULL,
+    heard_at timestamp with time zone NOT NULL,
+    silent_s double precision NOT NULL,
+    session integer NOT NULL,
+    session_since timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.leases IS 'who counts which partition of a feed, or runs a job; see bytemeter/leases';
+
+COMMENT ON COLUMN public.leases.feed IS 'a feed, or job/<name> with partition 0';
+
+COMMENT ON COLUMN public.leases.owner IS 'host, process and its start; see bytemeter/leases/owner.py';
+
+COMMENT ON COLUMN public.leases.epoch IS 'raised by each takeover; a transaction that counts checks it';
+
+COMMENT ON COLUMN public.leases.heard_at IS 'when the owner was last heard; -infinity: it has given the lease back';
+
+COMMENT ON COLUMN public.leases.silent_s IS 'seconds without a heartbeat after which others may take the lease over';
+
+COMMENT ON COLUMN public.leases.session IS 'the PostgreSQL process of the owner''s transactions, ended by a takeover';
+
+COMMENT ON COLUMN public.leases.session_since IS 'when that process began';
+
+CREATE VIEW public.feed_status AS
+ WITH feed_leases AS (
+         SELECT leases_1.feed,
+            leases_1.partition,
+            leases_1.owner,
+            leases_1.epoch,
+            leases_1.heard_at,
+            leases_1.silent_s,
+            leases_1.session,
+            leases_1.session_since
+           FROM public.leases leases_1
+          WHERE (NOT starts_with(leases_1.feed, 'job/'::text))
+        )
+ SELECT COALESCE(ledger.feed, leases.feed) AS feed,
+    COALESCE(ledger.partition, leases.partition) AS partition,
+    ledger.topic_id,
+    ledger.next_offset,
+    GREATEST((topic_ends.end_offset - ledger.next_offset), (0)::bigint) AS lag,
+    ledger.updated_at AS counted_at,
+    ledger.received,
+    (ledger.received = ((((ledger.counted + ledger.duplicate) + ledger.invalid) + ledger.unmatched) + ledger.voids)) AS balanced,
+    history_ends.end_offset AS history_offset,
+    GREATEST((ledger.next_offset - history_ends.end_offset), (0)::bigint) AS history_lag,
+    history_ends.committed_at AS history_at,
+    leases.owner,
+    NULLIF(leases.heard_at, '-infinity'::timestamp with time zone) AS heard_at,
+    leases.silent_s
+   FROM (((public.ledger
+     FULL JOIN feed_leases leases ON (((ledger.feed = leases.feed) AND (ledger.partition = leases.partition))))
+     LEFT JOIN public.topic_ends ON (((ledger.feed = topic_ends.feed) AND (ledger.partition = topic_ends.partition))))
+     LEFT JOIN public.history_ends ON (((ledger.feed = history_ends.feed) AND (ledger.partition = history_ends.partition))));
+
+COMMENT ON VIEW public.feed_status IS 'per partition: how far it is counted and kept, whether its account balances, who counts it and when it was heard';
+
 CREATE TABLE public.invalid_events (
     feed text NOT NULL,
     partition integer NOT NULL,
@@ -398,6 +481,119 @@ CREATE VIEW public.invalid_samples AS
 
 COMMENT ON VIEW public.invalid_samples IS 'invalid records with the beginning of what was received, as text';
 
+CREATE TABLE public.job_runs (
+    run bigint NOT NULL,
+    job text NOT NULL,
+    since timestamp with time zone,
+    until timestamp with time zone,
+    runner text NOT NULL,
+    owner text NOT NULL,
+    login text DEFAULT SESSION_USER NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    outcome text DEFAULT 'running'::text NOT NULL,
+    told text DEFAULT ''::text NOT NULL,
+    CONSTRAINT job_runs_check CHECK (((outcome = 'running'::text) = (ended_at IS NULL))),
+    CONSTRAINT job_runs_outcome_check CHECK ((outcome = ANY (ARRAY['running'::text, 'done'::text, 'failed'::text, 'ended'::text])))
+);
+
+COMMENT ON TABLE public.job_runs IS 'a row for each run of a job, written by the run itself; see bytemeter/runs';
+
+COMMENT ON COLUMN public.job_runs.job IS 'hourly, dirty-hours, monthly …';
+
+COMMENT ON COLUMN public.job_runs.since IS 'the run recomputes [since, until); null where it finds out itself what is to do';
+
+COMMENT ON COLUMN public.job_runs.runner IS 'who started it: schedule, command (by hand or cron) or spark-submit';
+
+COMMENT ON COLUMN public.job_runs.owner IS 'host, process and its start; see bytemeter/leases/owner.py';
+
+COMMENT ON COLUMN public.job_runs.outcome IS 'ended: by a signal, or without a word, such as by a kill or a power cut';
+
+COMMENT ON COLUMN public.job_runs.told IS 'the lines that it has printed, or its error';
+
+ALTER TABLE public.job_runs ALTER COLUMN run ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.job_runs_run_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.job_schedules (
+    job text NOT NULL,
+    cron text NOT NULL,
+    next_at timestamp with time zone NOT NULL,
+    noted_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.job_schedules IS 'when `bytemeter schedule` starts each job next';
+
+COMMENT ON COLUMN public.job_schedules.cron IS 'the five fields of cron, in UTC';
+
+COMMENT ON COLUMN public.job_schedules.next_at IS 'the next try after a failed run included; in the past: due';
+
+COMMENT ON COLUMN public.job_schedules.noted_at IS 'when the scheduler has noted this';
+
+CREATE VIEW public.job_status AS
+ WITH jobs AS (
+         SELECT job_runs.job
+           FROM public.job_runs
+        UNION
+         SELECT job_schedules_1.job
+           FROM public.job_schedules job_schedules_1
+        ), latest AS (
+         SELECT DISTINCT ON (job_runs.job) job_runs.run,
+            job_runs.job,
+            job_runs.since,
+            job_runs.until,
+            job_runs.runner,
+            job_runs.owner,
+            job_runs.login,
+            job_runs.started_at,
+            job_runs.ended_at,
+            job_runs.outcome,
+            job_runs.told
+           FROM public.job_runs
+          ORDER BY job_runs.job, job_runs.run DESC
+        ), done AS (
+         SELECT job_runs.job,
+            max(job_runs.run) AS run,
+            max(job_runs.started_at) AS started_at
+           FROM public.job_runs
+          WHERE (job_runs.outcome = 'done'::text)
+          GROUP BY job_runs.job
+        ), failed AS (
+         SELECT job_runs.job,
+            count(*) AS failures
+           FROM (public.job_runs
+             LEFT JOIN done done_1 ON ((job_runs.job = done_1.job)))
+          WHERE ((job_runs.outcome = ANY (ARRAY['failed'::text, 'ended'::text])) AND (job_runs.run > COALESCE(done_1.run, (0)::bigint)))
+          GROUP BY job_runs.job
+        )
+ SELECT jobs.job,
+    job_schedules.cron,
+    job_schedules.next_at,
+    job_schedules.noted_at,
+    latest.run,
+    latest.started_at,
+    latest.ended_at,
+    latest.outcome,
+    latest.since,
+    latest.until,
+    latest.runner,
+    latest.owner,
+    latest.told,
+    done.started_at AS last_done,
+    COALESCE(failed.failures, (0)::bigint) AS failures
+   FROM ((((jobs
+     LEFT JOIN public.job_schedules ON ((jobs.job = job_schedules.job)))
+     LEFT JOIN latest ON ((jobs.job = latest.job)))
+     LEFT JOIN done ON ((jobs.job = done.job)))
+     LEFT JOIN failed ON ((jobs.job = failed.job)));
+
+COMMENT ON VIEW public.job_status IS 'per job: its last run, the last that was done, failures since, and the next run';
+
 CREATE VIEW public.judged_periods AS
  SELECT u.usage_id,
     u.agreement_id,
@@ -424,31 +620,6 @@ CREATE VIEW public.judged_periods AS
 COMMENT ON VIEW public.judged_periods IS 'internal: the columns of billing periods that threshold events carry; select by usage_id';
 
 COMMENT ON COLUMN public.judged_periods.counted_bytes IS 'the total, null as long as the period has no record';
-
-CREATE TABLE public.leases (
-    feed text NOT NULL,
-    partition integer NOT NULL,
-    owner text NOT NULL,
-    epoch bigint NOT NULL,
-    heard_at timestamp with time zone NOT NULL,
-    silent_s double precision NOT NULL,
-    session integer NOT NULL,
-    session_since timestamp with time zone NOT NULL
-);
-
-COMMENT ON TABLE public.leases IS 'who counts which partition of a feed; see speed_layer/engine/lease.py';
-
-COMMENT ON COLUMN public.leases.owner IS 'host, process and its start; see speed_layer/engine/owner.py';
-
-COMMENT ON COLUMN public.leases.epoch IS 'raised by each takeover; a transaction that counts checks it';
-
-COMMENT ON COLUMN public.leases.heard_at IS 'when the owner was last heard; -infinity: it has given the lease back';
-
-COMMENT ON COLUMN public.leases.silent_s IS 'seconds without a heartbeat after which others may take the lease over';
-
-COMMENT ON COLUMN public.leases.session IS 'the PostgreSQL process of the owner''s transactions, ended by a takeover';
-
-COMMENT ON COLUMN public.leases.session_since IS 'when that process began';
 
 CREATE VIEW public.live_against_batch AS
  SELECT feed,
@@ -511,6 +682,14 @@ CREATE TABLE public.threshold_events (
 COMMENT ON COLUMN public.threshold_events.latest_recorded_at IS 'of the record that crossed; else of the latest one';
 
 COMMENT ON COLUMN public.threshold_events.payload IS 'the message, byte for byte';
+
+CREATE VIEW public.outbox_status AS
+ SELECT count(*) AS waiting,
+    min(emitted_at) AS oldest
+   FROM public.threshold_events
+  WHERE (published_at IS NULL);
+
+COMMENT ON VIEW public.outbox_status IS 'threshold events that are not published yet';
 
 CREATE VIEW public.plan_events AS
  SELECT threshold_events.emitted_at,
@@ -803,11 +982,20 @@ ALTER TABLE ONLY public.data_plan_usage
 ALTER TABLE ONLY public.duplicate_events
     ADD CONSTRAINT duplicate_events_pkey PRIMARY KEY (feed, partition, record_offset);
 
+ALTER TABLE ONLY public.history_ends
+    ADD CONSTRAINT history_ends_pkey PRIMARY KEY (feed, partition);
+
 ALTER TABLE ONLY public.hours
     ADD CONSTRAINT hours_pkey PRIMARY KEY (feed, hour);
 
 ALTER TABLE ONLY public.invalid_events
     ADD CONSTRAINT invalid_events_pkey PRIMARY KEY (feed, partition, record_offset);
+
+ALTER TABLE ONLY public.job_runs
+    ADD CONSTRAINT job_runs_pkey PRIMARY KEY (run);
+
+ALTER TABLE ONLY public.job_schedules
+    ADD CONSTRAINT job_schedules_pkey PRIMARY KEY (job);
 
 ALTER TABLE ONLY public.leases
     ADD CONSTRAINT leases_feed_partition_epoch_key UNIQUE (feed, partition, epoch);
@@ -873,6 +1061,8 @@ CREATE INDEX duplicate_events_event_time ON public.duplicate_events USING btree 
 CREATE INDEX hours_dirty ON public.hours USING btree (feed, hour) WHERE dirty;
 
 CREATE INDEX invalid_events_event_time ON public.invalid_events USING btree (feed, event_time) WHERE (event_time IS NOT NULL);
+
+CREATE INDEX job_runs_job ON public.job_runs USING btree (job, run);
 
 CREATE INDEX seen_segments_feed ON public.seen_segments USING btree (feed, segment);
 

@@ -21,6 +21,7 @@ from batch_layer.postgres.staging import stage
 from bytemeter.feeds import Feed
 from bytemeter.history.table import History
 from bytemeter.jdbc import jdbc_options
+from bytemeter.leases.lease import Lease
 from bytemeter.logs import logger
 from bytemeter.postgres import database
 from bytemeter.settings import Settings
@@ -37,6 +38,7 @@ class HourlyJob:
         feed: one that has hourly totals.
         wait_s: how long to wait, in seconds, until the history covers the ledger's offsets.
         cancel: set from another thread to give up the wait, and the days that were not begun.
+        lease: of the run; without it the job takes its lease itself.
     """
 
     session: SparkSession
@@ -45,19 +47,18 @@ class HourlyJob:
     dry_run: bool = False
     wait_s: float = WAIT_S
     cancel: threading.Event = field(default_factory=threading.Event)
+    lease: Lease | None = None
 
     @property
     def history(self) -> History:
         """The history of the feed."""
         return History(self.session, self.settings.require_history(), self.feed)
 
-    def dirty_hours(self) -> list[dt.datetime]:
-        """The starts of the hours with records that no recompute has seen."""
-        with hourly_store(database(self.settings.require_database_url()), self.feed) as store:
-            return store.snapshot().dirty
-
-    def run(self, hours: Iterable[dt.datetime] | None = None) -> Recomputed:
+    def run(self, hours: Iterable[dt.datetime] | None = None, *, dirty_before: dt.datetime | None = None) -> Recomputed:
         """Recompute hours, given by their starts; without ``hours`` all dirty hours.
+
+        Args:
+            dirty_before: of the dirty hours only those that begin before it.
 
         Raises:
             BytemeterError: the feed has no hourly totals, the history stays behind the ledger, another hourly job runs,
@@ -65,9 +66,10 @@ class HourlyJob:
             TransientError: PostgreSQL cannot be reached.
         """
         result = Recomputed()
-        with hourly_store(database(self.settings.require_database_url()), self.feed) as store:
+        with hourly_store(database(self.settings.require_database_url()), self.feed, self.lease) as store:
             snapshot = store.snapshot()
-            chosen = sorted(set(snapshot.dirty if hours is None else hours))
+            dirty = [hour for hour in snapshot.dirty if dirty_before is None or hour < dirty_before]
+            chosen = sorted(set(dirty if hours is None else hours))
             if chosen:
                 wait_until_covered(self.history, snapshot.offsets, wait_s=self.wait_s, cancel=self.cancel)
             for _, day in groupby(chosen, key=dt.datetime.date):

@@ -51,14 +51,17 @@ from breaches;
 -- name: mark_recomputed
 -- Notes up to which version each hour was recomputed. The versions are those of the snapshot: records that were counted
 -- since keep their hour dirty.
-insert into hours (feed, hour, version, recomputed_version, recomputed_at)
+insert into hours (feed, hour, version, recomputed_version, recomputed_at, dirty_since)
 select
     :feed as feed,
     recomputed.hour,
     recomputed.version,
     recomputed.version as recomputed_version,
-    :at as recomputed_at
+    :at as recomputed_at,
+    :at as dirty_since
 from unnest((:hours)::timestamptz[], (:versions)::bigint[]) as recomputed (hour, version)
 on conflict (feed, hour) do update set
     recomputed_version = excluded.recomputed_version,
-    recomputed_at = excluded.recomputed_at;
+    recomputed_at = excluded.recomputed_at,
+    -- Of records that were counted since, if there are any.
+    dirty_since = excluded.dirty_since;

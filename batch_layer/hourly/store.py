@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, text
@@ -13,12 +13,16 @@ from batch_layer.postgres.staging import Staged, require_all
 from batch_layer.postgres.totals import DIFFERENCES_SHOWN, Difference, compare, write
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import Feed, Quotas, TotalsTable
+from bytemeter.leases.lease import Lease, Terms, leased_job
 from bytemeter.offset_log import Offsets
-from bytemeter.postgres import one_line_errors, try_lock
+from bytemeter.postgres import one_line_errors
 from bytemeter.sql import Statements
 
 SQL = Statements(__package__, "statements.sql")
 STAGING = "staged_hourly"
+
+# Of a lease that a store takes itself; see BYTEMETER_LEASE_S.
+_SILENT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class HourlyStore:
 
     feed: Feed
     connection: Connection = field(repr=False)
+    lease: Lease = field(repr=False)
 
     @property
     def table(self) -> TotalsTable:
@@ -102,9 +107,11 @@ class HourlyStore:
         """Replace the hours by the staged totals, and note that they were recomputed as of the snapshot.
 
         Raises:
+            BytemeterError: another process has taken over the job.
             TransientError: the staged rows are not the rows that Spark counted; run the job again.
         """
         with one_line_errors(self.connection.engine.url), self.connection.begin() as transaction:
+            self.lease.check(self.connection)
             require_all(self.connection, staged)
             compared = compare(self.connection, staged, self.feed, self.table, hours)
             breaches = self._find_breaches()
@@ -138,20 +145,21 @@ class HourlyStore:
 
 
 @contextmanager
-def hourly_store(engine: Engine, feed: Feed) -> Iterator[HourlyStore]:
-    """The store of a feed, for one hourly job at a time: its connection holds an advisory lock.
+def hourly_store(engine: Engine, feed: Feed, lease: Lease | None = None) -> Iterator[HourlyStore]:
+    """The store of a feed, for one hourly job at a time.
+
+    Args:
+        lease: of the run; without it, the store takes the job's lease itself.
 
     Raises:
         BytemeterError: another hourly job of the feed runs, or tables are missing.
         TransientError: PostgreSQL could not be reached.
     """
-    with one_line_errors(engine.url):
-        connection = engine.connect()
-    try:
-        with one_line_errors(engine.url), connection.begin():
-            if not try_lock(connection, "bytemeter/hourly"):
-                raise BytemeterError("another hourly job runs on this database; wait for it, or stop it")
-            connection.execute(SQL["clear_staged"])
-        yield HourlyStore(feed, connection)
-    finally:
-        connection.close()
+    with ExitStack() as resources:
+        with one_line_errors(engine.url):
+            connection = resources.enter_context(engine.connect())
+            held = lease or resources.enter_context(leased_job(engine, connection, "hourly", Terms.of_job(_SILENT_S)))
+            with connection.begin():
+                held.transact_by(connection)
+                connection.execute(SQL["clear_staged"])
+        yield HourlyStore(feed, connection, held)

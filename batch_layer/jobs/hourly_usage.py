@@ -5,21 +5,25 @@ On a cluster: ``spark-submit hourly_usage.py --hour H | --from H --to H | --dirt
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from batch_layer.hours import chosen_hours
+from batch_layer.hours import HOUR, chosen_hours
 from batch_layer.jobs.recompute import WAIT, difference_lines
 from bytemeter.ending import interruptible
 from bytemeter.job import Endpoint, Job, JobContext, submit_main
+from bytemeter.runs.recording import Task
 
 if TYPE_CHECKING:
     from batch_layer.hourly.store import Recomputed
     from bytemeter.feeds import Feed
 
+# Names of its runs, which exclude each other by one lease.
+LEASE, JOBS = "hourly", ("hourly", "dirty-hours")
 _NEEDS: tuple[Endpoint, ...] = ("database_url", "history")
 
 
@@ -37,28 +41,51 @@ def run(
     since: str | None,
     until: str | None,
     dirty: bool,
+    over: bool,
     dry_run: bool,
     wait_s: float,
 ) -> None:
     """Recompute the hours of each feed and print what changed; with ``dry_run`` print the differences, too.
 
     Raises:
-        click.UsageError: not exactly one of ``hour``, ``since`` with ``until``, and ``dirty`` is given.
+        click.UsageError: not exactly one of ``hour``, ``since`` with ``until``, and ``dirty`` is given, or ``over``
+            without ``dirty``.
         BytemeterError: a text is not an hour, or the recompute failed.
     """
     if [bool(hour), bool(since or until), dirty].count(True) != 1 or bool(since) != bool(until):
         raise click.UsageError("give one of --hour HOUR, --from HOUR --to HOUR, or --dirty")
+    if over and not dirty:
+        raise click.UsageError("--over goes with --dirty")
     hours = chosen_hours(hour=hour, since=since, until=until)
     feeds = hourly_feeds()
-    with interruptible(), context.endpoints(*_NEEDS) as settings, context.session(settings) as session:
+    before = _this_hour(context.clock()) if over else None
+    with (
+        interruptible(),
+        context.endpoints(*_NEEDS) as settings,
+        context.recorded(settings, _task(hours, dry_run=dry_run)) as run,
+        context.session(settings) as session,
+    ):
         from batch_layer.hourly.job import HourlyJob
         from bytemeter.history.access import require_access
 
         require_access(session.result(), settings.require_history(), writes=False)
         for feed in feeds:
-            result = HourlyJob(session.result(), settings, feed, dry_run=dry_run, wait_s=wait_s).run(hours)
+            job = HourlyJob(session.result(), settings, feed, dry_run, wait_s, context.cancel, run.lease)
+            result = job.run(hours, dirty_before=before)
+            context.require_going_on()
             for line in _lines(result, dry_run=dry_run):
-                click.echo(f"{feed.name}: {line}" if len(feeds) > 1 else line)
+                run.told.append(f"{feed.name}: {line}" if len(feeds) > 1 else line)
+                click.echo(run.told[-1])
+
+
+def _task(hours: list[dt.datetime] | None, *, dry_run: bool) -> Task:
+    if hours is None:
+        return Task("dirty-hours", LEASE, JOBS, dry_run=dry_run)
+    return Task("hourly", LEASE, JOBS, min(hours), max(hours) + HOUR, dry_run)
+
+
+def _this_hour(now: dt.datetime) -> dt.datetime:
+    return now.replace(minute=0, second=0, microsecond=0)
 
 
 def _lines(result: Recomputed, *, dry_run: bool) -> Iterator[str]:
@@ -78,6 +105,7 @@ JOB = Job(
         click.Option(["--from", "since"], metavar="HOUR", help="first hour of a range"),
         click.Option(["--to", "until"], metavar="HOUR", help="the hour after the last one of the range"),
         click.Option(["--dirty"], is_flag=True, help="all hours with records that no recompute has seen"),
+        click.Option(["--over"], is_flag=True, help="with --dirty: without the hour that is not over yet"),
         click.Option(["--dry-run"], is_flag=True, help="print the differences, write nothing"),
         WAIT,
     ),

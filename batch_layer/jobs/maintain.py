@@ -1,6 +1,6 @@
 """The job ``maintain``: keeps the history in few, large files, and deletes what no reader needs any more.
 
-On a cluster: ``spark-submit maintain.py --history URI``.
+On a cluster: ``spark-submit maintain.py --history URI --jdbc-url URL``.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ import click
 
 from bytemeter.ending import interruptible
 from bytemeter.job import Endpoint, Job, JobContext, submit_main
+from bytemeter.runs.recording import Task
 
 if TYPE_CHECKING:
     from batch_layer.maintenance.job import Maintained
 
-_NEEDS: tuple[Endpoint, ...] = ("history",)
+# Names of its runs and of their lease.
+LEASE = "maintain"
+_NEEDS: tuple[Endpoint, ...] = ("database_url", "history")
 
 
 def run(context: JobContext, *, quiet_s: float, dry_run: bool) -> None:
@@ -27,12 +30,21 @@ def run(context: JobContext, *, quiet_s: float, dry_run: bool) -> None:
     Raises:
         BytemeterError: a table cannot be maintained.
     """
-    now, quiet = dt.datetime.now(dt.UTC), dt.timedelta(seconds=quiet_s)
-    with interruptible(), context.endpoints(*_NEEDS) as settings, context.session(settings) as session:
+    quiet = dt.timedelta(seconds=quiet_s)
+    with (
+        interruptible(),
+        context.endpoints(*_NEEDS) as settings,
+        context.recorded(settings, Task(LEASE, LEASE, (LEASE,), dry_run=dry_run)) as run,
+        context.session(settings) as session,
+    ):
         from batch_layer.maintenance.job import MaintainJob
+        from bytemeter.history.access import require_access
 
-        for table in MaintainJob(session.result(), settings, now, quiet, dry_run=dry_run).run():
-            click.echo(_line(table, dry_run=dry_run))
+        require_access(session.result(), settings.require_history(), writes=not dry_run)
+        for table in MaintainJob(session.result(), settings, context.clock(), quiet, dry_run=dry_run).run():
+            context.require_going_on()
+            run.told.append(_line(table, dry_run=dry_run))
+            click.echo(run.told[-1])
 
 
 def _line(table: Maintained, *, dry_run: bool) -> str:

@@ -5,7 +5,6 @@ On a cluster: ``spark-submit monthly_usage.py --month M --kafka HOST:PORT --hist
 
 from __future__ import annotations
 
-import datetime as dt
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from batch_layer.jobs.recompute import WAIT, difference_lines
 from batch_layer.months import Month, parse_month
 from bytemeter.ending import interruptible
 from bytemeter.job import Endpoint, Job, JobContext, submit_main
+from bytemeter.runs.recording import Task
 
 if TYPE_CHECKING:
     from batch_layer.monthly.job import MonthRecomputed
@@ -29,14 +29,21 @@ def run(context: JobContext, *, month: str, dry_run: bool, wait_s: float) -> Non
     Raises:
         BytemeterError: the text is not a month, or the recompute failed.
     """
-    chosen, now = parse_month(month), dt.datetime.now(dt.UTC)
-    with interruptible(), context.endpoints(*_NEEDS) as settings, context.session(settings) as session:
+    chosen, now = parse_month(month), context.clock()
+    task = Task("monthly", "monthly", ("monthly",), chosen.start, chosen.end, dry_run)
+    with (
+        interruptible(),
+        context.endpoints(*_NEEDS) as settings,
+        context.recorded(settings, task) as run,
+        context.session(settings) as session,
+    ):
         from batch_layer.monthly.job import MonthlyJob
         from bytemeter.history.access import require_access
 
         require_access(session.result(), settings.require_history(), writes=False)
-        result = MonthlyJob(session.result(), settings, chosen, now, dry_run=dry_run, wait_s=wait_s).run()
-    for line in _lines(result, chosen, dry_run=dry_run):
+        result = MonthlyJob(session.result(), settings, chosen, now, dry_run, wait_s, run.lease).run()
+        run.told.extend(_lines(result, chosen, dry_run=dry_run))
+    for line in run.told:
         click.echo(line)
 
 

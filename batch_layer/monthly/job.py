@@ -31,6 +31,7 @@ from bytemeter.feeds import DATA_RECORDS, FEEDS, Feed, TotalsTable
 from bytemeter.history.table import History
 from bytemeter.jdbc import jdbc_options
 from bytemeter.kafka import Kafka
+from bytemeter.leases.lease import Lease
 from bytemeter.logs import logger
 from bytemeter.plans.events import Crossing
 from bytemeter.plans.outbox import Outbox
@@ -77,6 +78,7 @@ class MonthlyJob:
     Attributes:
         now: the wall clock, by which periods close.
         wait_s: how long to wait for the history to hold what the ledger counted.
+        lease: of the run; without it the job takes its lease itself.
     """
 
     session: SparkSession
@@ -85,6 +87,7 @@ class MonthlyJob:
     now: dt.datetime
     dry_run: bool = False
     wait_s: float = WAIT_S
+    lease: Lease | None = None
 
     def run(self) -> MonthRecomputed:
         """Recompute the month, and publish the events before returning.
@@ -99,7 +102,7 @@ class MonthlyJob:
         if not self.dry_run:
             outbox.publish_waiting()
         began = time.perf_counter()
-        with plan_store(engine, self.month) as store:
+        with plan_store(engine, self.month, self.lease) as store:
             snapshot = store.snapshot()
             compared = self._totals(store, snapshot)
             corrected = self._plans(store, snapshot)
@@ -131,6 +134,7 @@ class MonthlyJob:
         staged = stage(totals_by_window(records, into.window), _STAGED_TOTALS, jdbc_options(store.connection))
         connection = store.connection
         with one_line_errors(connection.engine.url), connection.begin() as transaction:
+            store.lease.check(connection)
             require_all(connection, staged)
             compared = compare(connection, staged, feed, into, [self.month.start])
             if self.dry_run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,20 +13,23 @@ from sqlalchemy import Connection, Engine, text
 from batch_layer.months import Month
 from batch_layer.postgres.staging import Staged, require_all
 from batch_layer.postgres.totals import DIFFERENCES_SHOWN
-from bytemeter.errors import BytemeterError
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
+from bytemeter.leases.lease import Lease, Terms, leased_job
 from bytemeter.offset_log import Offsets
 from bytemeter.plans import outbox
 from bytemeter.plans.calendars import Calendar, Years, ensure_periods
 from bytemeter.plans.events import Crossing, ThresholdEvent
 from bytemeter.plans.judging import amend, close_periods, reach_thresholds
 from bytemeter.plans.periods import instant
-from bytemeter.postgres import one_line_errors, try_lock
+from bytemeter.postgres import one_line_errors
 from bytemeter.sql import Statements
 
 SQL = Statements(__package__, "store.sql")
 SOURCE = "batch"
 _CLOSED_AT_ONCE = 100_000
+
+# Of a lease that a store takes itself; see BYTEMETER_LEASE_S.
+_SILENT_S = 30.0
 
 
 class Threshold(NamedTuple):
@@ -88,6 +91,7 @@ class PlanStore:
 
     month: Month
     connection: Connection = field(repr=False)
+    lease: Lease = field(repr=False)
 
     def snapshot(self) -> MonthSnapshot:
         """Read the ledger, stage the ownership spans of the month, and keep its live totals, all at one instant."""
@@ -134,6 +138,7 @@ class PlanStore:
             now: the wall clock, by which periods close.
         """
         with one_line_errors(self.connection.engine.url), self.connection.begin() as transaction:
+            self.lease.check(self.connection)
             self.connection.execute(SQL["lock_ledger"], {"feeds": [AGREEMENTS.name, DATA_RECORDS.name]})
             self.connection.execute(SQL["find_differences"], {"attempt": staged.attempt})
             changed = self.connection.scalars(text("select count(*) from differences")).one()
@@ -177,23 +182,24 @@ class PlanStore:
 
 
 @contextmanager
-def plan_store(engine: Engine, month: Month) -> Iterator[PlanStore]:
-    """The store of a month, for one monthly job at a time: its connection holds an advisory lock.
+def plan_store(engine: Engine, month: Month, lease: Lease | None = None) -> Iterator[PlanStore]:
+    """The store of a month, for one monthly job at a time.
+
+    Args:
+        lease: of the run; without it, the store takes the job's lease itself.
 
     Raises:
         BytemeterError: another monthly job runs, or tables are missing.
         TransientError: PostgreSQL could not be reached.
     """
-    with one_line_errors(engine.url):
-        connection = engine.connect()
-    try:
-        with one_line_errors(engine.url), connection.begin():
-            if not try_lock(connection, "bytemeter/monthly"):
-                raise BytemeterError("another monthly job runs; wait for it, or stop it")
-            connection.execute(SQL["clear_staged"])
-        yield PlanStore(month, connection)
-    finally:
-        connection.close()
+    with ExitStack() as resources:
+        with one_line_errors(engine.url):
+            connection = resources.enter_context(engine.connect())
+            held = lease or resources.enter_context(leased_job(engine, connection, "monthly", Terms.of_job(_SILENT_S)))
+            with connection.begin():
+                held.transact_by(connection)
+                connection.execute(SQL["clear_staged"])
+        yield PlanStore(month, connection, held)
 
 
 def _next_hour(at: dt.datetime) -> dt.datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -94,19 +95,43 @@ def down(settings: Settings) -> None:
 
 @click.command()
 @click.option("--dashboards", is_flag=True, help="expect Superset to be up, too")
+@click.option("--json", "as_json", is_flag=True, help="print one JSON object")
 @click.pass_obj
-def status(settings: Settings, dashboards: bool) -> None:
-    """List the servers of the embedded stack, up or down; exit code 1 if one is down."""
+def status(settings: Settings, dashboards: bool, as_json: bool) -> None:
+    """Tell how servers, feeds, recomputes and jobs do; exit code 1 and a line for each thing that is wrong."""
+    from serving.status.facts import read_facts
+    from serving.status.report import lines, summary
+    from serving.status.rules import wrong
+
+    servers = _servers(settings, expect_dashboards=dashboards)
+    down = [f"{name} is down; run `bytemeter up`" for name, is_up in servers.items() if not is_up]
+    answer: dict[str, object] = {"healthy": not down, "wrong": down}
+    if not embedded(settings) or all(servers[name] for name in ("kafka", "postgresql")):
+        reading = EmbeddedStack(Home(settings.home)).settings(settings) if embedded(settings) else settings
+        facts = read_facts(reading)
+        answer = summary(facts, [*down, *wrong(facts)])
+    answer["servers"] = servers
+    if as_json:
+        click.echo(json.dumps(answer))
+    else:
+        for name, is_up in servers.items():
+            click.echo(f"{name:<12}{'up' if is_up else 'down'}")
+        for line in lines(answer) if "feeds" in answer else [f"wrong: {line}" for line in down]:
+            click.echo(line)
+    if not answer["healthy"]:
+        raise click.exceptions.Exit(1)
+
+
+def _servers(settings: Settings, *, expect_dashboards: bool) -> dict[str, bool]:
+    """Whether each server of the embedded stack runs, by name; none where the user has endpoints of their own."""
     from embedded.superset import SupersetServer
 
     home = Home(settings.home)
-    running, superset = EmbeddedStack(home).running(), SupersetServer(home, notify)
-    if dashboards or superset.running():
+    superset = SupersetServer(home, notify)
+    running = EmbeddedStack(home).running() if embedded(settings) else {}
+    if expect_dashboards or superset.running():
         running[superset.name] = superset.running()
-    for name, is_up in running.items():
-        click.echo(f"{name:<12}{'up' if is_up else 'down'}")
-    if not all(running.values()):
-        raise click.exceptions.Exit(1)
+    return running
 
 
 @click.command()

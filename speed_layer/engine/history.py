@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -34,6 +35,7 @@ class HistoryBatches:
         next_offsets: by partition the offset at which the next micro-batch starts.
         invalid_ends: by partition the end offsets of the last commit of invalid messages.
         slices: cut a micro-batch of too many bytes. Each slice is committed as a micro-batch of its own.
+        note: called with the end offsets after each commit.
     """
 
     history: History
@@ -45,6 +47,7 @@ class HistoryBatches:
     next_offsets: Offsets
     invalid_ends: Offsets
     slices: Slices
+    note: Callable[[Offsets], None] = lambda _: None
 
     def __call__(self, files: DataFrame, batch_id: int) -> None:
         """Write the files of a micro-batch on the executors, and submit them to be committed.
@@ -84,6 +87,7 @@ class HistoryBatches:
         began = time.perf_counter()
         self._commit_invalid([file for file in files if file.table == self.invalid.path], end)
         self.history.append([file for file in files if file.table == self.history.path], end, after=after)
+        self.note(end)
         logger().info(
             "kept",
             feed=self.history.feed.name,

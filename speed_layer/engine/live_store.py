@@ -12,12 +12,12 @@ from sqlalchemy import Connection, Engine, Row
 
 from bytemeter.errors import BytemeterError
 from bytemeter.kafka import Topic
+from bytemeter.leases.lease import Lease, Terms, leased
 from bytemeter.offset_log import Offsets
 from bytemeter.plans.watermark import PartitionProgress
 from bytemeter.postgres import one_line_errors
 from bytemeter.sql import Statements
 from speed_layer.engine.idle import IdlePartitions
-from speed_layer.engine.lease import Lease, Terms, leased
 from speed_layer.engine.live_query import Account, Count, FeedOffsets, LiveQuery
 
 SQL = Statements(__package__, "ledger.sql")

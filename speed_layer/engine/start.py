@@ -21,6 +21,7 @@ from bytemeter.feeds import Feed
 from bytemeter.history.table import History, InvalidMessages
 from bytemeter.history.writing import MOST_GATHERED_BYTES, HistoryFiles
 from bytemeter.kafka import Kafka, Topic
+from bytemeter.leases.lease import Terms
 from bytemeter.logs import logger
 from bytemeter.offset_log import OffsetLog, Offsets
 from bytemeter.plans.outbox import Outbox
@@ -31,8 +32,8 @@ from bytemeter.spark import BATCH_BYTES
 from speed_layer.engine.batches import LiveBatches, blocks_of_feeds
 from speed_layer.engine.commits import CommitQueue
 from speed_layer.engine.history import HistoryBatches
+from speed_layer.engine.history_ends import HistoryEnds
 from speed_layer.engine.idle import IdlePartitions
-from speed_layer.engine.lease import Terms
 from speed_layer.engine.live_store import live_store
 from speed_layer.engine.progress import ProgressWatch
 from speed_layer.engine.running import BatchFunction, ErrorCapture, RunningQuery
@@ -124,7 +125,8 @@ class Starter:
             self.ending,
         )
         batches = HistoryBatches(
-            history, invalid, commits, OffsetLog(checkpoint), topic.name, end_offsets, start, invalid_ends, slices
+            *(history, invalid, commits, OffsetLog(checkpoint), topic.name, end_offsets, start, invalid_ends, slices),
+            note=HistoryEnds(database(self.settings.require_database_url()), feed).note,
         )
         files = files_of(self._messages(kafka, topic, start))
         name, interval_s = f"history-{feed.name}", self.settings.history_interval_s

@@ -7,4 +7,6 @@ select
     to_timestamp(3600 * event_hours.hour) as hour
 from unnest(cast(:hours as bigint[])) as event_hours (hour)
 order by hour
-on conflict (feed, hour) do update set version = hours.version + 1
+on conflict (feed, hour) do update set
+    version = hours.version + 1,
+    dirty_since = case when hours.dirty then hours.dirty_since else now() end

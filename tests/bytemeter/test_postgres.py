@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from bytemeter.errors import BytemeterError, TransientError
-from bytemeter.postgres import database, one_line_errors, try_lock
+from bytemeter.postgres import database, one_line_errors
 from bytemeter.settings import Settings
 
 WAIT_S = 10
@@ -83,19 +83,6 @@ def test_a_server_that_has_gone_without_a_word_is_noticed(engine: Engine, full: 
             with pytest.raises(TransientError, match="cannot be reached"), one_line_errors(engine.url):
                 connection.execute(text("select 1"))
             assert time.monotonic() - began < 40
-
-
-def test_a_lock_excludes_other_sessions_until_its_connection_is_closed(engine: Engine) -> None:
-    with engine.connect() as first, engine.connect() as second:
-        assert try_lock(first, "a")
-        first.rollback()
-        assert not try_lock(second, "a")
-        assert try_lock(second, "b")
-        first.close()
-        # The server ends the session a moment later.
-        deadline = time.monotonic() + WAIT_S
-        while not try_lock(second, "a"):
-            assert time.monotonic() < deadline
 
 
 def copied(engine: Engine, row: str) -> None:

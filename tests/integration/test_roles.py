@@ -36,6 +36,9 @@ TABLES = {
     "data_plan_usage": "SIUD",  # a period without records that its agreement no longer has is deleted
     "duplicate_events": "I",  # a list that grows; jobs read it through refused_events
     "hours": "SIU",  # versions grow
+    "history_ends": "SIU",  # as the history grows
+    "job_runs": "SIU",  # a run begins, and ends
+    "job_schedules": "SIUD",  # of the scheduler; a job that is not scheduled any more is deleted
     "invalid_events": "I",  # a list that grows; jobs read it through refused_events
     "leases": "SIU",  # taken, taken over, given back
     "ledger": "SIU",  # what was counted is never forgotten
@@ -54,8 +57,11 @@ TABLES = {
     "user_metadata": "SI",  # read by the hourly job; `bytemeter provision` adds users, and changes none
     "user_quota_limit": "SID",  # breaches of recomputed hours are replaced
 }
-# The views that the jobs read. All other views are for people.
-VIEWS = {"judged_periods": "S", "plan_ownership": "S", "refused_events": "S"}
+# The views that the jobs, `schedule list` and `status` read. All other views are for people.
+VIEWS = {
+    **{"judged_periods": "S", "plan_ownership": "S", "refused_events": "S"},
+    **dict.fromkeys(("feed_status", "dirty_status", "outbox_status", "job_status"), "S"),
+}
 # Functions that not everybody may execute, and who may; all others compute and change nothing.
 FUNCTIONS = {"open_periods": {WRITER}, "seen_generation": {WRITER}, "drop_seen_generation": {WRITER}}
 # Functions that run with their owner's rights. A new one needs a reason why its callers can make no other use of it:

@@ -90,7 +90,7 @@ def test_a_dry_run_writes_nothing(counted: Engine, rows: Rows) -> None:
 def test_one_hourly_job_at_a_time(counted: Engine) -> None:
     with (
         hourly_store(counted, DEVICES),
-        pytest.raises(BytemeterError, match="another hourly job runs on this database"),
+        pytest.raises(BytemeterError, match="another hourly job runs"),
         hourly_store(counted, DEVICES),
     ):
         pass

@@ -14,10 +14,10 @@ from sqlalchemy import Connection, Engine, text
 from bytemeter.errors import BytemeterError, TransientError
 from bytemeter.feeds import DEVICES, Feed
 from bytemeter.kafka import Kafka, Topic
+from bytemeter.leases.lease import Terms
 from bytemeter.plans.watermark import PartitionProgress
 from bytemeter.settings import Settings
 from speed_layer.engine.idle import IdlePartitions
-from speed_layer.engine.lease import Terms
 from speed_layer.engine.live_query import Account, Count
 from speed_layer.engine.live_store import LiveStore, MicroBatch, live_store
 from speed_layer.executor.blocks import Parts, ToParts

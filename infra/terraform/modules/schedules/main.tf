@@ -4,7 +4,7 @@ locals {
   jobs = {
     hourly = {
       schedule = var.hourly
-      argument = { main = "hourly_usage.py", options = ["--history", var.history, "--dirty"] }
+      argument = { main = "hourly_usage.py", options = ["--history", var.history, "--dirty", "--over"] }
     }
     monthly = {
       schedule = var.monthly

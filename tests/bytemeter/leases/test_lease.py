@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from bytemeter.errors import BytemeterError, TransientError
+from bytemeter.leases.lease import Lease, Terms, leased
 from bytemeter.postgres import one_line_errors
-from speed_layer.engine.lease import Lease, Terms, leased
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 WAIT_S = 20

@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from speed_layer.engine.owner import is_dead, shown, this_process
+from bytemeter.leases.owner import is_dead, shown, this_process
 
-PROGRAM = "from speed_layer.engine.owner import this_process; print(this_process())"
+PROGRAM = "from bytemeter.leases.owner import this_process; print(this_process())"
 
 
 def test_this_process_is_alive() -> None:

@@ -1,4 +1,4 @@
--- The leases of a live query's partitions.
+-- The leases of partitions of feeds, and of jobs: their feed is job/<name>, their partition 0.
 
 -- name: read_leases
 -- The leases of some feeds, and for how long each owner has been silent by the server's clock.
@@ -12,7 +12,7 @@ select
     extract(epoch from clock_timestamp() - heard_at) as has_been_silent_s,
     heard_at = '-infinity' as given_back
 from leases
-where feed = any(cast(:feeds as text[]))
+where feed = any(cast(:names as text[]))
 order by feed, partition;
 
 -- name: end_session
@@ -21,14 +21,14 @@ select pg_terminate_backend(leases.session, 5000)
 from leases
 inner join pg_stat_activity as activity
     on leases.session = activity.pid and leases.session_since = activity.backend_start
-where leases.feed = :feed and leases.partition = :partition and leases.owner = :owner;
+where leases.feed = :name and leases.partition = :partition and leases.owner = :owner;
 
 -- name: take_lease
 -- Takes a lease whose epoch is still the one that was read, or the lease of a new partition. No row: another process
 -- was faster.
 insert into leases (feed, partition, owner, epoch, heard_at, silent_s, session, session_since)
 select
-    :feed as feed,
+    :name as feed,
     :partition as partition,
     :owner as owner,
     1 as epoch,
@@ -49,6 +49,13 @@ on conflict (feed, partition) do update
     where leases.epoch = :epoch
 returning epoch;
 
+-- name: transact_by
+-- Names the session of this connection as the one that a takeover ends.
+update leases set session = activity.pid, session_since = activity.backend_start
+from pg_stat_activity as activity
+where
+    activity.pid = pg_backend_pid() and leases.feed = :name and leases.partition = :partition and leases.epoch = :epoch;
+
 -- name: hold_leases
 -- The leases of some feeds, held until the transaction ends: a takeover waits for it, a heartbeat does not. In the
 -- order in which a takeover changes them, so that the two cannot deadlock.
@@ -58,16 +65,16 @@ select
     owner,
     epoch
 from leases
-where feed = any(cast(:feeds as text[]))
+where feed = any(cast(:names as text[]))
 order by feed, partition
 for key share;
 
 -- name: be_heard
 -- Tells that the owner lives; of a lease that was taken over it changes nothing.
 update leases set heard_at = clock_timestamp()
-where feed = :feed and partition = :partition and epoch = :epoch;
+where feed = :name and partition = :partition and epoch = :epoch;
 
 -- name: give_back
 -- Gives a lease back, so that a successor need not wait.
 update leases set heard_at = '-infinity'
-where feed = :feed and partition = :partition and epoch = :epoch;
+where feed = :name and partition = :partition and epoch = :epoch;

@@ -1,0 +1,1 @@
+"""How all parts do: read from PostgreSQL's views and from Kafka, judged by the rules of one module. No Spark."""
