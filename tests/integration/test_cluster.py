@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+import shutil
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
+import psutil
 import pytest
 from pyspark.sql import SparkSession
 from sqlalchemy import Engine
@@ -19,8 +25,9 @@ from batch_layer.months import Month
 from bytemeter.dist import build
 from bytemeter.feeds import DEVICES, FEEDS
 from bytemeter.settings import Settings
+from embedded.home import wait_until
 from speed_layer.stream import Streams
-from tests.integration.cluster import SECRET, cluster
+from tests.integration.cluster import EXECUTOR_PACKAGES, SECRET, Cluster, cluster, executor_python
 from tests.messages import agreement_document, data_record
 
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -33,11 +40,21 @@ FIGURES = {
     "ledger": "select feed, partition, next_offset, received, counted, duplicate, invalid from ledger order by 1, 2",
 }
 
+COUNTED = "select coalesce(sum(counted), 0)::bigint from ledger"
+
 FORGET = """
 truncate
     bytes, bytes_hourly, bytes_monthly, hours, seen_ids, seen_segments, duplicate_events, invalid_events, ledger,
     agreements, data_plan_usage, threshold_events, unmatched_records, plan_segments, user_quota_limit
 """
+
+
+def kill(submitted: subprocess.Popen[bytes]) -> None:
+    """End ``spark-submit`` and all its processes at once, without a chance to clean up."""
+    for process in (*psutil.Process(submitted.pid).children(recursive=True), psutil.Process(submitted.pid)):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    submitted.wait()
 
 
 def secret_file(path: Path, content: str) -> str:
@@ -46,20 +63,74 @@ def secret_file(path: Path, content: str) -> str:
     return str(path)
 
 
-def test_the_python_of_executors_lacks_what_the_driver_needs(tmp_path: Path) -> None:
-    with cluster(tmp_path, tmp_path, workers=0) as spark:
-        for name, expected in {
-            "pyarrow": 0,
-            "pandas": 0,
-            "numpy": 0,
-            "sqlalchemy": 1,
-            "kafka": 1,
-            "bytemeter": 1,
-        }.items():
-            done = subprocess.run(
-                [spark.python, "-c", f"import {name}"], cwd=tmp_path, capture_output=True, check=False
-            )
-            assert done.returncode == expected, name
+@pytest.fixture(scope="module")
+def standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster for all tests of this module."""
+    folder = tmp_path_factory.mktemp("cluster")
+    build(folder / "dist")
+    with cluster(folder, folder / "dist") as running:
+        yield running
+
+
+def test_the_python_of_executors_lacks_what_the_driver_needs(standalone: Cluster) -> None:
+    expected = dict.fromkeys(EXECUTOR_PACKAGES, 0) | dict.fromkeys(("sqlalchemy", "kafka", "bytemeter"), 1)
+    for name, code in expected.items():
+        command = [str(standalone.python), "-c", f"import {name}"]
+        done = subprocess.run(command, cwd=standalone.dist, capture_output=True, check=False)
+        assert done.returncode == code, name
+
+
+@pytest.fixture
+def refused(standalone: Cluster) -> Callable[..., str]:
+    """Submit a job that ends before it counts; returns its only line. No server is there: it asks for none."""
+
+    def submit(**what: Any) -> str:
+        nowhere = ["--jdbc-url", "jdbc:postgresql://127.0.0.1:1/d?user=u", "--history", "/nowhere", "--dirty"]
+        done = standalone.submit("hourly_usage.py", nowhere, **what)
+        assert done.returncode == 1, done.stderr[-3_000:]
+        assert "Traceback" not in done.stderr
+        assert "\tat " not in done.stderr
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("bytemeter: ")]
+        return line
+
+    return submit
+
+
+def test_an_executor_without_a_package_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
+    line = refused(python=executor_python(tmp_path / "python", ["numpy", "pandas"]))
+    assert "it has pyarrow not at all, expected 18 or later; install executor.txt" in line
+
+
+def test_an_executor_of_another_python_is_refused(refused: Callable[..., str]) -> None:
+    own = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    another = other_python()
+    if another is None:
+        pytest.skip("there is no second Python; install one (e.g. apt install python3.12)")
+    assert f", the driver's is {own}; give both the same" in refused(python=another)
+
+
+def test_a_zip_of_another_build_than_the_main_is_refused(
+    refused: Callable[..., str], standalone: Cluster, tmp_path: Path
+) -> None:
+    another = tmp_path / "bytemeter.zip"
+    with ZipFile(standalone.dist / "bytemeter.zip") as built, ZipFile(another, "w") as changed:
+        for name in built.namelist():
+            changed.writestr(name, b"0123456789ab" if name == "bytemeter/build.txt" else built.read(name))
+    line = refused(archive=another)
+    assert re.match(
+        "bytemeter: hourly_usage.py is of the build [0-9a-f]{12}, the package that it imports of 0123", line
+    )
+
+
+def other_python() -> Path | None:
+    """A Python of another minor version than this one, if the machine has one."""
+    named = [Path(path) for minor in range(9, 15) if (path := shutil.which(f"python3.{minor}"))]
+    for python in (*named, *Path.home().glob(".pyenv/versions/3.*/bin/python")):
+        command = [python, "-c", "import sys; print(sys.version_info[1])"]
+        said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        if said and int(said) != sys.version_info[1]:
+            return python
+    return None
 
 
 def test_stream_hourly_and_monthly_give_the_same_figures_as_on_this_machine(
@@ -70,6 +141,7 @@ def test_stream_hourly_and_monthly_give_the_same_figures_as_on_this_machine(
     simulate_plans: Callable[..., None],
     put: Callable[..., None],
     rows: Rows,
+    standalone: Cluster,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -89,7 +161,6 @@ def test_stream_hourly_and_monthly_give_the_same_figures_as_on_this_machine(
     with engine.begin() as connection:
         connection.exec_driver_sql(FORGET)
 
-    build(tmp_path / "dist")
     url = make_url(place.require_database_url())
     monkeypatch.setenv("BYTEMETER_DATABASE_URL_FILE", secret_file(tmp_path / "url", place.require_database_url()))
     login = f"{url.host}:{url.port}:{url.database}:{url.username}:{url.password}"
@@ -97,9 +168,20 @@ def test_stream_hourly_and_monthly_give_the_same_figures_as_on_this_machine(
     where = ["--history", place.require_history()]
     kafka = ["--kafka", str(place.kafka)]
     jdbc = ["--jdbc-url", f"jdbc:postgresql://{url.host}:{url.port}/{url.database}?user={url.username}"]
-    with cluster(tmp_path, tmp_path / "dist") as submitted:
+    if submitted := standalone:
+        stream = ("stream_usage.py", *kafka)
+        with monkeypatch.context() as small:
+            # Several micro-batches, so that the driver ends in the middle.
+            small.setenv("BYTEMETER_MAX_RECORDS_PER_BATCH", "500")
+            with (tmp_path / "killed.err").open("w+") as output:
+                killed = submitted.start(stream[0], [*where, *stream[1:]], output)
+                wait_until(
+                    lambda: rows(COUNTED) != [(0,)], what="the stream", log=tmp_path / "killed.err", timeout_s=120
+                )
+                kill(killed)
+        assert [(0,)] < rows(COUNTED) < [(sum(counted for *_, counted, _, _ in expected["ledger"]),)]
         for main, *arguments in (
-            ("stream_usage.py", *kafka, "--once"),
+            (*stream, "--once"),
             ("hourly_usage.py", *jdbc, "--dirty"),
             ("monthly_usage.py", *kafka, "--month", f"{year}-{month:02}"),
         ):
