@@ -41,11 +41,15 @@ def require_fitting_executors(context: SparkContext) -> None:
 def _asked(context: SparkContext, python: str) -> Sequence[str]:
     """What the probe prints, of each task a line."""
     java: Any = context._jsc
-    probe = (pkgutil.get_data("bytemeter", "executor_probe.py") or b"").decode()
-    command = ["sh", "-c", _RUN, python, probe, ",".join(EXECUTOR_PACKAGES)]
     tasks = max(1, min(context.defaultParallelism, _MOST_TASKS))
     rows = java.parallelize([1] * tasks, tasks)
-    return list(rows.pipe(command).collect())
+    return list(rows.pipe(probe_command(python)).collect())
+
+
+def probe_command(python: str) -> list[str]:
+    """The command that an executor runs in its folder: the probe, by its Python."""
+    probe = (pkgutil.get_data("bytemeter", "executor_probe.py") or b"").decode()
+    return ["sh", "-c", _RUN, python, probe, ",".join(EXECUTOR_PACKAGES)]
 
 
 def executor_faults(line: str) -> Iterator[str]:
@@ -77,10 +81,8 @@ def _package_faults(versions: Mapping[str, str | None]) -> Iterator[str]:
     for name, least in EXECUTOR_PACKAGES.items():
         version = versions[name]
         if version is None or _numbers(version) < _numbers(least):
-            yield (
-                f"it has {name} {version or 'not at all'}, expected {least} or later; install executor.txt of "
-                "`make dist` there"
-            )
+            has = f"{name} {version}" if version else f"no {name}"
+            yield f"it has {has}, expected {least} or later; install executor.txt of `make dist` there"
 
 
 def _build_faults(build: str | None) -> Iterator[str]:

@@ -5,6 +5,7 @@ It needs the standard library only, of any Python 3. Its first argument names th
 
 import glob
 import importlib
+import importlib.util
 import json
 import pkgutil
 import sys
@@ -19,12 +20,14 @@ def _version(package: str) -> object:
 
 
 def _build() -> object:
-    """What bytemeter's zip in the folder of the executor says of its build; None if there is no such zip."""
+    """The build of the package bytemeter, first of a zip in this folder; empty in a checkout, None if it is missing."""
     sys.path[1:1] = sorted(glob.glob("*.zip"))  # noqa: PTH207, of any Python 3
+    if importlib.util.find_spec("bytemeter") is None:
+        return None
     try:
         return (pkgutil.get_data("bytemeter", "build.txt") or b"").decode().strip()
-    except Exception:
-        return None
+    except OSError:
+        return ""
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from bytemeter.java import java_home
 from embedded.home import HOST, free_port, listens, wait_until
 
 _SPARK = Path(pyspark.__file__).parent
+_SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _MOST_S, _BETWEEN_LOOKS_S = 300, 0.5
 # What docs/architecture.md asks of executors.
 EXECUTOR_PACKAGES = ("numpy", "pandas", "pyarrow")
@@ -90,6 +91,9 @@ class Cluster:
             "spark.driver.memory": "1g",
             "spark.executor.memory": "1g",
             "spark.cores.max": "2",
+            # Each JVM works for some seconds: HotSpot's second compiler would cost more than it gains.
+            "spark.driver.extraJavaOptions": _SHORT_LIVED,
+            "spark.executor.extraJavaOptions": _SHORT_LIVED,
             "spark.ui.enabled": "false",
         }
         confs = [part for name, value in options.items() for part in ("--conf", f"{name}={value}")]
