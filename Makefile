@@ -1,7 +1,9 @@
-# The interpreter of the virtual environment: the first of these that runs and is 3.11 or 3.12.
-SUPPORTED := import sys, ensurepip; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))
-PYTHON ?= $(shell for p in python3 python3.12 python3.11; do $$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
-VENV := .venv
+# The interpreter of the virtual environment: the first of these that runs and is supported.
+SUPPORTED := import sys, ensurepip; from bytemeter.versions import PYTHON; sys.exit(sys.version_info[:2] not in PYTHON)
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
+# SPARK=4.1: an environment of its own, with that Spark in place of the one in requirements/dev.txt.
+LOCKS := requirements/dev.txt $(if $(SPARK),requirements/spark-$(SPARK).txt)
+VENV := .venv$(if $(SPARK),-spark$(SPARK))
 BIN := $(VENV)/bin
 RECORDS ?= 2000000
 
@@ -9,12 +11,12 @@ RECORDS ?= 2000000
 
 install: $(VENV)/.installed  ## the virtual environment, with what bytemeter, its tests and its checks need
 
-$(VENV)/.installed: pyproject.toml $(addprefix requirements/,uv.txt build.txt build.cfg dev.txt)
-	@[ -n "$(PYTHON)" ] && $(PYTHON) -c '$(SUPPORTED)' || { echo "bytemeter: found no Python 3.11 or 3.12 with venv;" \
+$(VENV)/.installed: pyproject.toml $(addprefix requirements/,uv.txt build.txt build.cfg) $(LOCKS)
+	@[ -n "$(PYTHON)" ] && $(PYTHON) -c '$(SUPPORTED)' || { echo "bytemeter: found no Python 3.11 to 3.13 with venv;" \
 	  "install one (e.g. apt install python3.11-venv), or run make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	@echo "bytemeter: installing what requirements/dev.txt locks into $(VENV)"
-	$(BIN)/python -m embedded.locked requirements/dev.txt --editable .
+	@echo "bytemeter: installing what $(LOCKS) lock into $(VENV)"
+	$(BIN)/python -m embedded.locked $(LOCKS) --editable .
 	@touch $@
 
 python:
@@ -23,7 +25,7 @@ python:
 demo: install  ## everything with simulated traffic; Ctrl-C ends it
 	$(BIN)/bytemeter demo $(DEMO)
 
-test: install  ## all tests, on a real Kafka, PostgreSQL and Spark
+test: install  ## all tests, on a real Kafka, PostgreSQL and Spark; SPARK=4.1 on another Spark
 	$(BIN)/pytest $(TESTS)
 
 check: install  ## lint, types, layers, SQL, licences, known vulnerabilities
@@ -55,4 +57,4 @@ dist: install  ## what spark-submit takes: dist/bytemeter.zip, the mains, and di
 
 clean:  ## all that is not in the repository; the embedded stack of .bytemeter is stopped first
 	-[ -x $(BIN)/bytemeter ] && $(BIN)/bytemeter down
-	rm -rf $(VENV) .bytemeter .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build *.egg-info
+	rm -rf .venv .venv-* .bytemeter .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build *.egg-info

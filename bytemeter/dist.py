@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from bytemeter.build import stamped
 from bytemeter.jars import spark_coordinates
+from bytemeter.versions import RELEASES
 
 _ROOT = Path(__file__).parent.parent
 # The layers that run on a cluster, and what they import.
@@ -27,27 +31,41 @@ _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
 
 def build(folder: Path) -> list[Path]:
-    """Write ``bytemeter.zip``, the mains, ``jars.txt`` (Maven coordinates, one a line) and the locks into a folder.
+    """Write ``bytemeter.zip``, the mains, lists of jars (Maven coordinates, one a line) and the locks into a folder.
+
+    The zip and each main name their build, a hash of the sources. ``jars.txt`` is for the installed version of Spark,
+    ``jars-4.1.txt`` and its like for a cluster of that version.
 
     Returns:
         The files, in the order in which they were written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    archive, jars = folder / "bytemeter.zip", folder / "jars.txt"
+    sources = dict(_sources())
+    name = hashlib.sha256(b"".join(path.encode() + source for path, source in sources.items())).hexdigest()[:12]
+    archive = folder / "bytemeter.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packages:
-        for package in _PACKAGES:
-            for path in sorted((_ROOT / package).rglob("*")):
-                if path.suffix in (".py", ".sql"):
-                    name = path.relative_to(_ROOT).as_posix()
-                    packages.writestr(zipfile.ZipInfo(name, _TIMESTAMP), path.read_bytes())
-    mains = [folder / Path(main).name for main in _MAINS]
-    for main, copy in zip(_MAINS, mains, strict=True):
-        copy.write_bytes((_ROOT / main).read_bytes())
-    jars.write_text("".join(f"{coordinate}\n" for coordinate in spark_coordinates()))
-    locks = [folder / name for name in _LOCKS]
-    for lock, source in zip(locks, _LOCKS.values(), strict=True):
-        lock.write_bytes((_ROOT / source).read_bytes())
-    return [archive, *mains, jars, *locks]
+        for path, source in (*sources.items(), ("bytemeter/build.txt", name.encode())):
+            packages.writestr(zipfile.ZipInfo(path, _TIMESTAMP), source)
+    mains = {folder / Path(main).name: stamped(sources[main], name) for main in _MAINS}
+    jars = {folder / f"jars-{spark}.txt": _lines(spark_coordinates(spark)) for spark in RELEASES}
+    jars[folder / "jars.txt"] = _lines(spark_coordinates())
+    locks = {folder / lock: (_ROOT / source).read_bytes() for lock, source in _LOCKS.items()}
+    files = mains | jars | locks
+    for file, content in files.items():
+        file.write_bytes(content)
+    return [archive, *files]
+
+
+def _sources() -> Iterator[tuple[str, bytes]]:
+    """The files of the packages: path in the zip, content."""
+    for package in _PACKAGES:
+        for path in sorted((_ROOT / package).rglob("*")):
+            if path.suffix in (".py", ".sql"):
+                yield path.relative_to(_ROOT).as_posix(), path.read_bytes()
+
+
+def _lines(coordinates: Iterable[str]) -> bytes:
+    return "".join(f"{coordinate}\n" for coordinate in coordinates).encode()
 
 
 if __name__ == "__main__":

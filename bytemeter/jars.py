@@ -10,9 +10,8 @@ from pathlib import Path
 
 from bytemeter.cache import cached
 from bytemeter.errors import BytemeterError, first_line
+from bytemeter.versions import installed_spark, release_of
 
-KAFKA_SOURCE = "org.apache.spark:spark-sql-kafka-0-10_2.13:4.0.0"
-DELTA = "io.delta:delta-spark_2.13:4.0.1"
 POSTGRESQL = "org.postgresql:postgresql:42.7.7"
 # For local sessions only: Hadoop otherwise starts a process (chmod) for each local file that it writes.
 LOCAL_FILES = "com.globalmentor:hadoop-bare-naked-local-fs:0.1.0"
@@ -22,9 +21,17 @@ GCS = "com.google.cloud.bigdataoss:gcs-connector:3.1.9:shaded"
 _VERSION = re.compile(r"-\d[\w.\-]*\.jar$")
 
 
-def spark_coordinates() -> tuple[str, ...]:
-    """The Maven coordinates (group:artifact:version) that ``spark-submit --packages`` needs on a cluster."""
-    return (KAFKA_SOURCE, DELTA, POSTGRESQL)
+def spark_coordinates(spark: str | None = None) -> tuple[str, ...]:
+    """The Maven coordinates (group:artifact:version) that ``spark-submit --packages`` needs on a cluster.
+
+    Args:
+        spark: the version of the cluster's Spark, e.g. ``4.1``; by default that of the installed pyspark.
+
+    Raises:
+        BytemeterError: this version is not supported.
+    """
+    release = release_of(spark or installed_spark())
+    return (release.kafka, release.delta, POSTGRESQL)
 
 
 def spark_jars(*, gcs: bool = False) -> list[Path]:
@@ -34,11 +41,15 @@ def spark_jars(*, gcs: bool = False) -> list[Path]:
         gcs: include the connector for gs://.
 
     Raises:
-        BytemeterError: see ``resolve``.
+        BytemeterError: the installed pyspark is not supported, or see ``resolve``.
     """
+    return not_bundled((*spark_coordinates(), LOCAL_FILES, *((GCS,) if gcs else ())))
+
+
+def not_bundled(coordinates: tuple[str, ...]) -> list[Path]:
+    """The jars of these coordinates without those that pyspark has, in whatever version."""
     bundled = {_artifact(jar) for jar in bundled_jars()}
-    resolved = resolve((*spark_coordinates(), LOCAL_FILES, *((GCS,) if gcs else ())))
-    return [jar for jar in resolved if _artifact(jar) not in bundled]
+    return [jar for jar in resolve(coordinates) if _artifact(jar) not in bundled]
 
 
 def bundled_jars() -> list[Path]:

@@ -9,15 +9,14 @@ import subprocess
 from pathlib import Path
 
 from bytemeter.errors import BytemeterError
-
-SUPPORTED = (17, 21)
+from bytemeter.versions import JAVA
 
 
 def java_home() -> Path:
     """The folder of a supported Java: that of ``JAVA_HOME`` if set, else of the first ``java`` on the PATH.
 
     Raises:
-        BytemeterError: there is no Java, or its major version is not one of ``SUPPORTED``.
+        BytemeterError: there is no Java, or its major version is not one of ``versions.JAVA``.
     """
     remedy = "install Java 17 or 21 (e.g. apt install openjdk-17-jre-headless) and point JAVA_HOME at it"
     configured = os.environ.get("JAVA_HOME")
@@ -26,8 +25,8 @@ def java_home() -> Path:
         where = f"JAVA_HOME={configured}" if configured else "the PATH"
         raise BytemeterError(f"no Java found in {where}; {remedy}")
     version = _major_version(program)
-    if version not in SUPPORTED:
-        raise BytemeterError(f"{program} is Java {version}, Spark 4 needs {SUPPORTED[0]} or {SUPPORTED[1]}; {remedy}")
+    if version not in JAVA:
+        raise BytemeterError(f"{program} is Java {version}, Spark 4 needs {JAVA[0]} or {JAVA[1]}; {remedy}")
     return Path(program).resolve().parent.parent
 
 

@@ -12,11 +12,13 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from bytemeter import logs
+from bytemeter.build import require_same_build
 from bytemeter.ending import Interrupted
 from bytemeter.errors import BytemeterError, first_line, without_passwords
 from bytemeter.settings import PREFIX, Settings, load_settings
@@ -106,17 +108,24 @@ def submit_main(job: Job, argv: Sequence[str] | None = None) -> int:
     Args:
         argv: arguments; by default those of the process.
     """
-    return run_command(submitted_command(job), argv)
+    main = getattr(sys.modules["__main__"], "__file__", None)
+    return run_command(submitted_command(job, Path(main) if main else None), argv)
 
 
-def submitted_command(job: Job) -> click.Command:
-    """The job as a command of its own, with an option for each endpoint that it needs."""
+def submitted_command(job: Job, main: Path | None = None) -> click.Command:
+    """The job as a command of its own, with an option for each endpoint that it needs.
+
+    Args:
+        main: the file that ``spark-submit`` runs; it has to be of the same build as this package.
+    """
 
     def run(
         kafka: str | None = None, jdbc_url: str | None = None, history: str | None = None, **options: object
     ) -> None:
         from bytemeter.jdbc import url_from_jdbc
 
+        if main:
+            require_same_build(main)
         database_url = url_from_jdbc(jdbc_url) if jdbc_url else None
         settings = load_settings(kafka=kafka, database_url=database_url, history=history)
         _require_endpoints(job, settings)

@@ -19,11 +19,13 @@ from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
 from bytemeter.class_archive import ClassArchive, class_archive
+from bytemeter.cluster_check import require_fitting_executors
 from bytemeter.ending import uninterrupted
 from bytemeter.errors import BytemeterError
 from bytemeter.history import storage
 from bytemeter.jars import bundled_jars, spark_jars
 from bytemeter.java import java_home
+from bytemeter.versions import installed_spark, release_of
 
 _LOGGING = """rootLogger.level=warn
 rootLogger.appenderRef.file.ref=file
@@ -42,8 +44,6 @@ _LONGEST_COMPILED_METHOD = "8000"
 # records. With C1 alone the code cache would be smaller by default, and code would be evicted and compiled again.
 _C1_ONLY = " -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 _BACKGROUND_NICENESS = 10
-
-_PLAIN_FILES = "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
 
 # How long the JVM may take for its end: it deletes its temporary files.
 _END_S = 5.0
@@ -91,22 +91,30 @@ def submitted_session(name: str) -> SparkSession:
     Unless ``spark-submit`` says otherwise, it has no web interface, and its processes authenticate each other.
 
     Raises:
-        BytemeterError: the processes are to authenticate each other, but have no secret for it.
+        BytemeterError: Spark's version is not supported, its processes are to authenticate each other but have no
+            secret for it, or its executors lack what they need (see ``require_fitting_executors``).
     """
+    release_of(installed_spark())
     SparkContext._ensure_initialized()
     given = SparkConf()
     closed = {key: value for key, value in _CLOSED.items() if not given.contains(key)}
     try:
         session = _configured(SparkSession.builder.appName(name), {**SHARED, **closed}).getOrCreate()
     except Exception as error:
-        if _SECRET not in str(error):
-            raise
-        raise BytemeterError(
-            f"{_SECRET} is not set, by which Spark's processes authenticate each other; give it to the cluster, and to "
-            "spark-submit in a --properties-file, or turn it off: --conf spark.authenticate=false"
-        ) from error
+        raise _explained(error) from error
+    require_fitting_executors(session.sparkContext)
     storage.use(session, storage.Login.of(os.environ))
     return session
+
+
+def _explained(error: Exception) -> Exception:
+    """The error of a session that did not start, in one line as far as it is known."""
+    if _SECRET in str(error):
+        return BytemeterError(
+            f"{_SECRET} is not set, by which Spark's processes authenticate each other; give it to the cluster, and to "
+            "spark-submit in a --properties-file, or turn it off: --conf spark.authenticate=false"
+        )
+    return error
 
 
 def local_session(
@@ -164,7 +172,7 @@ def local_session(
         "spark.executor.killOnFatalError.depth": "0",
         "spark.local.dir": tempfile.gettempdir(),
         # Hadoop's own file systems start a process to set a file's mode, and more for checksums and links.
-        "spark.sql.streaming.checkpointFileManagerClass": _PLAIN_FILES,
+        "spark.sql.streaming.checkpointFileManagerClass": release_of(installed_spark()).plain_files,
         "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.NakedLocalFileSystem",
         "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
         # By default Hadoop lets everybody read its files, whatever the umask.

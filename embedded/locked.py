@@ -39,8 +39,10 @@ _UV_NAMES = {
 _LIKE_PIP = {"UV_INDEX_STRATEGY": "unsafe-best-match", "UV_PYTHON_DOWNLOADS": "never"}
 
 
-def install(python: str, lock: Path, run: Run, notify: Notify, *, project: Path | None = None) -> None:
-    """Install all that a lock names, and a project in editable form.
+def install(python: str, locks: Sequence[Path], run: Run, notify: Notify, *, project: Path | None = None) -> None:
+    """Install all that locks name, and a project in editable form.
+
+    What a later lock names replaces what an earlier one has installed.
 
     pip installs uv, uv installs the rest. Where uv is not to be had, or fails, pip installs the same lock, and
     ``notify`` is called with a line that says why. Sources are built with what ``build.txt`` names, and nothing else.
@@ -54,10 +56,10 @@ def install(python: str, lock: Path, run: Run, notify: Notify, *, project: Path 
     pip = [python, "-m", "pip", "install", "--disable-pip-version-check"]
     try:
         uv = [_uv(python, pip, run), "pip", "install", "--python", python]
-        _install_by(uv, lock, project, run, uv_settings(python))
+        _install_by(uv, locks, project, run, uv_settings(python))
     except (BytemeterError, OSError) as error:
-        notify(f"uv does not install ({error}); pip installs the same lock, more slowly")
-        _install_by(pip, lock, project, run, {})
+        notify(f"uv does not install ({error}); pip installs the same locks, more slowly")
+        _install_by(pip, locks, project, run, {})
 
 
 def uv_settings(python: str) -> dict[str, str]:
@@ -88,25 +90,25 @@ def _uv(python: str, pip: Sequence[str], run: Run) -> str:
 
 
 def _install_by(
-    command: Sequence[str], lock: Path, project: Path | None, run: Run, settings: Mapping[str, str]
+    command: Sequence[str], locks: Sequence[Path], project: Path | None, run: Run, settings: Mapping[str, str]
 ) -> None:
     environment = {**settings, "DIST_EXTRA_CONFIG": str(LOCKS / "build.cfg")}
     # A lock names all that its packages need: nobody has to ask them, which for sources means to fetch them first.
     alone = [*command, "--no-build-isolation", "--no-deps"]
-    for one in (LOCKS / "build.txt", lock):
+    for one in (LOCKS / "build.txt", *locks):
         run([*alone, "--require-hashes", "-r", str(one)], environment)
     if project:
         run([*alone, "--editable", str(project)], environment)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Install a lock into the environment of this interpreter; prints one line for each thing that went wrong."""
+    """Install locks into the environment of this interpreter; prints one line for each thing that went wrong."""
     parser = argparse.ArgumentParser(prog="python -m embedded.locked", description=main.__doc__)
-    parser.add_argument("lock", type=Path, help="for example requirements/dev.txt")
+    parser.add_argument("locks", type=Path, nargs="+", metavar="LOCK", help="for example requirements/dev.txt")
     parser.add_argument("--editable", type=Path, metavar="FOLDER", help="the project to install, too")
     chosen = parser.parse_args(argv)
     try:
-        install(sys.executable, chosen.lock, quietly, _print, project=chosen.editable)
+        install(sys.executable, chosen.locks, quietly, _print, project=chosen.editable)
     except BytemeterError as error:
         _print(str(error))
         return 1

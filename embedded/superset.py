@@ -81,7 +81,7 @@ class Environment:
         self.notify("installing Superset into an environment of its own: once, some minutes")
         self._run([sys.executable, "-m", "venv", str(self.path)])
         shows = partial(self._run, shows=("Downloading ", "Installed ", "Collecting ", "Installing "))
-        locked.install(self.program("python"), _LOCK, shows, self.notify)
+        locked.install(self.program("python"), [_LOCK], shows, self.notify)
         self.notify("preparing Superset's metadata")
         draft = self.path / "draft"
         draft.mkdir()

@@ -19,10 +19,15 @@ ROOT = Path(__file__).parent.parent
 # What each lock is made from, and the lock whose versions it takes. In this order.
 SOURCES: dict[str, tuple[str, ...]] = {
     "requirements/uv.txt": ("requirements/uv.in",),
-    "requirements/bench.txt": ("pyproject.toml", "--extra", "test", "--extra", "dev", "--extra", "bench"),
+    "requirements/bench.txt": (
+        *("pyproject.toml", "requirements/spark-4.0.in"),
+        *("--extra", "test", "--extra", "dev", "--extra", "bench"),
+    ),
     "requirements/dev.txt": ("pyproject.toml", "--extra", "test", "--extra", "dev", "-c", "requirements/bench.txt"),
     "requirements/run.txt": ("pyproject.toml", "-c", "requirements/bench.txt"),
     "requirements/executor.txt": ("requirements/executor.in", "-c", "requirements/run.txt"),
+    "requirements/spark-4.1.txt": ("requirements/spark-4.1.in",),
+    "requirements/java-21.txt": ("requirements/java-21.in",),
     "requirements/build.txt": ("requirements/build.in", "-c", "requirements/bench.txt"),
     "serving/superset/requirements.txt": ("serving/superset/requirements.in",),
     "benchmarks/flink/requirements.txt": ("benchmarks/flink/requirements.in",),

@@ -172,6 +172,6 @@ def _installed(folder: Path) -> str:
     if not installed.exists() or installed.read_text() != _REQUIREMENTS.read_text():
         print(f"Flink SQL: installing it in {folder}", flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        locked.install(str(python), _REQUIREMENTS, locked.quietly, print)
+        locked.install(str(python), [_REQUIREMENTS], locked.quietly, print)
         installed.write_text(_REQUIREMENTS.read_text())
     return str(python)

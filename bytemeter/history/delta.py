@@ -1,8 +1,11 @@
 """Lists the files of a Delta table, and commits files that others have written.
 
 Spark's API lists no files, and commits only files that Spark has written itself. So this module calls the classes of
-delta-spark behind that API. Actions are those of Delta's protocol
+delta-spark behind that API, and of these only what Delta 4.0 to 4.3 have alike: ``.ci/versions`` runs its tests on
+each supported Spark. Actions are those of Delta's protocol
 (https://github.com/delta-io/delta/blob/master/PROTOCOL.md), as in its log.
+
+Delta Kernel, whose API is public, cannot take this place: its commits carry no user metadata, where end offsets are.
 """
 
 from __future__ import annotations
@@ -243,7 +246,10 @@ def _written(jvm: Any, mode: str, partitioned_by: Sequence[str], note: str | Non
     option = jvm.scala.Option.apply
     write = getattr(jvm.org.apache.spark.sql.delta, "DeltaOperations$Write")
     save = jvm.org.apache.spark.sql.SaveMode.valueOf(mode)
-    return write(save, option(jvm.PythonUtils.toSeq(partitioned_by)), jvm.scala.Option.empty(), option(note))
+    known = (save, option(jvm.PythonUtils.toSeq(partitioned_by)), option(None), option(note))
+    # Later versions of Delta have further parameters; all of these may be left out.
+    (constructor,) = write._java_lang_class.getConstructors()
+    return write(*known, *(option(None) for _ in range(constructor.getParameterCount() - len(known))))
 
 
 def _commit(session: SparkSession, transaction: Any, actions: Iterable[Action], operation: Any) -> None:

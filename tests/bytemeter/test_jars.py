@@ -8,15 +8,18 @@ import pytest
 
 from bytemeter.errors import BytemeterError
 from bytemeter.jars import GCS, LOCAL_FILES, resolve, spark_coordinates, spark_jars
+from bytemeter.versions import minor
 
 
-def test_a_cluster_needs_the_connectors_only() -> None:
-    coordinates = spark_coordinates()
+@pytest.mark.parametrize(("spark", "delta"), [("4.0.5", "delta-spark_2.13"), ("4.1", "delta-spark_4.1_2.13")])
+def test_a_cluster_needs_the_connectors_of_its_spark_only(spark: str, delta: str) -> None:
+    coordinates = spark_coordinates(spark)
     assert [coordinate.split(":")[1] for coordinate in coordinates] == [
         "spark-sql-kafka-0-10_2.13",
-        "delta-spark_2.13",
+        delta,
         "postgresql",
     ]
+    assert minor(coordinates[0].rpartition(":")[2]) == minor(spark)
     assert all(re.fullmatch(r"[\w.\-]+:[\w.\-]+:[\d.]+", coordinate) for coordinate in coordinates)
     assert not {LOCAL_FILES, GCS} & set(coordinates)
 
@@ -27,6 +30,12 @@ def test_a_local_session_gets_the_connectors_and_nothing_that_pyspark_has() -> N
         _, artifact, version = coordinate.split(":")
         assert f"{artifact}-{version}.jar" in names
     assert not [name for name in names if name.startswith(("scala-library", "spark-core", "spark-sql_"))]
+
+
+def test_another_spark_is_refused_in_one_line() -> None:
+    for version in ("3.5.6", "4.2.0", "10.4.1"):
+        with pytest.raises(BytemeterError, match=f"^Spark {version} is not supported, expected 4.0 or 4.1; [^\n]*$"):
+            spark_coordinates(version)
 
 
 def test_an_artifact_that_does_not_exist_is_reported_in_one_line() -> None:

@@ -53,7 +53,7 @@ def installed(python: str) -> bool:
 
 def test_uv_installs_from_where_pips_settings_say(python: str, lock: Path) -> None:
     said: list[str] = []
-    locked.install(python, lock, locked.quietly, said.append)
+    locked.install(python, [lock], locked.quietly, said.append)
     assert (installed(python), said) == (True, [])
 
 
@@ -62,18 +62,18 @@ def test_where_uv_is_not_to_be_had_pip_installs_and_a_line_says_why(
 ) -> None:
     monkeypatch.setattr(sys, "executable", python)  # no uv beside it
     said: list[str] = []
-    locked.install(python, lock, locked.quietly, said.append)
+    locked.install(python, [lock], locked.quietly, said.append)
     assert installed(python)
     (line,) = said
     assert line.startswith("uv does not install (python failed: ")
-    assert line.endswith("); pip installs the same lock, more slowly")
+    assert line.endswith("); pip installs the same locks, more slowly")
 
 
 def test_another_file_than_the_locked_one_is_refused(python: str, lock: Path) -> None:
     for path in (lock, lock.with_name("build.txt")):
         path.write_text("thing==1.0 --hash=sha256:" + 64 * "0")
     with pytest.raises(BytemeterError, match="python failed: Expected sha256 0000"):
-        locked.install(python, lock, locked.quietly, lambda _: None)
+        locked.install(python, [lock], locked.quietly, lambda _: None)
 
 
 def test_what_the_environment_says_to_uv_wins_over_pips_settings(

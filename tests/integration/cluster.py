@@ -13,17 +13,19 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
+from typing import IO
 
 import pyspark
 from packaging.requirements import Requirement
 from psutil import process_iter
 
 from bytemeter.history.storage import EMULATOR
-from bytemeter.jars import GCS, resolve, spark_coordinates
+from bytemeter.jars import GCS, not_bundled, spark_coordinates
 from bytemeter.java import java_home
 from embedded.home import HOST, free_port, listens, wait_until
 
 _SPARK = Path(pyspark.__file__).parent
+_SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _MOST_S, _BETWEEN_LOOKS_S = 300, 0.5
 # What docs/architecture.md asks of executors.
 EXECUTOR_PACKAGES = ("numpy", "pandas", "pyarrow")
@@ -54,39 +56,56 @@ class Cluster:
     properties: Path
     arguments: set[str] = field(default_factory=set)
 
-    def submit(self, main: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Run one of the mains by ``spark-submit`` and wait for its end."""
-        jars = ",".join(str(jar) for jar in resolve((*spark_coordinates(), GCS)) if not _bundled(jar))
+    def submit(
+        self, main: str, arguments: Sequence[str], *, python: Path | None = None, archive: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one of the mains by ``spark-submit`` and wait for its end.
+
+        Args:
+            python: of the executors, in place of the cluster's.
+            archive: the zip, in place of the one of ``dist``.
+        """
+        with (self.dist / "submitted.err").open("w+") as errors:
+            process = self.start(main, arguments, errors, python=python, archive=archive)
+            deadline = time.monotonic() + _MOST_S
+            while (code := _ended(process)) is None:
+                assert time.monotonic() < deadline
+                self.arguments.update(" ".join(seen.info["cmdline"] or ()) for seen in process_iter(["cmdline"]))
+            errors.seek(0)
+            return subprocess.CompletedProcess(process.args, code, "", errors.read())
+
+    def start(
+        self,
+        main: str,
+        arguments: Sequence[str],
+        output: IO[str],
+        *,
+        python: Path | None = None,
+        archive: Path | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Run one of the mains by ``spark-submit``; see ``submit``."""
+        jars = ",".join(map(str, not_bundled((*spark_coordinates(), GCS))))
         options = {
-            "spark.pyspark.python": str(self.python),
+            "spark.pyspark.python": str(python or self.python),
             "spark.pyspark.driver.python": sys.executable,
             "spark.driver.host": HOST,
             "spark.driver.memory": "1g",
             "spark.executor.memory": "1g",
             "spark.cores.max": "2",
+            # Each JVM works for some seconds: HotSpot's second compiler would cost more than it gains.
+            "spark.driver.extraJavaOptions": _SHORT_LIVED,
+            "spark.executor.extraJavaOptions": _SHORT_LIVED,
             "spark.ui.enabled": "false",
         }
         confs = [part for name, value in options.items() for part in ("--conf", f"{name}={value}")]
         command = [
             *(_program("spark-submit"), "--master", self.master, "--properties-file", str(self.properties)),
             *("--jars", jars, *confs),
-            *("--py-files", str(self.dist / "bytemeter.zip"), str(self.dist / main), *arguments),
+            *("--py-files", str(archive or self.dist / "bytemeter.zip"), str(self.dist / main), *arguments),
         ]
-        with (self.dist / "submitted.err").open("w+") as errors:
-            # Not from the checkout: the packages are those of the zip.
-            process = subprocess.Popen(
-                command,
-                cwd=self.dist,
-                env=_environment() | {EMULATOR: os.environ[EMULATOR]},
-                stdout=errors,
-                stderr=errors,
-            )
-            deadline = time.monotonic() + _MOST_S
-            while (code := _ended(process)) is None:
-                assert time.monotonic() < deadline
-                self.arguments.update(" ".join(seen.info["cmdline"] or ()) for seen in process_iter(["cmdline"]))
-            errors.seek(0)
-            return subprocess.CompletedProcess(command, code, "", errors.read())
+        # Not from the checkout: the packages are those of the zip.
+        environment = _environment() | {EMULATOR: os.environ[EMULATOR]}
+        return subprocess.Popen(command, cwd=self.dist, env=environment, stdout=output, stderr=output)
 
 
 def _ended(process: subprocess.Popen[bytes]) -> int | None:
@@ -110,7 +129,7 @@ def cluster(folder: Path, dist: Path, workers: int = 2) -> Iterator[Cluster]:
         for n in range(workers):
             work = (*common, "--cores", "1", "--memory", "1g", "--work-dir", str(folder / f"work-{n}"))
             _start(running, folder / f"worker-{n}.log", "deploy.worker.Worker", *work, f"spark://{HOST}:{port}")
-        yield Cluster(f"spark://{HOST}:{port}", _executor_python(folder / "python"), dist, properties)
+        yield Cluster(f"spark://{HOST}:{port}", executor_python(folder / "python"), dist, properties)
 
 
 def _start(running: ExitStack, log: Path, name: str, *arguments: str) -> None:
@@ -121,11 +140,11 @@ def _start(running: ExitStack, log: Path, name: str, *arguments: str) -> None:
     running.callback(process.terminate)
 
 
-def _executor_python(folder: Path) -> Path:
-    """An interpreter that has the executors' packages: links to those of this environment."""
+def executor_python(folder: Path, names: Iterable[str] = EXECUTOR_PACKAGES) -> Path:
+    """An interpreter that has the executors' packages, or some others: links to those of this environment."""
     venv.create(folder, with_pip=False)
     (packages,) = folder.glob("lib/python*/site-packages")
-    for installed in _with_requirements(EXECUTOR_PACKAGES):
+    for installed in _with_requirements(names):
         for top in {Path(str(file)).parts[0] for file in installed.files or () if ".." not in str(file)}:
             source = Path(str(installed.locate_file(top)))
             if not (packages / top).exists():
@@ -156,7 +175,3 @@ def _environment() -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     java = {"JAVA_HOME": str(java_home()), "SPARK_HOME": str(_SPARK), "SPARK_DAEMON_MEMORY": "256m"}
     return own | java | {"SPARK_LOCAL_IP": HOST}
-
-
-def _bundled(jar: Path) -> bool:
-    return (_SPARK / "jars" / jar.name).exists()

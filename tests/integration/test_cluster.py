@@ -1,13 +1,22 @@
-"""The mains on a standalone cluster, whose executors have only pyarrow, pandas and numpy: the same figures as here."""
+"""The mains on a standalone cluster, whose executors have only pyarrow, pandas and numpy: the same figures as here.
+
+There, the driver of the stream is killed in the middle, and a second one takes over. Executors that do not fit are refused.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import re
+import shutil
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
+import psutil
 import pytest
 from pyspark.sql import SparkSession
 from sqlalchemy import Engine
@@ -19,9 +28,10 @@ from batch_layer.months import Month
 from bytemeter.dist import build
 from bytemeter.feeds import DEVICES, FEEDS
 from bytemeter.settings import Settings
+from embedded.home import wait_until
 from speed_layer.stream import Streams
 from tests.buckets import BUCKET
-from tests.integration.cluster import SECRET, cluster
+from tests.integration.cluster import EXECUTOR_PACKAGES, SECRET, Cluster, cluster, executor_python
 from tests.messages import agreement_document, data_record
 
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -34,11 +44,21 @@ FIGURES = {
     "ledger": "select feed, partition, next_offset, received, counted, duplicate, invalid from ledger order by 1, 2",
 }
 
+COUNTED = "select coalesce(sum(counted), 0)::bigint from ledger"
+
 FORGET = """
 truncate
     bytes, bytes_hourly, bytes_monthly, hours, seen_ids, seen_segments, duplicate_events, invalid_events, ledger,
     agreements, data_plan_usage, threshold_events, unmatched_records, plan_segments, user_quota_limit
 """
+
+
+def kill(submitted: subprocess.Popen[bytes]) -> None:
+    """End ``spark-submit`` and all its processes at once, without a chance to clean up."""
+    for process in (*psutil.Process(submitted.pid).children(recursive=True), psutil.Process(submitted.pid)):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    submitted.wait()
 
 
 def secret_file(path: Path, content: str) -> str:
@@ -47,20 +67,72 @@ def secret_file(path: Path, content: str) -> str:
     return str(path)
 
 
-def test_the_python_of_executors_lacks_what_the_driver_needs(tmp_path: Path) -> None:
-    with cluster(tmp_path, tmp_path, workers=0) as spark:
-        for name, expected in {
-            "pyarrow": 0,
-            "pandas": 0,
-            "numpy": 0,
-            "sqlalchemy": 1,
-            "kafka": 1,
-            "bytemeter": 1,
-        }.items():
-            done = subprocess.run(
-                [spark.python, "-c", f"import {name}"], cwd=tmp_path, capture_output=True, check=False
-            )
-            assert done.returncode == expected, name
+@pytest.fixture(scope="module")
+def standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster for all tests of this module."""
+    folder = tmp_path_factory.mktemp("cluster")
+    build(folder / "dist")
+    with cluster(folder, folder / "dist") as running:
+        yield running
+
+
+def test_the_python_of_executors_lacks_what_the_driver_needs(standalone: Cluster) -> None:
+    names = (*EXECUTOR_PACKAGES, "sqlalchemy", "kafka", "bytemeter")
+    code = f"from importlib.util import find_spec; print(*(name for name in {names} if find_spec(name)))"
+    command = [str(standalone.python), "-c", code]
+    done = subprocess.run(command, cwd=standalone.dist, capture_output=True, text=True, check=True)
+    assert tuple(done.stdout.split()) == EXECUTOR_PACKAGES
+
+
+@pytest.fixture
+def refused(
+    standalone: Cluster, place: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
+    """Submit a job that ends before it counts; returns its only line."""
+    monkeypatch.setenv("BYTEMETER_DATABASE_URL_FILE", secret_file(tmp_path / "url", place.require_database_url()))
+
+    def submit(**what: Any) -> str:
+        done = standalone.submit("hourly_usage.py", ["--history", "/nowhere", "--dirty"], **what)
+        assert done.returncode == 1, done.stderr[-3_000:]
+        assert "Traceback" not in done.stderr
+        assert "\tat " not in done.stderr
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("bytemeter: ")]
+        return line
+
+    return submit
+
+
+def test_executors_that_do_not_fit_the_driver_are_refused(refused: Callable[..., str], tmp_path: Path) -> None:
+    another = other_python()
+    line = refused(python=another or executor_python(tmp_path / "python", ["numpy", "pandas"]))
+    assert "it has no pyarrow, expected 18 or later; install executor.txt" in line
+    if another:
+        own = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        assert f", the driver's is {own}; give both the same" in line
+
+
+def test_a_zip_of_another_build_than_the_main_is_refused(
+    refused: Callable[..., str], standalone: Cluster, tmp_path: Path
+) -> None:
+    another = tmp_path / "bytemeter.zip"
+    with ZipFile(standalone.dist / "bytemeter.zip") as built, ZipFile(another, "w") as changed:
+        for name in built.namelist():
+            changed.writestr(name, b"0123456789ab" if name == "bytemeter/build.txt" else built.read(name))
+    line = refused(archive=another)
+    assert re.match(
+        "bytemeter: hourly_usage.py is of the build [0-9a-f]{12}, the package that it imports of 0123", line
+    )
+
+
+def other_python() -> Path | None:
+    """A Python of another minor version than this one, if the machine has one."""
+    named = [Path(path) for minor in range(9, 15) if (path := shutil.which(f"python3.{minor}"))]
+    for python in (*named, *Path.home().glob(".pyenv/versions/3.*/bin/python")):
+        command = [python, "-c", "import sys; print(sys.version_info[1])"]
+        said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        if said and int(said) != sys.version_info[1]:
+            return python
+    return None
 
 
 @BUCKET
@@ -72,6 +144,7 @@ def test_stream_hourly_and_monthly_give_the_same_figures_as_on_this_machine(
     simulate_plans: Callable[..., None],
     put: Callable[..., None],
     rows: Rows,
+    standalone: Cluster,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -91,7 +164,6 @@ def test_stream_hourly_and_monthly_give_the_same_figures_as_on_this_machine(
     with engine.begin() as connection:
         connection.exec_driver_sql(FORGET)
 
-    build(tmp_path / "dist")
     url = make_url(place.require_database_url())
     monkeypatch.setenv("BYTEMETER_DATABASE_URL_FILE", secret_file(tmp_path / "url", place.require_database_url()))
     login = f"{url.host}:{url.port}:{url.database}:{url.username}:{url.password}"
@@ -99,16 +171,23 @@ def test_stream_hourly_and_monthly_give_the_same_figures_as_on_this_machine(
     where = ["--history", place.require_history()]
     kafka = ["--kafka", str(place.kafka)]
     jdbc = ["--jdbc-url", f"jdbc:postgresql://{url.host}:{url.port}/{url.database}?user={url.username}"]
-    with cluster(tmp_path, tmp_path / "dist") as submitted:
-        for main, *arguments in (
-            ("stream_usage.py", *kafka, "--once"),
-            ("hourly_usage.py", *jdbc, "--dirty"),
-            ("monthly_usage.py", *kafka, "--month", f"{year}-{month:02}"),
-        ):
-            done = submitted.submit(main, [*where, *arguments])
-            assert done.returncode == 0, done.stderr[-5_000:]
-            assert not [secret for secret in (SECRET, str(url.password)) if secret in done.stderr]
-        shown = "\n".join(submitted.arguments)
-        assert "CoarseGrainedExecutorBackend" in shown
-        assert not [secret for secret in (SECRET, str(url.password)) if secret in shown]
+    # Several micro-batches, so that the driver ends in the middle.
+    monkeypatch.setenv("BYTEMETER_MAX_RECORDS_PER_BATCH", "500")
+    with (tmp_path / "killed.err").open("w+") as output:
+        killed = standalone.start("stream_usage.py", [*where, *kafka], output)
+        wait_until(lambda: rows(COUNTED) != [(0,)], what="the stream", log=tmp_path / "killed.err", timeout_s=180)
+        kill(killed)
+    assert rows(COUNTED) < [(sum(counted for *_, counted, _, _ in expected["ledger"]),)]
+    monkeypatch.delenv("BYTEMETER_MAX_RECORDS_PER_BATCH")
+    for main, *arguments in (
+        ("stream_usage.py", *kafka, "--once"),
+        ("hourly_usage.py", *jdbc, "--dirty"),
+        ("monthly_usage.py", *kafka, "--month", f"{year}-{month:02}"),
+    ):
+        done = standalone.submit(main, [*where, *arguments])
+        assert done.returncode == 0, done.stderr[-5_000:]
+        assert not [secret for secret in (SECRET, str(url.password)) if secret in done.stderr]
+    shown = "\n".join(standalone.arguments)
+    assert "CoarseGrainedExecutorBackend" in shown
+    assert not [secret for secret in (SECRET, str(url.password)) if secret in shown]
     assert {name: rows(query) for name, query in FIGURES.items()} == expected
