@@ -28,7 +28,7 @@ _DISTURBED = Traffic(start=0, late=0.02, duplicates=0.015, invalid=0.005)
 
 # The first billing period is a short one, the second a whole one, the third still runs.
 _PLAN_DAYS = 65
-_SUBSCRIBERS, _PLAN_RECORDS = 300, 120_000
+_SUBSCRIBERS, _PLAN_RECORDS = 300, 180_000
 # Their records come before any agreement of theirs.
 _WITHOUT_AGREEMENT = 5
 
@@ -64,15 +64,24 @@ class Backlog:
             TransientError: a server cannot be reached.
         """
         self._require_empty()
-        of_devices = self.settings.model_copy(update=_OF_DEVICES)
-        self._send(self._agreements(), self._data_records(), self._devices(before=True))
-        self._count(of_devices, DEVICES)
+        self.subscribers()
+        self.phones()
+
+    def subscribers(self) -> None:
+        """Agreements and data records of two months, and the recompute of the last whole month."""
+        self._send(self._agreements(), self._data_records())
         self._count(self.settings, AGREEMENTS, DATA_RECORDS)
-        HourlyJob(self.session, self.settings, DEVICES).run()
         last = self.until.replace(day=1) - dt.timedelta(days=1)
         MonthlyJob(self.session, self.settings, Month(last.year, last.month), self.until).run()
+
+    def phones(self) -> None:
+        """Records of phones of two days, recomputed before those of the last hours come."""
+        settings = self.settings.model_copy(update=_OF_DEVICES)
+        self._send(self._devices(before=True))
+        self._count(settings, DEVICES)
+        HourlyJob(self.session, self.settings, DEVICES).run()
         self._send(self._devices(before=False))
-        self._count(of_devices, DEVICES)
+        self._count(settings, DEVICES)
 
     def _require_empty(self) -> None:
         counted = read_figures(database(self.settings.require_database_url())).counted

@@ -6,6 +6,7 @@ sessions in PostgreSQL have the rights of ``bytemeter_reader``, and Delta tables
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -90,4 +91,5 @@ def _storage_options(root: str) -> dict[str, str]:
     if not (emulator and root.startswith("gs://")):
         return {}
     url = emulator if "://" in emulator else f"http://{emulator}"
-    return {"google_base_url": url, "google_skip_signature": "true", "allow_http": "true"}
+    key = {"gcs_base_url": url, "disable_oauth": True, "client_email": "", "private_key": "", "private_key_id": ""}
+    return {"google_service_account_key": json.dumps(key), "allow_http": "true"}
