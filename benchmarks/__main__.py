@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 from pyspark.sql import SparkSession
 
+from benchmarks.buckets import bucket
 from benchmarks.charts import measure_charts
 from benchmarks.drawing import measure_drawing
 from benchmarks.flink.peer import JOBS as FLINK_JOBS
@@ -97,8 +98,9 @@ def _measure(arguments: argparse.Namespace, selected: Selected, topics: Topics) 
         measure_identities(topics, arguments.ids)
     if selected("message shapes"):
         measure_parsing()
-    session = _session(topics.home)
-    _measure_streaming(arguments, selected, session, topics)
+    with bucket(topics.home) as in_bucket:
+        session = _session(topics.home, gcs=in_bucket is not None)
+        _measure_streaming(arguments, selected, StreamingJobs(session, topics, in_bucket), topics)
     if selected("message shapes"):
         measure_shapes(session, topics, arguments.rounds)
     if selected("simulator"):
@@ -116,10 +118,9 @@ def _measure(arguments: argparse.Namespace, selected: Selected, topics: Topics) 
 
 
 def _measure_streaming(
-    arguments: argparse.Namespace, selected: Selected, session: SparkSession, topics: Topics
+    arguments: argparse.Namespace, selected: Selected, streaming: StreamingJobs, topics: Topics
 ) -> None:
     """Measure the selected streaming jobs with the bare reads, then another system's."""
-    streaming = StreamingJobs(session, topics)
     ours, bare = ([job for job in jobs if selected(job.name)] for jobs in (streaming.ours(), streaming.bare_reads()))
     flink = [name for name in FLINK_JOBS if arguments.peer and selected(name)]
     if not (ours or bare or flink):
@@ -133,8 +134,8 @@ def _measure_streaming(
     throughput.print()
 
 
-def _session(home: Path) -> SparkSession:
-    return local_session("bytemeter-bench", logs=home / "logs")
+def _session(home: Path, *, gcs: bool = False) -> SparkSession:
+    return local_session("bytemeter-bench", logs=home / "logs", gcs=gcs)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import uuid
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -33,10 +34,12 @@ class StreamingJobs:
         plain: the place of devices without event ids.
         identified: the place of devices with event ids.
         plans: the place of agreements and data records.
+        bucket: URI of a bucket; None to leave out the history in a bucket.
     """
 
     session: SparkSession
     topics: Topics
+    bucket: str | None = None
     plain: Settings = field(init=False)
     identified: Settings = field(init=False)
     plans: Settings = field(init=False)
@@ -77,6 +80,7 @@ class StreamingJobs:
             Job(deduplicated, partial(stream, session, self.identified, [DEVICES]), BARE_DEVICES),
             Job(DATA_PLANS, partial(stream, session, plans, [AGREEMENTS, DATA_RECORDS]), BARE_DATA_RECORDS),
             Job(devices, partial(keep, session, plain, DEVICES), BARE_DEVICES),
+            *([Job(f"{devices}, in a bucket", self._keep_in_bucket, devices)] if self.bucket else []),
             Job(data_records, partial(keep, session, plans, DATA_RECORDS), BARE_DATA_RECORDS),
             Job(sink_of_devices, partial(parquet_sink, session, plain, DEVICES), BARE_DEVICES, devices),
             Job(
@@ -84,6 +88,11 @@ class StreamingJobs:
                 data_records,
             ),
         ]  # fmt: skip
+
+    def _keep_in_bucket(self) -> None:
+        # A prefix of its own for each round: the history of the one before stays.
+        history = f"{self.bucket}/{uuid.uuid4()}"
+        keep(self.session, self.plain.model_copy(update={"history": history}), DEVICES)
 
 
 def stream(session: SparkSession, settings: Settings, feeds: list[Feed], *, most_records: int | None = None) -> None:

@@ -18,6 +18,7 @@ _MAINS = (
     "speed_layer/jobs/stream_usage.py",
     "batch_layer/jobs/hourly_usage.py",
     "batch_layer/jobs/monthly_usage.py",
+    "batch_layer/jobs/maintain.py",
 )
 # What pip installs for the driver, and for executors.
 _LOCKS = {"driver.txt": "requirements/run.txt", "executor.txt": "requirements/executor.txt"}

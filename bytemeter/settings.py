@@ -140,6 +140,7 @@ class Settings(BaseSettings):
     invalid_payload_bytes: int = Field(65_536, ge=0, le=2**20)
     live_interval_s: float = Field(0, ge=0)
     history_interval_s: float = Field(30, ge=0)
+    history_retention_h: float = Field(168, ge=1)
     identity_horizon_s: float = Field(172_800, ge=0)
     period_grace_s: float = Field(3_600, ge=0)
     partition_idle_s: float = Field(600, ge=0)

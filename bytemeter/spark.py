@@ -20,6 +20,7 @@ from pyspark.sql import SparkSession
 
 from bytemeter.class_archive import ClassArchive, class_archive
 from bytemeter.errors import BytemeterError
+from bytemeter.history import storage
 from bytemeter.jars import bundled_jars, spark_jars
 from bytemeter.java import java_home
 
@@ -61,6 +62,8 @@ SHARED = {
     "spark.scheduler.mode": "FAIR",
     "spark.sql.streaming.stopTimeout": "60000",
     "spark.databricks.delta.snapshotPartitions": "2",
+    # A table has one for each partition of its topic. Beyond this Delta reads the whole table's state at each commit.
+    "spark.databricks.delta.setTransactionsInCrc.maxAllowed": "10000",
     "spark.sql.codegen.hugeMethodLimit": _LONGEST_COMPILED_METHOD,
     # Of an Arrow batch, which is what Python functions on the executors receive at a time.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
@@ -93,7 +96,7 @@ def submitted_session(name: str) -> SparkSession:
     given = SparkConf()
     closed = {key: value for key, value in _CLOSED.items() if not given.contains(key)}
     try:
-        return _configured(SparkSession.builder.appName(name), {**SHARED, **closed}).getOrCreate()
+        session = _configured(SparkSession.builder.appName(name), {**SHARED, **closed}).getOrCreate()
     except Exception as error:
         if _SECRET not in str(error):
             raise
@@ -101,6 +104,8 @@ def submitted_session(name: str) -> SparkSession:
             f"{_SECRET} is not set, by which Spark's processes authenticate each other; give it to the cluster, and to "
             "spark-submit in a --properties-file, or turn it off: --conf spark.authenticate=false"
         ) from error
+    storage.use(session, storage.Login.of(os.environ))
+    return session
 
 
 def local_session(
@@ -175,7 +180,10 @@ def local_session(
             session: SparkSession = starting.submit(builder.getOrCreate).result()
             # Spark's server for accumulators would print a traceback when the JVM ends.
             vars(session.sparkContext._accumulatorServer)["handle_error"] = lambda *_: None
+            storage.use(session, storage.Login.of(os.environ))
             return session
+    except BytemeterError:
+        raise
     except Exception as error:
         raise BytemeterError(f"Spark did not start: {error!r}; read {output}") from error
 

@@ -16,6 +16,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from bytemeter.errors import BytemeterError, TransientError, UnknownHostError, first_line
 from bytemeter.postgres_errors import is_outage
+from bytemeter.storage_errors import Answer, answer_of, reason_of
 
 _KAFKA = "org.apache.kafka.common"
 _MOST_CAUSES = 50
@@ -39,11 +40,13 @@ class Thrown:
         classes: its class, then the classes that this one extends; of Python only the class.
         message: its first line.
         state: the SQLSTATE, of errors of PostgreSQL's JDBC driver.
+        storage: what Google Cloud Storage answered, of errors of its clients.
     """
 
     classes: tuple[str, ...]
     message: str
     state: str = ""
+    storage: Answer | None = None
 
     def is_a(self, *classes: str) -> bool:
         """Whether it is an error of one of these classes."""
@@ -62,7 +65,7 @@ class _Meaning:
     Attributes:
         applies: whether an error has this meaning.
         kind: of the error to raise.
-        text: what happened, and what to do; with the error as ``{line}``.
+        text: what happened, and what to do; with the error as ``{line}``, or without its class as ``{message}``.
     """
 
     applies: Callable[[Thrown], bool]
@@ -138,10 +141,24 @@ _MEANINGS: Sequence[_Meaning] = (
         BytemeterError,
         "cannot read Kafka: {line}; if a batch is corrupt, restore the topic's log from a replica or a backup",
     ),
-    # Arrow has no class for it.
     _Meaning(
-        lambda thrown: "google::cloud::Status(UNAVAILABLE" in thrown.message, TransientError, "lost a server: {line}"
+        lambda thrown: thrown.storage is Answer.NO_LOGIN,
+        BytemeterError,
+        "is refused by Google Cloud Storage: {line}; check GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth "
+        "application-default login`",
     ),
+    _Meaning(
+        lambda thrown: thrown.storage is Answer.NO_RIGHT,
+        BytemeterError,
+        "lacks a right to the bucket: {line}; grant the role Storage Object User on it",
+    ),
+    _Meaning(
+        lambda thrown: thrown.storage is Answer.MISSING,
+        BytemeterError,
+        "lacks a bucket or an object: {line}; check the bucket of BYTEMETER_HISTORY",
+    ),
+    _Meaning(lambda thrown: thrown.storage is Answer.AWAY, TransientError, "lost a server: {line}"),
+    _Meaning(_is_a("bytemeter.errors.BytemeterError"), BytemeterError, "cannot go on: {message}"),
 )
 
 
@@ -164,7 +181,7 @@ def explained(error: BaseException, who: str) -> BytemeterError | None:
     for meaning in _MEANINGS:
         for thrown in chain:
             if meaning.applies(thrown):
-                return meaning.kind(f"{who} {meaning.text.format(line=thrown.line)}")
+                return meaning.kind(f"{who} {meaning.text.format(line=thrown.line, message=thrown.message)}")
     return None
 
 
@@ -188,7 +205,7 @@ def causes(error: BaseException) -> Iterator[Thrown]:
         if cause is not None:
             yield from causes(cause)
     else:
-        yield Thrown((type(error).__name__,), first_line(error))
+        yield _of_python(type(error).__name__, first_line(error))
 
 
 def _java_causes(java: Any) -> Iterator[Thrown]:
@@ -198,7 +215,8 @@ def _java_causes(java: Any) -> Iterator[Thrown]:
         message = java.getMessage() or ""
         classes = tuple(_class_and_superclasses(java.getClass()))
         state = java.getSQLState() or "" if "java.sql.SQLException" in classes else ""
-        yield Thrown(classes, first_line(message), state)
+        storage = answer_of(classes, message)
+        yield Thrown(classes, reason_of(message) if storage else first_line(message), state, storage)
         if classes[0] == "org.apache.spark.api.python.PythonException":
             yield from _python_error(message)
         java = java.getCause()
@@ -214,7 +232,12 @@ def _python_error(text: str) -> Iterator[Thrown]:
     """The error at the end of a Python worker's traceback."""
     found = list(_PYTHON_ERROR.finditer(text))
     if found:
-        yield Thrown((found[-1]["name"],), found[-1]["message"])
+        yield _of_python(found[-1]["name"], found[-1]["message"])
+
+
+def _of_python(name: str, message: str) -> Thrown:
+    storage = answer_of((name,), message)
+    return Thrown((name,), reason_of(message) if storage else message, storage=storage)
 
 
 def _death_of_jvm(error: BaseException) -> str | None:

@@ -18,7 +18,7 @@ from cli.commands.process import CALLERS_UMASK
 from cli.commands.simulate import simulate
 from embedded.modes import files_of_owner
 
-_WRITE_HISTORY = ("stream", "batch", "demo")
+_WRITE_HISTORY = ("stream", "batch", "maintain", "demo")
 
 
 @click.group(context_settings=CONTEXT_SETTINGS)
@@ -48,7 +48,7 @@ def cli(context: click.Context, /, **flags: Any) -> None:
 
 for command in (
     *(servers.up, servers.down, servers.status, servers.dashboards, servers.psql, servers.env),
-    *(demo, preparing.migrate, preparing.provision, simulate, jobs.stream, jobs.batch),
+    *(demo, preparing.migrate, preparing.provision, simulate, jobs.stream, jobs.batch, jobs.maintain_history),
 ):
     cli.add_command(command)
 

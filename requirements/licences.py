@@ -18,6 +18,7 @@ ALLOWED = {
 }
 # What distributions without an SPDX expression call those licences.
 NAMES = {
+    "3-Clause BSD License": "BSD-3-Clause",
     "Apache 2.0": "Apache-2.0",
     "Apache License": "Apache-2.0",
     "Apache Software License": "Apache-2.0",

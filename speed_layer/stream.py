@@ -13,6 +13,7 @@ from functools import partial
 from pyspark.sql import SparkSession
 
 from bytemeter.feeds import Feed
+from bytemeter.history.access import require_access
 from bytemeter.kafka import Kafka
 from bytemeter.memory import keep_freed_memory
 from bytemeter.plans.outbox import Outbox
@@ -58,6 +59,8 @@ class Streams:
             TransientError: a server cannot be reached at the first start, or with ``once``.
         """
         keep_freed_memory()
+        if self.history:
+            require_access(self.session, self.settings.require_history(), writes=True)
         # Shared by all restarts: its producer still holds the events that Kafka has not acknowledged, and a new one
         # would send them a second time.
         outbox = Outbox(Kafka(self.settings), database(self.settings.require_database_url()), SOURCE)

@@ -19,15 +19,17 @@ from sqlalchemy.engine import make_url
 
 from bytemeter import logs
 from bytemeter.feeds import FEEDS
+from bytemeter.history.storage import EMULATOR, KEY_FILE
 from bytemeter.kafka import Kafka
 from bytemeter.migrations import migrate
 from bytemeter.plans.events import TOPIC as THRESHOLD_EVENTS
 from bytemeter.postgres import database
 from bytemeter.settings import PREFIX, Settings, load_settings
 from bytemeter.spark import local_session
-from embedded.home import Home
+from embedded.home import HOST, Home, free_port
 from embedded.stack import EmbeddedStack
 from simulator.users import provision
+from tests.buckets import REQUIRED_OPTION, Buckets, buckets, server_program
 from tests.seeds import GIVEN, SEED, USABLE, VARIABLE
 
 _numbers = itertools.count(1)
@@ -44,6 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-schema", action="store_true", help="write docs/schema.sql anew")
     parser.addoption("--write-notebooks", action="store_true", help="write docs/notebooks anew")
     parser.addoption("--pictures", type=Path, help="folder for the pictures of the dashboards")
+    parser.addoption(REQUIRED_OPTION, action="store_true", help="fail, rather than skip, where no bucket can be had")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -85,6 +88,9 @@ def _environment() -> None:
         del os.environ[name]
     # Processes that tests start end at once.
     os.environ[f"{PREFIX}CLASS_ARCHIVE"] = "false"
+    # Where ``object_storage`` starts its server once a test asks for it; Spark's session may be older.
+    os.environ[EMULATOR] = f"{HOST}:{free_port()}"
+    os.environ.pop(KEY_FILE, None)
     logs.configure()
 
 
@@ -112,13 +118,36 @@ def servers(home: Path) -> Iterator[Settings]:
 @pytest.fixture(scope="session")
 def spark(home: Path) -> Iterator[SparkSession]:
     """The run's Spark session."""
-    session = local_session("bytemeter-tests", logs=home / "logs", memory="1500m", background=True)
+    session = local_session("bytemeter-tests", logs=home / "logs", memory="1500m", gcs=True, background=True)
     yield session
     session.stop()
 
 
+@pytest.fixture(scope="session")
+def object_storage(home: Path, request: pytest.FixtureRequest) -> Iterator[Buckets]:
+    """The run's object storage, at the address that STORAGE_EMULATOR_HOST names; skipped where Go is absent."""
+    program = server_program()
+    if isinstance(program, str):
+        (pytest.fail if request.config.getoption(REQUIRED_OPTION) else pytest.skip)(program)
+    home.mkdir(exist_ok=True)
+    with buckets(program, home, int(os.environ[EMULATOR].rpartition(":")[2])) as storage:
+        yield storage
+
+
 @pytest.fixture
-def place(servers: Settings, tmp_path: Path) -> Iterator[Settings]:
+def history_root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where the test's history is to be: a folder, or a prefix in a bucket of its own.
+
+    Mark a test by ``tests.buckets.FOLDER_AND_BUCKET`` to run it on both, or by ``BUCKET``; else it runs on a folder.
+    """
+    if getattr(request, "param", "folder") == "folder":
+        return str(tmp_path / "history")
+    storage: Buckets = request.getfixturevalue("object_storage")
+    return f"{storage.create(f'bucket-{next(_numbers)}')}/usage"
+
+
+@pytest.fixture
+def place(servers: Settings, history_root: str) -> Iterator[Settings]:
     """Settings with a database, topics and a history of the test's own, all empty and ready."""
     name = f"test_{next(_numbers)}"
     url = make_url(servers.require_database_url())
@@ -129,7 +158,7 @@ def place(servers: Settings, tmp_path: Path) -> Iterator[Settings]:
         home=servers.home,
         kafka=servers.kafka,
         database_url=url.set(database=name).render_as_string(hide_password=False),
-        history=str(tmp_path / "history"),
+        history=history_root,
         topic_prefix=f"{name}.",
         history_interval_s=0,
     )

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import os
 from collections.abc import Iterable
 
+from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
+from bytemeter.history.storage import EMULATOR
 from bytemeter.history.table import History
-from bytemeter.history.writing import HistoryFiles, Written
+from bytemeter.history.writing import HistoryFiles, Written, gather, results_of
 
 MESSAGES = "partition int, offset long, value binary, key binary, timestamp timestamp"
 # When Kafka received the messages of tests.
 RECEIVED = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
+
+
+def delta_table(path: str) -> DeltaTable:
+    """A table as others than Spark read it, in a folder or a bucket."""
+    if not path.startswith("gs://"):
+        return DeltaTable(path)
+    endpoint = f"http://{os.environ[EMULATOR].removeprefix('http://')}"
+    key = {"gcs_base_url": endpoint, "disable_oauth": True, "client_email": "", "private_key": "", "private_key_id": ""}
+    return DeltaTable(path, storage_options={"google_service_account_key": json.dumps(key), "allow_http": "true"})
 
 
 def written(history: History, *values: bytes) -> list[Written]:
@@ -32,6 +45,6 @@ def messages_of(session: SparkSession, rows: Iterable[tuple[int, int, bytes | No
 
 
 def as_written(files: DataFrame) -> list[Written]:
-    """The files that tasks have written."""
-    rows = (row.asDict() for row in files.drop("read").where("path is not null").collect())
-    return [Written(**row) for row in rows]
+    """The files that tasks have written, and those of what they have handed over."""
+    written, remainders = results_of(row.asDict() for row in files.drop("read").collect())
+    return [*written, *gather(remainders)]

@@ -52,7 +52,9 @@ def run(
     feeds = hourly_feeds()
     with interruptible(), context.endpoints(*_NEEDS) as settings, context.session(settings) as session:
         from batch_layer.hourly.job import HourlyJob
+        from bytemeter.history.access import require_access
 
+        require_access(session.result(), settings.require_history(), writes=False)
         for feed in feeds:
             result = HourlyJob(session.result(), settings, feed, dry_run=dry_run, wait_s=wait_s).run(hours)
             for line in _lines(result, dry_run=dry_run):

@@ -32,7 +32,9 @@ def run(context: JobContext, *, month: str, dry_run: bool, wait_s: float) -> Non
     chosen, now = parse_month(month), dt.datetime.now(dt.UTC)
     with interruptible(), context.endpoints(*_NEEDS) as settings, context.session(settings) as session:
         from batch_layer.monthly.job import MonthlyJob
+        from bytemeter.history.access import require_access
 
+        require_access(session.result(), settings.require_history(), writes=False)
         result = MonthlyJob(session.result(), settings, chosen, now, dry_run=dry_run, wait_s=wait_s).run()
     for line in _lines(result, chosen, dry_run=dry_run):
         click.echo(line)

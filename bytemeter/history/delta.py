@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
@@ -21,6 +22,28 @@ from bytemeter.errors import BytemeterError
 
 Action = dict[str, Any]
 
+# How often a commit is tried that loses against commits of others. Each try starts from the latest version.
+_TRIES = 20
+
+
+class ConflictError(BytemeterError):
+    """Another process has changed the table in the meantime, so that a commit cannot be made as it was meant."""
+
+
+@dataclass(frozen=True)
+class Transactions:
+    """The versions of applications' last transactions, by which a writer is exactly once.
+
+    Attributes:
+        application: the one whose version a commit must follow.
+        after: its version before the commit; -1 if there is none.
+        versions: what the commit sets, by application, ``application`` among them.
+    """
+
+    application: str
+    after: int
+    versions: Mapping[str, int]
+
 
 def schema(session: SparkSession, table: str) -> StructType | None:
     """The columns of a table; None if the table does not exist."""
@@ -28,8 +51,18 @@ def schema(session: SparkSession, table: str) -> StructType | None:
     return StructType.fromJson(json.loads(found.metadata().schemaString())) if found.readVersion() >= 0 else None
 
 
-def create(session: SparkSession, table: str, columns: StructType, *, partitioned_by: Sequence[str]) -> None:
+def create(
+    session: SparkSession,
+    table: str,
+    columns: StructType,
+    *,
+    partitioned_by: Sequence[str],
+    properties: Mapping[str, str],
+) -> None:
     """Create an empty table by one commit, without a Spark job.
+
+    Args:
+        properties: of Delta, such as ``delta.checkpointInterval``.
 
     Raises:
         BytemeterError: another process has created it at the same time.
@@ -40,11 +73,36 @@ def create(session: SparkSession, table: str, columns: StructType, *, partitione
         "format": {"provider": "parquet", "options": {}},
         "schemaString": columns.json(),
         "partitionColumns": list(partitioned_by),
-        "configuration": {},
+        "configuration": dict(properties),
         "createdTime": time.time_ns() // 1_000_000,
     }
     transaction = _log(session, table).startTransaction()
-    _commit(session, table, transaction, [{"metaData": metadata}], _written(jvm, "Ignore", partitioned_by, None))
+    try:
+        _commit(session, transaction, [{"metaData": metadata}], _written(jvm, "Ignore", partitioned_by, None))
+    except ConflictError as error:
+        raise _committed_by_another(table, str(error)) from error
+
+
+def properties(session: SparkSession, table: str) -> dict[str, str]:
+    """The properties of a table that exists."""
+    jvm: Any = session._jvm
+    metadata = _log(session, table).startTransaction().metadata()
+    return dict(jvm.scala.jdk.javaapi.CollectionConverters.asJava(metadata.configuration()))
+
+
+def set_properties(session: SparkSession, table: str, changed: Mapping[str, str]) -> None:
+    """Change properties of a table that exists, by a commit.
+
+    Raises:
+        ConflictError: another process has committed at the same time.
+    """
+    listed = ", ".join(f"'{name}' = '{value}'" for name, value in changed.items())
+    try:
+        session.sql(f"alter table delta.`{table}` set tblproperties ({listed})")
+    except Exception as error:
+        if not _is_conflict(name := type(error).__name__) and not _is_conflict(str(error)):
+            raise
+        raise ConflictError(f"the properties of {table} were not set: {name}") from error
 
 
 def notes(session: SparkSession, table: str, *, most: int) -> Iterator[str]:
@@ -65,36 +123,83 @@ def notes(session: SparkSession, table: str, *, most: int) -> Iterator[str]:
         yield from (info["userMetadata"] for info in infos if info.get("userMetadata"))
 
 
-def commit(
+def append(
     session: SparkSession,
     table: str,
-    actions: Iterable[Action],
+    additions: Sequence[Action],
     *,
-    application: str,
-    after: int,
-    version: int,
+    transactions: Transactions,
     partitioned_by: Sequence[str],
     note: str,
 ) -> None:
-    """Commit actions as one append, with the version of an application's transaction.
+    """Commit files that were added, with the versions of an application's transactions.
 
-    Delivery: once, and only if the application's last transaction has the version ``after``. Of two commits at the same
-    time one fails.
+    Delivery: once, and only if the application's last transaction has the version ``transactions.after``. Of two
+    commits of an application at the same time one fails. What others have committed at the same time, such as a
+    compaction or another retention, does not matter.
 
     Args:
         table: folder or URI of a table that exists.
-        after: the version of the application's last transaction; -1 if there is none.
-        note: the commit's user metadata.
+        note: the commit's user metadata; no other commit has the same.
 
     Raises:
-        BytemeterError: another process has committed since.
+        BytemeterError: another process has committed for the application since.
     """
+    now_ms = time.time_ns() // 1_000_000
+    done = [
+        {"txn": {"appId": name, "version": version, "lastUpdated": now_ms}}
+        for name, version in transactions.versions.items()
+    ]
+    lost = ""
+    for _ in range(_TRIES):
+        transaction = _log(session, table).startTransaction()
+        found = _transaction_version(session, transaction, transactions.application)
+        if lost and note in notes(session, table, most=_TRIES):
+            # The storage has reported an error for a commit that it had written.
+            return
+        if found != transactions.after:
+            raise _committed_by_another(table, f"its version is {found}, expected {transactions.after}")
+        try:
+            _commit(session, transaction, (*done, *additions), _written(session._jvm, "Append", partitioned_by, note))
+        except ConflictError as error:
+            lost = str(error)
+        else:
+            return
+    raise _committed_by_another(table, f"{lost}, {_TRIES} times")
+
+
+def replace(session: SparkSession, table: str, removals: Sequence[Action], additions: Sequence[Action]) -> None:
+    """Commit files that have the same rows as files that they replace: readers of changes see none.
+
+    Delivery: all of it or nothing. Appends at the same time stay.
+
+    Raises:
+        ConflictError: another process has removed one of the files, or changed the table's columns.
+    """
+    jvm: Any = session._jvm
+    operation = getattr(jvm.org.apache.spark.sql.delta, "DeltaOperations$ManualUpdate$")
     transaction = _log(session, table).startTransaction()
-    found = _transaction_version(session, transaction, application)
-    if found != after:
-        raise _committed_by_another(table, f"its version is {found}, expected {after}")
-    done = {"txn": {"appId": application, "version": version, "lastUpdated": time.time_ns() // 1_000_000}}
-    _commit(session, table, transaction, (done, *actions), _written(session._jvm, "Append", partitioned_by, note))
+    _commit(session, transaction, (*removals, *additions), getattr(operation, "MODULE$"))
+
+
+def transaction_versions(session: SparkSession, table: str) -> dict[str, int]:
+    """By application the version of its last transaction; empty if the table does not exist."""
+    transaction = _log(session, table).startTransaction()
+    return _versions(session, transaction) if transaction.readVersion() >= 0 else {}
+
+
+def checkpoint(session: SparkSession, table: str) -> None:
+    """Write the state of a table to a checkpoint, and delete the part of the log that is older than the retention."""
+    _log(session, table).checkpoint()
+
+
+def removed_files(session: SparkSession, table: str) -> DataFrame:
+    """The files that are no longer part of a table that exists, as long as Delta remembers them.
+
+    Returns:
+        Rows of path: string (as in ``files``), deletionTimestamp: long (milliseconds since 1970), and more.
+    """
+    return DataFrame(_log(session, table).startTransaction().snapshot().tombstones().toDF(), session)
 
 
 def files(session: SparkSession, table: str) -> DataFrame:
@@ -113,20 +218,24 @@ def _log(session: SparkSession, table: str) -> Any:
 
 
 def _transaction_version(session: SparkSession, transaction: Any, application: str) -> int:
-    """The version of an application's last transaction; -1 if there is none.
+    """The version of an application's last transaction; -1 if there is none."""
+    # As Delta's ``txnVersion`` does: a commit of the application in the meantime makes this one fail.
+    transaction.readTxn().append(application)
+    return _versions(session, transaction).get(application, -1)
 
-    Delta's own ``txnVersion`` reads the whole state of the table, all its files, at each commit. The checksum file that
-    Delta writes with each commit has the versions, too.
+
+def _versions(session: SparkSession, transaction: Any) -> dict[str, int]:
+    """The versions of all applications, from the checksum file that Delta writes with each commit.
+
+    Where it has none, as for more of them than Spark's setting ``setTransactionsInCrc.maxAllowed``, Delta reads the
+    whole state of the table, all its files.
     """
     jvm: Any = session._jvm
-    checksum = transaction.snapshot().checksumOpt()
+    snapshot = transaction.snapshot()
+    checksum = snapshot.checksumOpt()
     known = checksum.get().setTransactions() if checksum.isDefined() else checksum
-    if known.isEmpty():
-        return int(transaction.txnVersion(application))
-    # As ``txnVersion`` does: a commit of the application in the meantime makes this one fail.
-    transaction.readTxn().append(application)
-    versions = {done.appId(): done.version() for done in jvm.scala.jdk.javaapi.CollectionConverters.asJava(known.get())}
-    return int(versions.get(application, -1))
+    found = snapshot.setTransactions() if known.isEmpty() else known.get()
+    return {done.appId(): int(done.version()) for done in jvm.scala.jdk.javaapi.CollectionConverters.asJava(found)}
 
 
 def _written(jvm: Any, mode: str, partitioned_by: Sequence[str], note: str | None) -> Any:
@@ -137,16 +246,21 @@ def _written(jvm: Any, mode: str, partitioned_by: Sequence[str], note: str | Non
     return write(save, option(jvm.PythonUtils.toSeq(partitioned_by)), jvm.scala.Option.empty(), option(note))
 
 
-def _commit(session: SparkSession, table: str, transaction: Any, actions: Iterable[Action], operation: Any) -> None:
+def _commit(session: SparkSession, transaction: Any, actions: Iterable[Action], operation: Any) -> None:
     jvm: Any = session._jvm
     read = [jvm.org.apache.spark.sql.delta.actions.Action.fromJson(json.dumps(action)) for action in actions]
     try:
         transaction.commit(jvm.PythonUtils.toSeq(read), operation)
     except Py4JJavaError as error:
         reason = error.java_exception.getClass().getSimpleName()
-        if "Concurrent" not in reason:
+        if not _is_conflict(reason):
             raise
-        raise _committed_by_another(table, reason) from error
+        raise ConflictError(reason) from error
+
+
+def _is_conflict(reason: str) -> bool:
+    """Whether an error of Delta says that another commit came first."""
+    return any(kind in reason for kind in ("Concurrent", "MetadataChanged", "ProtocolChanged"))
 
 
 def _committed_by_another(table: str, reason: str) -> BytemeterError:

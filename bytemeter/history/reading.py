@@ -9,14 +9,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import pyarrow as pa
-from pyarrow import parquet
-from pyarrow.fs import FileSystem
+from pyarrow import NativeFile, parquet
 
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import Feed
+from bytemeter.history.storage import filesystem_of
 
 _OF_ALL_FEEDS = (
     pa.field("partition", pa.int32(), nullable=False),
@@ -91,10 +90,9 @@ def read(split: Split, columns: pa.Schema) -> Iterator[tuple[int, pa.Table]]:
         Pairs of the first row's index in the file, and the rows.
 
     Raises:
-        BytemeterError: the file lacks a required column.
+        BytemeterError: the file is gone, or lacks a required column.
     """
-    filesystem, root = _storage(split.file.table)
-    with filesystem.open_input_file(f"{root}/{split.file.path}") as source:
+    with _opened(split.file) as source:
         file = parquet.ParquetFile(source, coerce_int96_timestamp_unit="us")
         stored = [name for name in columns.names if name in file.schema_arrow.names]
         first = 0
@@ -107,11 +105,15 @@ def read(split: Split, columns: pa.Schema) -> Iterator[tuple[int, pa.Table]]:
             first += file.metadata.row_group(group).num_rows
 
 
-@cache
-def _storage(table: str) -> tuple[FileSystem, str]:
-    # Cached: the filesystem of a bucket has to log in.
-    filesystem, root = FileSystem.from_uri(table)
-    return filesystem, root
+def _opened(file: File) -> NativeFile:
+    filesystem, root = filesystem_of(file.table)
+    try:
+        return filesystem.open_input_file(f"{root}/{file.path}")
+    except FileNotFoundError:
+        raise BytemeterError(
+            f"the file {file.path} of the history in {file.table} is gone; restore it (a bucket may have soft delete), "
+            "or remove it from the table"
+        ) from None
 
 
 def _column(field: pa.Field, batch: pa.RecordBatch, split: Split) -> pa.Array:

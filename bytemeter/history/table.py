@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ from bytemeter.history.writing import Written
 from bytemeter.offset_log import Offsets
 
 _COMMITS_LOOKED_AT = 50
+RETENTION_H = 168.0
+# Others list the log from its last checkpoint on, and read the commits since.
+_COMMITS_BETWEEN_CHECKPOINTS = 50
 _POSITION = (StructField("partition", IntegerType()), StructField("offset", LongType()))
 
 
@@ -37,8 +41,9 @@ _POSITION = (StructField("partition", IntegerType()), StructField("offset", Long
 class FeedTable(ABC):
     """A Delta table of messages of one feed, in a folder or a bucket.
 
-    Delivery: exactly once. A commit carries its end offsets and, as Delta's transaction version, their sum. A writer
-    commits only if no other commit came since the one that it knows.
+    Delivery: exactly once. A commit carries its end offsets: as Delta's transaction versions, one for each partition
+    and one for their sum, which stay part of the table's state; and as a note in the log. A writer commits only if no
+    other writer has committed since the commit that it knows. Commits of `bytemeter maintain` carry none.
     """
 
     session: SparkSession
@@ -60,20 +65,39 @@ class FeedTable(ABC):
     def partitioned_by(self) -> tuple[str, ...]:
         """The columns by whose values the files are put into folders."""
 
+    @abstractmethod
+    def end_of(self, values: Mapping[str, str]) -> dt.datetime:
+        """The instant from which on nothing new comes into the folder of these values, but for what is late."""
+
     @property
     def path(self) -> str:
         """The table's folder or URI."""
         return f"{self.root}/{self.name}"
 
-    def create(self) -> None:
+    @property
+    def application(self) -> str:
+        """The application of Delta's transactions whose version is the sum of the end offsets."""
+        return f"bytemeter/{self.name}"
+
+    def exists(self) -> bool:
+        """Whether the table was created."""
+        return delta.schema(self.session, self.path) is not None
+
+    def create(self, *, retention_h: float = RETENTION_H) -> None:
         """Create the table unless it exists.
+
+        Args:
+            retention_h: hours for which older versions of the table can be read; see ``retention_properties``.
 
         Raises:
             BytemeterError: one exists that has other columns.
         """
         existing = delta.schema(self.session, self.path)
         if existing is None:
-            delta.create(self.session, self.path, self.columns, partitioned_by=self.partitioned_by)
+            properties = retention_properties(retention_h)
+            delta.create(
+                self.session, self.path, self.columns, partitioned_by=self.partitioned_by, properties=properties
+            )
             return
         found, expected = (
             {field.name: field.dataType.simpleString() for field in of} for of in (existing, self.columns)
@@ -86,10 +110,16 @@ class FeedTable(ABC):
             )
 
     def end_offsets(self) -> Offsets:
-        """Per partition the end offset of the last commit; empty without a commit."""
+        """Per partition the end offset of the last commit of a writer; empty without one."""
+        versions = delta.transaction_versions(self.session, self.path)
+        prefix = f"{self.application}/"
+        ends = {int(name.removeprefix(prefix)): end for name, end in versions.items() if name.startswith(prefix)}
+        if ends and sum(ends.values()) == versions.get(self.application):
+            return ends
+        # A writer of an earlier release has left them in the log only.
         latest = next(delta.notes(self.session, self.path, most=_COMMITS_LOOKED_AT), None)
-        ends: dict[str, int] = json.loads(latest)["endOffsets"] if latest else {}
-        return {int(partition): offset for partition, offset in ends.items()}
+        noted: dict[str, int] = json.loads(latest)["endOffsets"] if latest else {}
+        return {int(partition): offset for partition, offset in noted.items()}
 
     def append(self, files: Iterable[Written], end: Offsets, *, after: Offsets) -> None:
         """Commit the files of a micro-batch that ends at ``end``, once.
@@ -98,18 +128,34 @@ class FeedTable(ABC):
             after: the end offsets of the last commit; empty if there is none.
 
         Raises:
-            BytemeterError: another process has committed since.
+            BytemeterError: another writer has committed since.
         """
-        delta.commit(
+        delta.append(
             self.session,
             self.path,
-            [_addition(file) for file in files],
-            application=f"bytemeter/{self.name}",
-            after=sum(after.values()) if after else -1,
-            version=sum(end.values()),
+            [addition(file, data_change=True) for file in files],
+            transactions=self._transactions(end, after=after),
             partitioned_by=self.partitioned_by,
-            note=json.dumps({"endOffsets": end}),
+            note=json.dumps({"endOffsets": end, "commit": str(uuid.uuid4())}),
         )
+
+    def keep_end_offsets(self) -> None:
+        """Make the end offsets part of the table's state, if a writer of an earlier release has left them in the log.
+
+        Other commits hide them there, and the log is deleted in the end.
+
+        Raises:
+            BytemeterError: a writer has committed at the same time.
+        """
+        ends = self.end_offsets()
+        versions = delta.transaction_versions(self.session, self.path)
+        if ends and not self._transactions(ends, after=ends).versions.items() <= versions.items():
+            self.append([], ends, after=ends)
+
+    def _transactions(self, end: Offsets, *, after: Offsets) -> delta.Transactions:
+        versions = {f"{self.application}/{partition}": offset for partition, offset in end.items()}
+        total = sum(after.values()) if after else -1
+        return delta.Transactions(self.application, total, {**versions, self.application: sum(end.values())})
 
     def read(self) -> DataFrame:
         """All rows, as of the latest commit."""
@@ -155,6 +201,10 @@ class InvalidMessages(FeedTable):
         """The day on which the message was written to the table."""
         return ("received_date",)
 
+    def end_of(self, values: Mapping[str, str]) -> dt.datetime:
+        """The end of the day."""
+        return dt.datetime.fromisoformat(f"{values['received_date']}T00:00:00+00:00") + dt.timedelta(days=1)
+
 
 @dataclass(frozen=True)
 class History(FeedTable):
@@ -189,6 +239,10 @@ class History(FeedTable):
         """The event hour."""
         return ("event_date", "event_hour")
 
+    def end_of(self, values: Mapping[str, str]) -> dt.datetime:
+        """The end of the event hour."""
+        return _hour(values) + dt.timedelta(hours=1)
+
     def files(self, since: dt.datetime, until: dt.datetime) -> list[File]:
         """The files of the hours in [since, until), as of the latest commit.
 
@@ -213,7 +267,21 @@ def _hour(partition: Mapping[str, str]) -> dt.datetime:
     return dt.datetime.fromisoformat(f"{partition['event_date']}T{int(partition['event_hour']):02}:00:00+00:00")
 
 
-def _addition(file: Written) -> delta.Action:
+def retention_properties(retention_h: float) -> dict[str, str]:
+    """The properties of a table by which Delta keeps what readers of older versions need, and deletes older log files.
+
+    Args:
+        retention_h: hours for which older versions can be read.
+    """
+    interval = f"interval {round(retention_h * 3600)} seconds"
+    return {
+        "delta.checkpointInterval": str(_COMMITS_BETWEEN_CHECKPOINTS),
+        "delta.logRetentionDuration": interval,
+        "delta.deletedFileRetentionDuration": interval,
+    }
+
+
+def addition(file: Written, *, data_change: bool) -> delta.Action:
     """The action of Delta's protocol that makes a file part of a table."""
     return {
         "add": {
@@ -221,7 +289,7 @@ def _addition(file: Written) -> delta.Action:
             "partitionValues": dict(part.split("=") for part in file.path.split("/")[:-1]),
             "size": file.size,
             "modificationTime": file.written_ms,
-            "dataChange": True,
+            "dataChange": data_change,
             "stats": json.dumps({"numRecords": file.records}),
         }
     }

@@ -1,4 +1,4 @@
-"""The jobs of the layers as commands: ``stream``, ``batch hourly`` and ``batch monthly``, on this machine."""
+"""The jobs of the layers as commands: ``stream``, ``batch`` and ``maintain``, on this machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 
 import click
 
-from batch_layer.jobs import hourly_usage, monthly_usage
+from batch_layer.jobs import hourly_usage, maintain, monthly_usage
 from bytemeter.job import Job, JobContext
 from bytemeter.settings import Settings
 from cli.commands.process import notify, spark_session
@@ -25,6 +25,7 @@ def job_command(job: Job) -> click.Command:
 
 
 stream = job_command(stream_usage.JOB)
+maintain_history = job_command(maintain.JOB)
 batch = click.Group(
     "batch",
     commands=[job_command(hourly_usage.JOB), job_command(monthly_usage.JOB)],

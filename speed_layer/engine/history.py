@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 
 from bytemeter.executors import Read
 from bytemeter.history.table import History, InvalidMessages
-from bytemeter.history.writing import Written
+from bytemeter.history.writing import Written, gather, results_of
 from bytemeter.logs import logger
 from bytemeter.offset_log import OffsetLog, Offsets
 from speed_layer.engine.commits import CommitQueue
@@ -50,7 +50,7 @@ class HistoryBatches:
         """Write the files of a micro-batch on the executors, and submit them to be committed.
 
         Args:
-            files: a row per file (see ``bytemeter.history.writing.HistoryFiles``).
+            files: a row for each file or remainder (see ``bytemeter.history.writing.HistoryFiles``).
 
         Raises:
             Exception: the error of the previous commit.
@@ -64,11 +64,13 @@ class HistoryBatches:
             self.end_offsets = self.next_offsets = reached
 
     def _written(self, files: DataFrame) -> tuple[list[Written], Read]:
-        """Run the job of a micro-batch or a slice of it."""
+        """Run the job of a micro-batch or a slice of it, and write what its tasks have handed over."""
         began = time.perf_counter()
         rows = [row.asDict(recursive=True) for row in files.collect()]
         read = Read.of(row.pop("read") for row in rows)
-        written = [Written(**row) for row in rows if row["path"] is not None]
+        written, remainders = results_of(rows)
+        if not read.gave_up:
+            written += gather(remainders)
         logger().info(
             "written",
             feed=self.history.feed.name,

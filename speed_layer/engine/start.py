@@ -18,7 +18,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from bytemeter.errors import BytemeterError, TransientError, first_line
 from bytemeter.feeds import Feed
 from bytemeter.history.table import History, InvalidMessages
-from bytemeter.history.writing import HistoryFiles
+from bytemeter.history.writing import MOST_GATHERED_BYTES, HistoryFiles
 from bytemeter.kafka import Kafka, Topic
 from bytemeter.logs import logger
 from bytemeter.offset_log import OffsetLog, Offsets
@@ -102,14 +102,15 @@ class Starter:
         history = History(self.session, self.settings.require_history(), feed)
         invalid = InvalidMessages(self.session, history.root, feed)
         for table in (history, invalid):
-            table.create()
+            table.create(retention_h=self.settings.history_retention_h)
         end_offsets, invalid_ends = history.end_offsets(), invalid.end_offsets()
         start = topic.resume_offsets(
             end_offsets, sink="the history", remedy="start over with an empty BYTEMETER_HISTORY"
         )
         commits = _commit_queue(resources)
         tasks, task_bytes = self._tasks([topic])
-        files_of = HistoryFiles(feed, history.path, invalid.path, task_bytes, invalid_ends).of
+        gathered = MOST_GATHERED_BYTES // tasks
+        files_of = HistoryFiles(feed, history.path, invalid.path, task_bytes, invalid_ends, gathered).of
         slices = Slices.of_topics(
             self.session, kafka, {feed.name: topic}, lambda messages: files_of(messages[feed.name]), task_bytes, tasks
         )

@@ -18,7 +18,8 @@ import pyspark
 from packaging.requirements import Requirement
 from psutil import process_iter
 
-from bytemeter.jars import resolve, spark_coordinates
+from bytemeter.history.storage import EMULATOR
+from bytemeter.jars import GCS, resolve, spark_coordinates
 from bytemeter.java import java_home
 from embedded.home import HOST, free_port, listens, wait_until
 
@@ -55,7 +56,7 @@ class Cluster:
 
     def submit(self, main: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run one of the mains by ``spark-submit`` and wait for its end."""
-        jars = ",".join(str(jar) for jar in resolve(spark_coordinates()) if not _bundled(jar))
+        jars = ",".join(str(jar) for jar in resolve((*spark_coordinates(), GCS)) if not _bundled(jar))
         options = {
             "spark.pyspark.python": str(self.python),
             "spark.pyspark.driver.python": sys.executable,
@@ -73,7 +74,13 @@ class Cluster:
         ]
         with (self.dist / "submitted.err").open("w+") as errors:
             # Not from the checkout: the packages are those of the zip.
-            process = subprocess.Popen(command, cwd=self.dist, env=_environment(), stdout=errors, stderr=errors)
+            process = subprocess.Popen(
+                command,
+                cwd=self.dist,
+                env=_environment() | {EMULATOR: os.environ[EMULATOR]},
+                stdout=errors,
+                stderr=errors,
+            )
             deadline = time.monotonic() + _MOST_S
             while (code := _ended(process)) is None:
                 assert time.monotonic() < deadline
@@ -144,7 +151,9 @@ def _program(name: str) -> str:
 
 
 def _environment() -> dict[str, str]:
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
+    # Neither do the machines of a cluster know of an emulator.
+    left_out = ("SPARK_", "PYSPARK_", EMULATOR)
+    own = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     java = {"JAVA_HOME": str(java_home()), "SPARK_HOME": str(_SPARK), "SPARK_DAEMON_MEMORY": "256m"}
     return own | java | {"SPARK_LOCAL_IP": HOST}
 

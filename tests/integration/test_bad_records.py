@@ -20,6 +20,7 @@ from speed_layer.engine.live_store import MicroBatch, live_store
 from speed_layer.executor.blocks import NO_MESSAGES
 from speed_layer.executor.totals import totals_parts
 from speed_layer.totals.query import TotalsQuery
+from tests.buckets import FOLDER_AND_BUCKET
 from tests.messages import device
 from tests.samples import ACCEPTED_DEVICES, REFUSED_DEVICES
 
@@ -55,6 +56,7 @@ def test_bad_records_are_kept_with_reason_and_bytes_and_the_others_go_on(
     assert sums == [(sum(json.loads(value)["bytes"] for value in accepted),)] * 3
 
 
+@FOLDER_AND_BUCKET
 def test_of_duplicates_the_first_counted_stays_in_live_and_batch(
     put: Callable[..., None], stream: Callable[..., None], recompute: Callable[..., Recomputed], rows: Rows
 ) -> None:

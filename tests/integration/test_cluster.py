@@ -20,6 +20,7 @@ from bytemeter.dist import build
 from bytemeter.feeds import DEVICES, FEEDS
 from bytemeter.settings import Settings
 from speed_layer.stream import Streams
+from tests.buckets import BUCKET
 from tests.integration.cluster import SECRET, cluster
 from tests.messages import agreement_document, data_record
 
@@ -62,6 +63,7 @@ def test_the_python_of_executors_lacks_what_the_driver_needs(tmp_path: Path) -> 
             assert done.returncode == expected, name
 
 
+@BUCKET
 def test_stream_hourly_and_monthly_give_the_same_figures_as_on_this_machine(
     place: Settings,
     engine: Engine,

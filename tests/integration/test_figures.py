@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import duckdb
-from deltalake import DeltaTable
 
 from batch_layer.hourly.store import Recomputed
 from bytemeter.settings import Settings
 from simulator.traffic import Sent
+from tests.buckets import FOLDER_AND_BUCKET
+from tests.histories import delta_table
 from tests.integration import oracle
 
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -24,6 +25,7 @@ def totals(rows: Rows, table: str) -> dict[oracle.Key, int]:
     return {(type_, id_, start): value for type_, id_, start, value in found}
 
 
+@FOLDER_AND_BUCKET
 def test_live_and_batch_equal_what_was_sent(
     place: Settings,
     simulate: Callable[..., Sent],
@@ -75,7 +77,7 @@ def history_sum(place: Settings) -> int:
     The history also holds what only the clock refused.
     """
     limit = time.time() + 86_400
-    history = DeltaTable(f"{place.history}/devices").to_pyarrow_table()  # noqa: F841 - DuckDB reads it by name
+    history = delta_table(f"{place.history}/devices").to_pyarrow_table()  # noqa: F841 - DuckDB reads it by name
     found = duckdb.sql(
         f"select sum(bytes) from (select any_value(bytes) as bytes from history where epoch(event_time) <= {limit} "
         "group by event_id, epoch(event_time) // 3600)"

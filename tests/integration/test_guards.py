@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deltalake import DeltaTable
 from kafka.admin import KafkaAdminClient
 from pyspark.sql import SparkSession
 from sqlalchemy import Engine, text
@@ -22,6 +21,8 @@ from bytemeter.migrations import migrate
 from bytemeter.settings import Settings
 from simulator.traffic import Sent
 from speed_layer.stream import Streams
+from tests.buckets import FOLDER_AND_BUCKET
+from tests.histories import delta_table
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 
@@ -91,6 +92,7 @@ def test_a_database_of_a_later_version_is_refused(engine: Engine) -> None:
         migrate(engine)
 
 
+@FOLDER_AND_BUCKET
 def test_the_history_resumes_where_its_last_commit_ended(
     place: Settings,
     spark: SparkSession,
@@ -103,7 +105,7 @@ def test_the_history_resumes_where_its_last_commit_ended(
     stream()
     simulate(300, seed=8)
     stream()
-    table = DeltaTable(f"{place.history}/devices")
+    table = delta_table(f"{place.history}/devices")
     offsets = dict(rows("select partition, next_offset from ledger"))
     assert History(spark, place.require_history(), DEVICES).end_offsets() == offsets
     positions = {

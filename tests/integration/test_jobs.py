@@ -15,6 +15,7 @@ from bytemeter.settings import Settings
 from cli.main import main as bytemeter
 from simulator.traffic import Sent
 from speed_layer.jobs import stream_usage
+from tests.buckets import FOLDER_AND_BUCKET
 from tests.builders import agreement, record
 from tests.commands import endpoints, jdbc_url, signal_handlers_restored
 
@@ -75,6 +76,7 @@ def test_stream_and_hourly(
     ]
 
 
+@FOLDER_AND_BUCKET
 def test_monthly(
     place: Settings,
     target: list[str],

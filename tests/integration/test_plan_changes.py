@@ -14,6 +14,7 @@ from batch_layer.months import Month
 from bytemeter.feeds import DATA_RECORDS
 from bytemeter.plans.events import AMENDED, CLOSED, CORRECTED, EXCEEDED, REACHED
 from bytemeter.settings import Settings
+from tests.buckets import FOLDER_AND_BUCKET
 from tests.builders import agreement, record, utc
 from tests.samples import REFUSED_AGREEMENTS, REFUSED_RECORDS
 
@@ -131,6 +132,7 @@ def test_records_before_any_agreement_wait_and_are_accounted_for(send_plans: Sen
     assert rows(PERIODS) == [Period("a", 1, 601, "open")]
 
 
+@FOLDER_AND_BUCKET
 def test_a_late_agreement_gets_its_records_from_the_monthly_run(
     send_plans: Send, monthly: Monthly, published: Published, rows: Rows
 ) -> None:

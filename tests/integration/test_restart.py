@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deltalake import DeltaTable
-
 from bytemeter.feeds import FEEDS
 from bytemeter.settings import Settings
 from simulator.traffic import Sent
+from tests.buckets import FOLDER_AND_BUCKET
 from tests.commands import endpoints
+from tests.histories import delta_table
 from tests.integration import oracle, plan_oracle
 from tests.seeds import SEED
 
@@ -90,6 +90,7 @@ def watch(rows: Rows, process: subprocess.Popen[bytes], until: Callable[[], bool
         assert time.monotonic() < deadline, f"no progress within {DEADLINE_S} s"
 
 
+@FOLDER_AND_BUCKET
 def test_killed_three_times_every_byte_is_counted_once(
     place: Settings,
     tmp_path: Path,
@@ -153,7 +154,7 @@ def require_devices(place: Settings, sent: Sent, rows: Rows) -> None:
     ) == [(RECORDS, sent.valid, sent.duplicates, sent.invalid)]
     found = rows("select type, id, extract(epoch from timestamp)::bigint, value from bytes")
     assert {(type_, id_, start): value for type_, id_, start, value in found} == truth.windows
-    history = DeltaTable(f"{place.history}/devices").to_pyarrow_table(columns=["partition", "offset"]).to_pylist()
+    history = delta_table(f"{place.history}/devices").to_pyarrow_table(columns=["partition", "offset"]).to_pylist()
     positions = [(row["partition"], row["offset"]) for row in history]
     assert (
         len(positions)

@@ -86,7 +86,7 @@ def test_a_commit_between_another_ones_start_and_its_end_stops_it(
         commit(*given)
 
     monkeypatch.setattr(delta, "_commit", later)
-    with pytest.raises(BytemeterError, match="another process writes to .* .ConcurrentTransactionException."):
+    with pytest.raises(BytemeterError, match="another process writes to .* .its version is 2, expected 1"):
         history.append(written(history, device()), {0: 3}, after={0: 1})
     assert history.end_offsets() == {0: 2}
     assert history.read().count() == 2

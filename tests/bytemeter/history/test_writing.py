@@ -13,7 +13,7 @@ from pyarrow import parquet
 from pyspark.sql import DataFrame, Row, SparkSession
 
 from bytemeter.feeds import DATA_RECORDS, DEVICES, Feed
-from bytemeter.history.writing import HistoryFiles, Written, kept, refused
+from bytemeter.history.writing import HistoryFiles, Written, gather, kept, refused, results_of
 from bytemeter.parsing import parse
 from tests.histories import MESSAGES, RECEIVED, as_written, messages_of
 from tests.messages import data_record, device
@@ -27,6 +27,12 @@ Run = Callable[..., list[Row]]
 def files_in(folder: Path, ends: dict[int, int] | None = None) -> Callable[[DataFrame], DataFrame]:
     """The transformation that writes files of devices below a folder."""
     return HistoryFiles(DEVICES, str(folder / "devices"), str(folder / "devices.invalid"), 2**30, ends or {}).of
+
+
+def files_of(rows: list[Row]) -> list[Written]:
+    """The files that tasks have written, and those of what they have handed over."""
+    written, remainders = results_of({name: row[name] for name in row.asDict() if name != "read"} for row in rows)
+    return [*written, *gather(remainders)]
 
 
 def of(feed: Feed, *values: bytes) -> list[dict[str, Any]]:
@@ -52,7 +58,7 @@ def test_each_hour_has_files_of_its_own_in_the_order_of_the_messages(run: Run, t
     seconds = [HOUR_S + 5, HOUR_S - 1, HOUR_S + 3_600, HOUR_S, HOUR_S + 3_599, HOUR_S - 3_600]
     messages = [(0, offset, device(timestamp=at), b"key", RECEIVED) for offset, at in enumerate(seconds)]
     table = tmp_path / "devices"
-    files = [Written(*row[:-1]) for row in run(files_in(tmp_path), messages, MESSAGES) if row.path]
+    files = files_of(run(files_in(tmp_path), messages, MESSAGES))
     offsets: dict[str, list[int]] = {}
     for file in sorted(files, key=lambda file: file.path):
         rows = parquet.ParquetFile(table / file.path).read().to_pylist()
@@ -69,7 +75,7 @@ def test_each_hour_has_files_of_its_own_in_the_order_of_the_messages(run: Run, t
 
 
 def test_nothing_valid_is_no_file_of_records(run: Run, tmp_path: Path) -> None:
-    files = [row for row in run(files_in(tmp_path), [(0, 0, b"rubbish", b"key", RECEIVED)], MESSAGES) if row.path]
+    files = files_of(run(files_in(tmp_path), [(0, 0, b"rubbish", b"key", RECEIVED)], MESSAGES))
     assert [(row.table, row.records) for row in files] == [(str(tmp_path / "devices.invalid"), 1)]
 
 
@@ -112,3 +118,41 @@ def test_records_that_the_clock_may_have_refused_are_kept_as_received(ahead_s: i
     later_us = (at_s + 3_600) * 1_000_000
     found = refused(DEVICES, messages, parse(DEVICES, messages), now_us=later_us)
     assert found.column("reason").to_pylist() == reasons
+
+
+def late(count: int, hours: int) -> list[tuple[int, bytes]]:
+    """Offsets and records, spread over hours."""
+    return [(offset, device(timestamp=HOUR_S - 3_600 * (offset % hours))) for offset in range(count)]
+
+
+def test_what_all_tasks_have_little_of_is_one_file_for_each_hour(spark: SparkSession, tmp_path: Path) -> None:
+    rows = [(partition, offset, value) for partition in range(3) for offset, value in late(20, 4)]
+    messages = messages_of(spark, rows).repartition(3, "partition")
+    files = as_written(files_in(tmp_path)(messages))
+    assert sorted(file.path.rsplit("/", 1)[0] for file in files) == [
+        f"event_date=2026-11-21/event_hour={hour}" for hour in (20, 21, 22, 23)
+    ]
+    found = parquet.ParquetFile(tmp_path / "devices" / files[0].path).read().select(["partition", "offset"]).to_pylist()
+    assert len(found) == files[0].records == 15
+    positions = [(row["partition"], row["offset"]) for row in found]
+    assert positions == sorted(positions)
+    assert {partition for partition, _ in positions} == {0, 1, 2}
+
+
+def test_a_task_writes_itself_what_it_has_much_of(spark: SparkSession, tmp_path: Path) -> None:
+    long = "A" * 400
+    rows = [(0, offset, device(app=long, timestamp=HOUR_S)) for offset in range(12_000)]
+    rows += [(0, 12_000 + offset, value) for offset, value in late(8, 2)]
+    results = files_in(tmp_path)(messages_of(spark, rows)).drop("read").collect()
+    written, remainders = results_of(row.asDict() for row in results)
+    assert [file.records for file in written] == [12_004]
+    assert [remainder.folder for remainder in remainders] == ["event_date=2026-11-21/event_hour=22"]
+
+
+def test_a_task_hands_over_no_more_than_its_share(spark: SparkSession, tmp_path: Path) -> None:
+    files = HistoryFiles(DEVICES, str(tmp_path / "devices"), str(tmp_path / "devices.invalid"), 2**30, {}, 4_000)
+    rows = [(0, offset, value) for offset, value in late(100, 10)]
+    written, remainders = results_of(row.asDict() for row in files.of(messages_of(spark, rows)).drop("read").collect())
+    assert (len(written), len(remainders)) != (0, 10)
+    assert sum(pa.ipc.open_stream(part.rows).read_all().nbytes for part in remainders) <= 4_000
+    assert sum(file.records for file in [*written, *gather(remainders)]) == 100
