@@ -101,7 +101,9 @@ days = duckdb.sql(f"""
 """).df()
 days["event_time"] = pd.to_datetime(days["event_time"], utc=True).dt.tz_convert(period["zone"])
 days["total"] = days["bytes"].cumsum()
-assert days["total"].iloc[-1] == period["total"], "the records do not add up to the total; has the monthly run to put it right?"
+assert days["total"].iloc[-1] == period["total"], (
+    "the records do not add up to the total; has the monthly run to put it right?"
+)
 f"{len(days)} records add up to the period's {period['total'] / GB:.3f} GB"
 
 # %% [markdown]

@@ -53,7 +53,9 @@ def test_a_login_that_is_no_reader_is_named_in_one_line(
     named: Settings, stranger: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BYTEMETER_DATABASE_URL", stranger)
-    with pytest.raises(BytemeterError, match="the user stranger_of_tests cannot read as bytemeter_reader: .*; run") as e:
+    with pytest.raises(
+        BytemeterError, match="the user stranger_of_tests cannot read as bytemeter_reader: .*; run"
+    ) as e:
         ask("select 1")
     assert "\n" not in str(e.value)
     assert "secret" not in str(e.value)
