@@ -33,7 +33,7 @@ FIGURES = {
 @pytest.fixture
 def analyst(place: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Notebooks that this process runs read the test's place as a user who may only read."""
-    login = reader_login(engine, "analyst_of_tests")
+    login = reader_login(engine, "analyst_of_tests").set(drivername="postgresql")
     monkeypatch.setenv("BYTEMETER_DATABASE_URL", login.render_as_string(hide_password=False))
     monkeypatch.setenv("BYTEMETER_HISTORY", place.require_history())
     for variable in ("JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR"):
