@@ -20,10 +20,9 @@ from simulator.agreements import AgreementSimulation
 from simulator.data_records import DataRecordSimulation
 from simulator.devices import DeviceSimulation
 from simulator.sending import Simulated, simulate
-from simulator.traffic import DAY_S, Traffic
+from simulator.traffic import DAY_S, Rhythm, Traffic
 from speed_layer.stream import Streams
 
-_HOUR_S = 3_600
 _DISTURBED = Traffic(start=0, late=0.02, duplicates=0.015, invalid=0.005)
 
 # The first billing period is a short one, the second a whole one, the third still runs.
@@ -32,9 +31,9 @@ _SUBSCRIBERS, _PLAN_RECORDS = 300, 180_000
 # Their records come before any agreement of theirs.
 _WITHOUT_AGREEMENT = 5
 
-_DEVICE_HOURS, _DEVICE_RECORDS = 48, 40_000
-# What is received after the last recompute; some of it is late.
-_LAST_HOURS, _LAST_RECORDS = 3, 3_000
+_DEVICE_RECORDS, _DEVICE_RATE = 40_000, 0.25
+# What is received after the last recompute, at night in about three hours; some of it is late.
+_LAST_RECORDS = 1_200
 # Duplicates are up to six hours younger than their first records: with two hours, some of them count until the
 # recompute finds them. Micro-batches are small, because one micro-batch has one horizon.
 _OF_DEVICES = {"identity_horizon_s": 7_200.0, "max_records_per_batch": 5_000}
@@ -99,23 +98,23 @@ class Backlog:
         Streams(self.session, settings, feeds, once=True).run()
 
     def _agreements(self) -> AgreementSimulation:
-        start = self.until.replace(hour=0) - dt.timedelta(days=_PLAN_DAYS)
+        start = self.until - dt.timedelta(days=_PLAN_DAYS)
         return AgreementSimulation(_SUBSCRIBERS, self.seed, start, start.timestamp(), invalid=0.01)
 
     def _data_records(self) -> DataRecordSimulation:
+        """Whole days, so that the mean rate leads from the start of the service to the end."""
         seconds = _PLAN_DAYS * DAY_S
-        return DataRecordSimulation(
-            self._traffic(seconds, _PLAN_RECORDS, subscribers=_SUBSCRIBERS + _WITHOUT_AGREEMENT, until_s=0)
-        )
+        start, subscribers = self.until.timestamp() - seconds, _SUBSCRIBERS + _WITHOUT_AGREEMENT
+        return DataRecordSimulation(self._traffic(start, _PLAN_RECORDS / seconds, _PLAN_RECORDS, subscribers))
 
     def _devices(self, *, before: bool) -> DeviceSimulation:
-        """The phones' records: those before the last hours, or those of the last hours."""
-        last_s = _LAST_HOURS * _HOUR_S
+        """The phones' records: those before the last recompute, or those after it."""
+        past = Rhythm(self.until.timestamp(), _DEVICE_RATE)
+        past.rewind(_LAST_RECORDS)
         if not before:
-            return DeviceSimulation(self._traffic(last_s, _LAST_RECORDS, until_s=0))
-        return DeviceSimulation(self._traffic(_DEVICE_HOURS * _HOUR_S - last_s, _DEVICE_RECORDS, until_s=last_s))
+            return DeviceSimulation(self._traffic(past.now, past.rate, _LAST_RECORDS))
+        past.rewind(_DEVICE_RECORDS)
+        return DeviceSimulation(self._traffic(past.now, past.rate, _DEVICE_RECORDS))
 
-    def _traffic(self, seconds: int, records: int, *, until_s: int, subscribers: int = 20) -> Traffic:
-        start = self.until.timestamp() - until_s - seconds
-        rate = records / seconds
+    def _traffic(self, start: float, rate: float, records: int, subscribers: int = 20) -> Traffic:
         return replace(_DISTURBED, start=start, rate=rate, records=records, seed=self.seed, subscribers=subscribers)

@@ -140,7 +140,7 @@ plt.show()
 # ## How late are records?
 #
 # A record is late if its event time lies before an event time that its partition had already. Only the history has each
-# record with its position, so this question goes to the Delta table ([raw records](raw_records.md) explains how). Records
+# record with its position, so this question goes to the Delta table (the notebook `raw_records` explains how). Records
 # that the live query refused, such as those from the future, are left out: `refused_events` lists them.
 
 # %%

@@ -142,6 +142,7 @@ for percent in period["thresholds"]:
     axes.axhline(level, color="C1" if percent == 100 else "C5", linewidth=1)
     axes.annotate(f"{percent} %", (start, level), xytext=(2, 2), textcoords="offset points", fontsize=9)
 axes.plot(crossings["local_time"], crossings["threshold_bytes"] / GB, "o", color="C1", label="threshold event")
+axes.xaxis.set_major_locator(mdates.DayLocator((1, 6, 11, 16, 21, 26), tz=start.tz))
 axes.xaxis.set_major_formatter(mdates.DateFormatter("%d %b", tz=start.tz))
 axes.set(title=f"Subscriber {period['msisdn']}, period from {start:%d %B %Y}", xlabel=f"local time ({period['zone']})")
 axes.set(ylabel="used since the period began (GB)", xlim=(start, end), ylim=(0, None))
@@ -159,7 +160,7 @@ plt.show()
 # ## What this projection cannot know
 #
 # It takes days for alike: weekends, holidays, and a subscriber who saves data because the limit is near. The notebook
-# [who will exceed](who_will_exceed.md) measures how wrong such projections are.
+# `who_will_exceed` measures how wrong such projections are.
 
 # %%
 reached = crossings["threshold_bytes"] <= crossings["total_recorded_bytes"]

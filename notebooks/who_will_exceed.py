@@ -173,25 +173,26 @@ left.set(xscale="log", yscale="log", title="Held-out subscribers: total of the p
 left.set(xlabel="actual (GB)", ylabel=f"forecast after {DAYS} days (GB)")
 left.legend(loc="upper left")
 
-groups = pd.cut(chances["model"], [0, 0.05, 0.35, 0.65, 0.95, 1], include_lowest=True)
+groups = pd.cut(chances["model"], [0, 0.1, 0.5, 0.9, 1], include_lowest=True)
 calibration = pd.DataFrame({"said": chances["model"], "happened": over, "group": groups}).groupby(
     "group", observed=True
 )
-points = calibration.mean()
+points, sizes = 100 * calibration.mean(), calibration.size()
+by_chance = np.sqrt(points["said"] * (100 - points["said"]) / sizes)
 right.plot([0, 100], [0, 100], color="C5", linewidth=1)
-right.plot(100 * points["said"], 100 * points["happened"], "o-", color="C1")
-for (_, point), count in zip(points.iterrows(), calibration.size(), strict=True):
-    offset = (8, -4) if point["said"] < 0.5 else (-10, -14)
-    place = (100 * point["said"], 100 * point["happened"])
-    right.annotate(f"{count} subscribers", place, xytext=offset, textcoords="offset points", fontsize=8,
-                   ha="left" if point["said"] < 0.5 else "right")  # fmt: skip
+right.errorbar(points["said"], points["happened"], yerr=2 * by_chance, fmt="o", color="C1", ecolor="#e9b896")
+for said, happened, size in zip(points["said"], points["happened"], sizes, strict=True):
+    side = -1 if said > 50 else 1
+    right.annotate(f"{size} subscribers", (said, happened), xytext=(8 * side, 6), textcoords="offset points",
+                   fontsize=9, ha="left" if side > 0 else "right")  # fmt: skip
+right.set_ylim(-8, 108)
 right.set(title="Is a probability what it says?", xlabel="probability said (%)", ylabel="exceeded in fact (%)")
 plt.show()
 
 # %% [markdown]
 # **How to read it.** Left: on the grey line a forecast is exact. Right: of the subscribers for whom the model said 30 %,
-# about 30 % should exceed, so points should lie near the grey line. Groups are small: with ten subscribers a point may
-# well be 25 % off.
+# about 30 % should exceed, so points should lie near the grey line. The thin lines say how far off chance alone brings a
+# group of that size in 19 of 20 cases.
 #
 # **What would be wrong.** Points that lie far below the line on the right: the model cries wolf. A model whose error is
 # not below that of the run rate: then use the run rate.

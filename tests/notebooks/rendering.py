@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 DOCS = Path(__file__).parents[2] / "docs/notebooks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 _CELL_TIMEOUT_S = 60
+_AT_ONCE = 2
 _NOTE = "<!-- written by: make notebook-docs -->\n\n"
 
 
@@ -34,14 +36,25 @@ class Rendered:
             (folder / "images" / name).write_bytes(picture)
 
 
-def executed(name: str) -> NotebookNode:
-    """The notebook with the outputs of all its cells, run in a kernel with this process's environment.
+def executed(*names: str) -> dict[str, NotebookNode]:
+    """The notebooks with the outputs of all their cells, each run in a kernel with this process's environment.
 
     Raises:
         CellExecutionError: a cell failed; the message has the cell and its error.
     """
+
+    async def all_of_them() -> list[NotebookNode]:
+        free = asyncio.Semaphore(_AT_ONCE)
+        return await asyncio.gather(*(_executed(name, free) for name in names))
+
+    return dict(zip(names, asyncio.run(all_of_them()), strict=True))
+
+
+async def _executed(name: str, free: asyncio.Semaphore) -> NotebookNode:
     notebook = jupytext.read(FOLDER / f"{name}.py")
-    NotebookClient(notebook, timeout=_CELL_TIMEOUT_S, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    client = NotebookClient(notebook, timeout=_CELL_TIMEOUT_S, resources={"metadata": {"path": str(FOLDER)}})
+    async with free:
+        await client.async_execute()
     return notebook
 
 
