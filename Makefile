@@ -7,7 +7,7 @@ VENV := .venv$(if $(SPARK),-spark$(SPARK))
 BIN := $(VENV)/bin
 RECORDS ?= 2000000
 
-.PHONY: python install demo test check lock bench faults schema dist clean
+.PHONY: python install demo test check lock bench notebooks notebook-docs faults schema dist clean
 
 install: $(VENV)/.installed  ## the virtual environment, with what bytemeter, its tests and its checks need
 
@@ -43,6 +43,15 @@ lock: install  ## the locked dependencies raised to the newest that fit together
 bench: install  ## records/s against Spark's bare read, message shapes, latency, recomputes, a start; PEER=flink beside Flink SQL
 	$(BIN)/python -m embedded.locked requirements/bench.txt
 	$(BIN)/python -m benchmarks --records $(RECORDS) $(if $(PEER),--peer $(PEER)) $(BENCH)
+
+notebooks: install  ## JupyterLab with the notebooks, on the settings in force or else the embedded stack, which stays up
+	$(BIN)/python -m embedded.locked requirements/notebooks.txt
+	@if [ -z "$$BYTEMETER_DATABASE_URL$$BYTEMETER_DATABASE_URL_FILE" ]; then \
+	  $(BIN)/bytemeter up && settings=$$($(BIN)/bytemeter env) && eval "$$settings" || exit 1; fi; \
+	cd notebooks && JUPYTER_CONFIG_PATH=$(CURDIR)/notebooks/.jupyter exec $(CURDIR)/$(BIN)/jupyter-lab $(LAB)
+
+notebook-docs: install  ## the notebooks' copies with pictures in docs/notebooks anew, from simulated traffic
+	$(BIN)/pytest --quiet --write-notebooks tests/notebooks
 
 faults: install  ## the fault tests at full size: 100,000 agreements, 2,000,000 records, servers away for a minute, floods of garbage
 	$(BIN)/pytest --full tests/integration/test_restart.py tests/integration/test_outage.py \

@@ -12,8 +12,8 @@ from requirements.lock import ROOT
 
 # The first is asked alone: if nothing is known of it, the service is not there, and nothing else is asked.
 _PROBE = "requirements/uv.txt"
-# bench.txt holds all that run, test and dev hold.
-LOCKS = ("requirements/bench.txt", "requirements/build.txt", "serving/superset/requirements.txt")
+# notebooks.txt holds all that run, test, dev and bench hold.
+LOCKS = ("requirements/notebooks.txt", "requirements/build.txt", "serving/superset/requirements.txt")
 # Vulnerabilities that do not concern us: id, and why.
 ACCEPTED: dict[str, str] = {}
 _DEADLINE_S = 300

@@ -16,19 +16,28 @@ from pathlib import Path
 from embedded.locked import uv_settings
 
 ROOT = Path(__file__).parent.parent
+# notebooks.txt holds all that the others of this project hold.
+_AS_NOTEBOOKS = ("-c", "requirements/notebooks.txt")
+
+
+def _extras(*names: str) -> tuple[str, ...]:
+    return tuple(part for name in names for part in ("--extra", name))
+
+
 # What each lock is made from, and the lock whose versions it takes. In this order.
 SOURCES: dict[str, tuple[str, ...]] = {
     "requirements/uv.txt": ("requirements/uv.in",),
-    "requirements/bench.txt": (
+    "requirements/notebooks.txt": (
         *("pyproject.toml", "requirements/spark-4.0.in"),
-        *("--extra", "test", "--extra", "dev", "--extra", "bench"),
+        *_extras("test", "dev", "bench", "notebooks", "lab"),
     ),
-    "requirements/dev.txt": ("pyproject.toml", "--extra", "test", "--extra", "dev", "-c", "requirements/bench.txt"),
-    "requirements/run.txt": ("pyproject.toml", "-c", "requirements/bench.txt"),
+    "requirements/bench.txt": ("pyproject.toml", *_extras("test", "dev", "bench", "notebooks"), *_AS_NOTEBOOKS),
+    "requirements/dev.txt": ("pyproject.toml", *_extras("test", "dev", "notebooks"), *_AS_NOTEBOOKS),
+    "requirements/run.txt": ("pyproject.toml", *_AS_NOTEBOOKS),
     "requirements/executor.txt": ("requirements/executor.in", "-c", "requirements/run.txt"),
     "requirements/spark-4.1.txt": ("requirements/spark-4.1.in",),
     "requirements/java-21.txt": ("requirements/java-21.in",),
-    "requirements/build.txt": ("requirements/build.in", "-c", "requirements/bench.txt"),
+    "requirements/build.txt": ("requirements/build.in", *_AS_NOTEBOOKS),
     "serving/superset/requirements.txt": ("serving/superset/requirements.in",),
     "benchmarks/flink/requirements.txt": ("benchmarks/flink/requirements.in",),
 }

@@ -44,6 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--full", action="store_true", help="fault tests at full size: 100,000 agreements, 2,000,000 records"
     )
     parser.addoption("--write-schema", action="store_true", help="write docs/schema.sql anew")
+    parser.addoption("--write-notebooks", action="store_true", help="write docs/notebooks anew")
     parser.addoption("--pictures", type=Path, help="folder for the pictures of the dashboards")
     parser.addoption(REQUIRED_OPTION, action="store_true", help="fail, rather than skip, where no bucket can be had")
 

@@ -180,3 +180,8 @@ def test_migrate_provision_and_simulate_from_the_command_line(
         "users provisioned: 20",
     ]
     assert lines[3].startswith("sent 50 records: 50 valid and distinct of ")
+
+
+def test_a_backlog_ends_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--backlog", "--for", "10s"]) == 2
+    assert "--backlog ends by itself; leave out --for" in capsys.readouterr().err

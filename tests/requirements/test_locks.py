@@ -61,8 +61,8 @@ def test_each_package_has_hashes_and_no_index_is_named(lock: str) -> None:
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_the_locks_of_this_project_agree(python: str) -> None:
-    whole = locked("requirements/bench.txt", python)
-    for lock in ("dev", "run", "executor"):
+    whole = locked("requirements/notebooks.txt", python)
+    for lock in ("bench", "dev", "run", "executor"):
         assert locked(f"requirements/{lock}.txt", python).items() <= whole.items(), lock
 
 
