@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from deltalake import DeltaTable
@@ -21,6 +23,7 @@ from bytemeter.feeds import DEVICES
 from bytemeter.history import delta
 from bytemeter.history.reading import columns_of, read, splits
 from bytemeter.history.table import History
+from bytemeter.settings import Settings
 from tests.histories import keep
 from tests.messages import device
 
@@ -32,10 +35,11 @@ FILES = MOST_FILES + 1
 DEADLINE_S = 120
 
 
-def start(home: Path, history: History) -> subprocess.Popen[str]:
+def start(place: Settings) -> subprocess.Popen[str]:
     """Start the command on the history."""
-    arguments = ["--home", str(home), "--history", history.root, "maintain"]
-    environment = {**os.environ, "BYTEMETER_DRIVER_MEMORY": "700m"}
+    arguments = ["--history", place.require_history(), "maintain"]
+    database_url = {"BYTEMETER_DATABASE_URL": place.require_database_url()}
+    environment = {**os.environ, **database_url, "BYTEMETER_DRIVER_MEMORY": "700m"}
     return subprocess.Popen(
         [sys.executable, "-m", "cli", *arguments],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -59,9 +63,9 @@ def append(history: History, end: int, draw: random.Random) -> int:
 
 
 @pytest.fixture
-def history(spark: SparkSession, tmp_path: Path) -> History:
+def history(spark: SparkSession, place: Settings) -> History:
     """A history of many hours with more files than they should have."""
-    history = History(spark, str(tmp_path / "history"), DEVICES)
+    history = History(spark, place.require_history(), DEVICES)
     history.create()
     end = 0
     for number in range(HOURS):
@@ -72,12 +76,12 @@ def history(spark: SparkSession, tmp_path: Path) -> History:
 
 
 def test_killed_at_any_moment_beside_a_writer_it_loses_nothing(
-    history: History, tmp_path: Path, seed: int, full: bool
+    history: History, place: Settings, rows: Callable[..., Any], seed: int, full: bool
 ) -> None:
     draw = random.Random(seed)
     end, kills, folder = HOURS * FILES, 0, Path(history.path)
     for _ in range(10 if full else 1):
-        process, files = start(tmp_path / "home", history), len(list(folder.rglob("*.parquet")))
+        process, files = start(place), len(list(folder.rglob("*.parquet")))
         until, deadline = draw.randrange(1, HOURS), time.monotonic() + DEADLINE_S
         while process.poll() is None and len(list(folder.rglob("part-*"))) - files < until:
             assert time.monotonic() < deadline
@@ -89,7 +93,7 @@ def test_killed_at_any_moment_beside_a_writer_it_loses_nothing(
         kills += killed
         assert totals(history) == (end, end, sum(range(end)))
     assert kills
-    process = start(tmp_path / "home", history)
+    process = start(place)
     while process.poll() is None and end < HOURS * FILES + 60:
         end = append(history, end, draw)
     output, errors = process.communicate(timeout=DEADLINE_S)
@@ -97,12 +101,15 @@ def test_killed_at_any_moment_beside_a_writer_it_loses_nothing(
     assert re.search(
         r"^devices: \d+ -> \d+ files .*: \d+ files of \d+ folders merged into \d+; 0 files deleted", output
     )
-    process = start(tmp_path / "home", history)
+    process = start(place)
     output, errors = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, errors
     paths = [row.path for row in delta.files(history.session, history.path).collect()]
     assert max(Counter(path.rpartition("/")[0] for path in paths).values()) <= MOST_FILES
     assert totals(history) == (end, end, sum(range(end)))
     assert history.end_offsets() == {0: end}
+    outcomes = [outcome for (outcome,) in rows("select outcome from job_runs order by run")]
+    assert outcomes[-2:] == ["done", "done"]
+    assert "ended" in outcomes
     older = history.session.read.format("delta").option("versionAsOf", HOURS).load(history.path)
     assert older.count() == HOURS * FILES

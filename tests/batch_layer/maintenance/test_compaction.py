@@ -19,6 +19,7 @@ from bytemeter.history import delta, table
 from bytemeter.history.reading import Split, columns_of, read
 from bytemeter.history.table import History, InvalidMessages, retention_properties
 from bytemeter.history.writing import HistoryFiles, filesystem_of
+from tests.buckets import FOLDER_AND_BUCKET
 from tests.histories import as_written, keep, messages_of, written
 from tests.messages import data_record, device
 
@@ -76,6 +77,7 @@ def in_between(monkeypatch: pytest.MonkeyPatch, what: Callable[[], object]) -> N
     monkeypatch.setattr(delta, "_commit", later)
 
 
+@FOLDER_AND_BUCKET
 def test_quiet_hours_have_few_files_with_the_same_rows(history: History) -> None:
     now = HOUR + 2 * AN_HOUR
     end = keep_files(history, 12)
@@ -168,6 +170,7 @@ def test_invalid_messages_of_earlier_days_and_hours_are_compacted(spark: SparkSe
     assert values == [b"rubbish %d" % offset for offset in range(9)]
 
 
+@FOLDER_AND_BUCKET
 def test_an_append_at_the_same_time_as_a_compaction_is_kept(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     end = keep_files(history, 9)
     in_between(monkeypatch, lambda: compact(history))
@@ -199,6 +202,7 @@ def test_of_two_compactions_of_the_same_files_one_gives_up(history: History, mon
     assert rows_of(history) == before
 
 
+@FOLDER_AND_BUCKET
 def test_an_append_whose_answer_got_lost_is_kept_once(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     """The storage answers a commit that it has written with an error, as if another one had been first."""
     commit = delta._commit

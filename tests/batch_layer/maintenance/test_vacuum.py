@@ -17,6 +17,7 @@ from bytemeter.feeds import DEVICES
 from bytemeter.history import delta
 from bytemeter.history.table import History
 from bytemeter.settings import load_settings
+from tests.buckets import FOLDER_AND_BUCKET
 from tests.histories import keep, written
 from tests.messages import device
 
@@ -41,6 +42,7 @@ def vacuum(history: History, after: dt.timedelta, retention: dt.timedelta = 7 * 
     return len(Vacuum(history, NOW + after, retention, dry_run=dry_run).run(Listing.of(history)))
 
 
+@FOLDER_AND_BUCKET
 def test_versions_within_the_retention_are_still_read(history: History) -> None:
     of_version = history.session.read.format("delta").option("versionAsOf", 1)
     assert vacuum(history, 7 * A_DAY - AN_HOUR) == 0
@@ -51,6 +53,7 @@ def test_versions_within_the_retention_are_still_read(history: History) -> None:
     assert history.read().count() == 9
 
 
+@FOLDER_AND_BUCKET
 def test_files_that_were_never_committed_are_deleted_a_day_later_at_the_earliest(history: History) -> None:
     """A writer may be about to commit them."""
     orphans = written(history, device())
@@ -61,6 +64,7 @@ def test_files_that_were_never_committed_are_deleted_a_day_later_at_the_earliest
     assert history.read().count() == 10
 
 
+@FOLDER_AND_BUCKET
 def test_two_at_once_delete_the_same(history: History) -> None:
     listing = Listing.of(history)
     both = [Vacuum(history, NOW + 8 * A_DAY, 7 * A_DAY) for _ in range(2)]
