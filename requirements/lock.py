@@ -37,6 +37,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "requirements/executor.txt": ("requirements/executor.in", "-c", "requirements/run.txt"),
     "requirements/spark-4.1.txt": ("requirements/spark-4.1.in",),
     "requirements/java-21.txt": ("requirements/java-21.in",),
+    "requirements/go.txt": ("requirements/go.in",),
     "requirements/build.txt": ("requirements/build.in", *_AS_NOTEBOOKS),
     "serving/superset/requirements.txt": ("serving/superset/requirements.in",),
     "benchmarks/flink/requirements.txt": ("benchmarks/flink/requirements.in",),
