@@ -51,7 +51,11 @@ def server_program() -> Path | str:
 
 
 class Buckets:
-    """The object storage of a run."""
+    """The object storage of a run, behind a proxy that runs in this process.
+
+    So files of a bucket are read by executors or by ``tests.histories.delta_table``, never by pyarrow in this process:
+    when pyarrow opens a file of a bucket, it waits for the answer without letting other threads run.
+    """
 
     def __init__(self, proxy: Proxy) -> None:
         self.proxy = proxy

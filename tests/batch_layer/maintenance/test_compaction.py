@@ -88,6 +88,11 @@ def test_quiet_hours_have_few_files_with_the_same_rows(history: History) -> None
     assert files_by_folder(history) == {folder(HOUR): 1, folder(HOUR - AN_HOUR): 3, folder(now): 9}
     assert rows_of(history) == before
     assert history.end_offsets() == {0: end}
+
+
+def test_recomputes_read_a_compacted_file(history: History) -> None:
+    keep_files(history, 12)
+    compact(history)
     (file,) = history.files(HOUR, HOUR + AN_HOUR)
     (added,) = delta.files(history.session, history.path).where(f"path like '{folder(HOUR)}%'").collect()
     assert (file.size, added.stats) == (added.size, '{"numRecords": 24}')
