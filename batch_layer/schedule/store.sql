@@ -38,7 +38,7 @@ select
 from leases
 where
     starts_with(feed, 'job/') and feed <> 'job/schedule'
-    and heard_at > '-infinity' and extract(epoch from clock_timestamp() - heard_at) <= silent_s;
+    and extract(epoch from clock_timestamp() - nullif(heard_at, '-infinity')) <= silent_s;
 
 -- name: end_lost_runs
 -- Ends the rows of runs of a job that went without a word: their process is dead, or nobody holds the lease. A run
@@ -51,8 +51,8 @@ where
         or not exists (
             select from leases
             where
-                feed = :lease and heard_at > '-infinity'
-                and extract(epoch from clock_timestamp() - heard_at) <= silent_s
+                feed = :lease
+                and extract(epoch from clock_timestamp() - nullif(heard_at, '-infinity')) <= silent_s
         )
     );
 

@@ -1,7 +1,8 @@
 -- The leases of partitions of feeds, and of jobs: their feed is job/<name>, their partition 0.
 
 -- name: read_leases
--- The leases of some feeds, and for how long each owner has been silent by the server's clock.
+-- The leases of some feeds, and for how long each owner has been silent by the server's clock; null if it has given the
+-- lease back.
 select
     feed,
     partition,
@@ -9,7 +10,7 @@ select
     epoch,
     heard_at,
     silent_s,
-    extract(epoch from clock_timestamp() - heard_at) as has_been_silent_s,
+    extract(epoch from clock_timestamp() - nullif(heard_at, '-infinity')) as has_been_silent_s,
     heard_at = '-infinity' as given_back
 from leases
 where feed = any(cast(:names as text[]))
