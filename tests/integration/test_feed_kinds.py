@@ -199,8 +199,10 @@ def test_money_is_exact_in_calendar_months_of_a_zone_and_by_two_fields_together(
     assert sorted(rows("select reason from invalid_events")) == sorted((reason,) for _, reason in invalid)
 
     job = HourlyJob(spark, place, MONEY, wait_s=60)
-    assert len(job.dirty_hours()) == job.run().hours == 4
-    assert job.dirty_hours() == []
+    dirty = "select count(*) from hours where dirty and feed = 'test-money'"
+    assert rows(dirty) == [(4,)]
+    assert job.run().hours == 4
+    assert rows(dirty) == [(0,)]
     assert job.run([dt.datetime(2026, 10, 31, 23, tzinfo=dt.UTC)]).changed == 0
     batch = rows(
         "select dimension, id, to_char(timestamp at time zone 'Europe/Warsaw', 'YYYY-MM'), sum(total) "
