@@ -21,6 +21,7 @@ from kafka.errors import (
     SaslAuthenticationFailedError,
     TopicAlreadyExistsError,
     UnsupportedSaslMechanismError,
+    for_code,
 )
 
 from bytemeter.errors import BytemeterError, TransientError, UnknownHostError, first_line
@@ -29,12 +30,13 @@ from bytemeter.settings import Settings
 
 _TIMEOUT_MS = 10_000
 _POLL_S = 0.05
-_ASK_S = 3.0
+_ASK_S = 6.0
 _AUTHENTICATION = RdKafkaError._AUTHENTICATION
 _TELLING = (_AUTHENTICATION, RdKafkaError._SSL)
 _CONCLUSIVE = (*_TELLING, RdKafkaError._ALL_BROKERS_DOWN)
 _REFUSED_LOGIN = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, IllegalSaslStateError)
 _REFUSED = (AuthorizationError, DelegationTokenAuthorizationFailedError)
+_REFUSED_DELIVERY = (RdKafkaError.TOPIC_AUTHORIZATION_FAILED, RdKafkaError.CLUSTER_AUTHORIZATION_FAILED)
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ class Kafka:
         """Create the topic unless it exists. Returns whether it was created.
 
         The controller answers before the brokers know the topic; this returns once a broker does, or after ten seconds.
+        A topic that an administrator has made need not be created: the user may lack the right to do so.
 
         Raises:
             TransientError: the cluster cannot be reached.
@@ -153,6 +156,10 @@ class Kafka:
             try:
                 admin.create_topics([NewTopic(topic, self._settings.partitions, -1)])
             except TopicAlreadyExistsError:
+                return False
+            except AuthorizationError:
+                if _metadata(admin, topic) is None:
+                    raise
                 return False
             deadline = time.monotonic() + _TIMEOUT_MS / 1_000
             while _metadata(admin, topic) is None and time.monotonic() < deadline:
@@ -214,7 +221,7 @@ class Kafka:
         if isinstance(error, _REFUSED_LOGIN):
             return BytemeterError(f"{where} refused the login: {reason}; check BYTEMETER_KAFKA_SASL_*")
         if isinstance(error, _REFUSED):
-            user = self._settings.kafka_sasl_username or "anonymous"
+            user = self._settings.kafka_sasl_username or ("of the certificate" if self._certificate else "anonymous")
             return BytemeterError(f"{where} refused the user {user}: {reason}; let its administrator allow it (ACL)")
         told = self._ask_librdkafka()
         if told is not None and told.code() == _AUTHENTICATION:
@@ -225,7 +232,7 @@ class Kafka:
         return kind(f"{where} cannot be reached: {said}; is it up, and BYTEMETER_KAFKA right?")
 
     def _ask_librdkafka(self) -> RdKafkaError | None:
-        """Why no connection is made: kafka-python says only that it has tried. None if nothing is known within 3 s."""
+        """Why no connection is made: kafka-python says only that it has tried. None if nothing is known within 6 s."""
         told: list[RdKafkaError] = []
         settings: dict[str, Any] = {**self.librdkafka(), "error_cb": told.append, "log_level": 0}
         client, deadline = AdminClient(settings), time.monotonic() + _ASK_S
@@ -234,8 +241,29 @@ class Kafka:
         return next((error for error in told if error.code() in _TELLING), None)
 
 
+def undelivered(what: str, error: RdKafkaError) -> BytemeterError:
+    """Why a message was not delivered: refused by an ACL, or Kafka may take it later.
+
+    Args:
+        what: what was not delivered, and to which topic.
+    """
+    if error.code() in _REFUSED_DELIVERY:
+        return BytemeterError(f"{what}: {error.str()}; let Kafka's administrator allow the user to write it (ACL)")
+    return TransientError(f"{what}: {error.str()}; is Kafka up?")
+
+
 def _metadata(admin: Any, topic: str) -> dict[str, Any] | None:
-    return next((metadata for metadata in admin.describe_topics([topic]) if not metadata.get("error_code")), None)
+    """What the cluster says of a topic, or None if it has none.
+
+    Raises:
+        AuthorizationError: the user may not describe the topic.
+    """
+    for metadata in admin.describe_topics([topic]):
+        if not metadata.get("error_code"):
+            return dict(metadata)
+        if issubclass(kind := for_code(metadata["error_code"]), AuthorizationError):
+            raise kind(f"it may not describe the topic {topic}")
+    return None
 
 
 def _offsets(admin: Any, partitions: list[TopicPartition], spec: Any) -> dict[int, int]:

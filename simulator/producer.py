@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Delivered
 
 from bytemeter.errors import TransientError
+from bytemeter.kafka import undelivered
 from simulator.traffic import Message
 
 _FLUSH_S = 60
@@ -49,7 +50,8 @@ def send(
         stop: set from another thread to end early; messages sent by then are acknowledged.
 
     Raises:
-        TransientError: messages were refused, or not acknowledged in time.
+        BytemeterError: the user may not write to the topic.
+        TransientError: messages were refused for another reason, or not acknowledged in time.
     """
     stop = stop or threading.Event()
     failures: list[KafkaError] = []
@@ -74,6 +76,8 @@ def send(
             raise TransientError(f"Kafka's client took {taken} of {len(messages)} messages for {topic}: {refused!r}")
         to.poll(0)
     unsent = to.flush(_FLUSH_S)
-    if failures or unsent:
-        reason = failures[0].str() if failures else f"not acknowledged within {_FLUSH_S} s"
-        raise TransientError(f"{len(failures) + unsent} messages did not reach {topic}: {reason}; is Kafka up?")
+    lost = f"{len(failures) + unsent} messages did not reach {topic}"
+    if failures:
+        raise undelivered(lost, failures[0])
+    if unsent:
+        raise TransientError(f"{lost}: not acknowledged within {_FLUSH_S} s; is Kafka up?")

@@ -12,8 +12,8 @@ from confluent_kafka import KafkaError, Producer
 from confluent_kafka import Message as Delivered
 from sqlalchemy import Connection, Engine
 
-from bytemeter.errors import TransientError
-from bytemeter.kafka import Kafka
+from bytemeter.errors import BytemeterError, TransientError
+from bytemeter.kafka import Kafka, undelivered
 from bytemeter.logs import logger
 from bytemeter.plans.events import TOPIC, ThresholdEvent
 from bytemeter.postgres import one_line_errors
@@ -56,6 +56,8 @@ class Outbox:
     # Ids of events that the producer has, and of those of them that the broker acknowledged.
     _handed_over: set[str] = field(default_factory=set, init=False, repr=False)
     _delivered: set[str] = field(default_factory=set, init=False, repr=False)
+    # Why the broker has not taken an event for good, until that is told.
+    _failure: KafkaError | None = field(default=None, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def publish(self, events: Iterable[ThresholdEvent]) -> None:
@@ -63,6 +65,7 @@ class Outbox:
 
         Raises:
             TransientError: Kafka did not acknowledge all of them in time; they stay in the outbox.
+            BytemeterError: the user may not write to the topic; they stay in the outbox, too.
         """
         self._send((event.event_id, event.agreement_id.encode(), event.payload) for event in events)
 
@@ -70,7 +73,7 @@ class Outbox:
         """Publish the events that are not marked as published: an earlier process or an outage has left them.
 
         Raises:
-            TransientError: see ``publish``; or PostgreSQL could not be reached.
+            TransientError, BytemeterError: see ``publish``; or PostgreSQL could not be reached.
         """
         while True:
             with one_line_errors(self.engine.url), self.engine.begin() as connection:
@@ -102,6 +105,7 @@ class Outbox:
                 self._delivered.add(event_id)
             else:
                 self._handed_over.discard(event_id)
+                self._failure = error
 
         self._handed_over.add(event_id)
         while True:
@@ -116,11 +120,15 @@ class Outbox:
         while missing := [event_id for event_id in event_ids if event_id not in self._delivered]:
             if time.monotonic() > deadline or any(event_id not in self._handed_over for event_id in missing):
                 self._mark()
-                raise TransientError(
-                    f"Kafka at {self.kafka.servers} did not take {len(missing)} threshold events; they wait in the "
-                    "outbox; is it up, and has it the topic threshold-events (`bytemeter migrate`)?"
-                )
+                raise self._untaken(len(missing))
             producer.flush(0.1)
+
+    def _untaken(self, events: int) -> BytemeterError:
+        what = f"Kafka at {self.kafka.servers} did not take {events} threshold events, which wait in the outbox"
+        if (failure := self._failure) is not None:
+            self._failure = None
+            return undelivered(what, failure)
+        return TransientError(f"{what}; is it up, and has it the topic {TOPIC} (`bytemeter migrate`)?")
 
     def _mark(self) -> None:
         delivered = list(self._delivered)

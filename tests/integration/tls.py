@@ -108,6 +108,10 @@ class SecureBroker(Broker):
             "ssl.keystore.location": str(self.certificates.server),
             "ssl.truststore.type": "PEM",
             "ssl.truststore.location": str(self.certificates.ca),
+            # Of a topic without an ACL everybody has all rights; those who come with a certificate, of each.
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "allow.everyone.if.no.acl.found": "true",
+            "super.users": "User:CN=server;User:CN=client;User:ANONYMOUS",
         }
 
 
