@@ -14,6 +14,7 @@ from sqlalchemy import Engine, text
 
 from bytemeter.errors import BytemeterError, TransientError, UnknownHostError
 from bytemeter.postgres import database, one_line_errors
+from bytemeter.settings import Settings
 from speed_layer.postgres.copying import copy
 
 RAISE = "do $$ begin raise exception 'in German or not' using errcode = '{code}'; end $$"
@@ -83,11 +84,9 @@ def test_a_server_that_has_become_a_standby_is_an_outage(engine: Engine) -> None
 
 
 @pytest.fixture
-def small_disk(engine: Engine) -> Iterator[str]:
+def small_disk(engine: Engine, servers: Settings) -> Iterator[str]:
     """A tablespace on a file system of 1 MiB."""
     folder = Path(tempfile.mkdtemp(prefix="bytemeter-test-disk-"))
-    with engine.connect() as connection:
-        data = connection.scalar(text("show data_directory"))
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, check=False
     )
@@ -98,7 +97,7 @@ def small_disk(engine: Engine) -> Iterator[str]:
         place = folder / "tablespace"
         place.mkdir(mode=0o700)
         folder.chmod(0o711)
-        owner = Path(str(data)).stat()
+        owner = (servers.home / "postgresql" / "data").stat()
         os.chown(place, owner.st_uid, owner.st_gid)
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text(f"create tablespace small_disk location '{place}'"))
