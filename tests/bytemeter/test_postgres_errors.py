@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-
 import pyarrow as pa
 import pytest
 from sqlalchemy import Engine, text
 
 from bytemeter.errors import BytemeterError, TransientError, UnknownHostError
 from bytemeter.postgres import database, one_line_errors
-from bytemeter.settings import Settings
 from speed_layer.postgres.copying import copy
 
 RAISE = "do $$ begin raise exception 'in German or not' using errcode = '{code}'; end $$"
@@ -81,44 +74,6 @@ def test_a_server_that_has_become_a_standby_is_an_outage(engine: Engine) -> None
         connection.execute(text("set transaction read only"))
         with pytest.raises(TransientError, match="read-only transaction"), one_line_errors(engine.url):
             copy(connection, "ledger", row)
-
-
-@pytest.fixture
-def small_disk(engine: Engine, servers: Settings) -> Iterator[str]:
-    """A tablespace on a file system of 1 MiB."""
-    folder = Path(tempfile.mkdtemp(prefix="bytemeter-test-disk-"))
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        folder.rmdir()
-        pytest.skip(f"needs the right to mount a file system: {mounted.stderr.decode().strip()}")
-    try:
-        place = folder / "tablespace"
-        place.mkdir(mode=0o700)
-        folder.chmod(0o711)
-        owner = (servers.home / "postgresql" / "data").stat()
-        os.chown(place, owner.st_uid, owner.st_gid)
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text(f"create tablespace small_disk location '{place}'"))
-        yield "small_disk"
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("drop table if exists on_small_disk"))
-            connection.execute(text("drop tablespace small_disk"))
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
-        folder.rmdir()
-
-
-def test_a_disk_that_copy_fills_is_an_outage_and_keeps_what_was_committed(engine: Engine, small_disk: str) -> None:
-    with engine.begin() as connection:
-        connection.execute(text(f"create table on_small_disk (id bigint) tablespace {small_disk}"))
-        copy(connection, "on_small_disk", pa.table({"id": [1]}))
-    with pytest.raises(TransientError, match="No space left on device"), one_line_errors(engine.url):
-        with engine.begin() as connection:
-            copy(connection, "on_small_disk", pa.table({"id": range(50_000)}))
-    with engine.begin() as connection:
-        assert connection.scalar(text("select count(*) from on_small_disk")) == 1
 
 
 def test_an_unknown_host_is_told_apart_from_an_outage() -> None:
