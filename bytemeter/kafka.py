@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -36,7 +37,10 @@ _TELLING = (_AUTHENTICATION, RdKafkaError._SSL)
 _CONCLUSIVE = (*_TELLING, RdKafkaError._ALL_BROKERS_DOWN)
 _REFUSED_LOGIN = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, IllegalSaslStateError)
 _REFUSED = (AuthorizationError, DelegationTokenAuthorizationFailedError)
-_REFUSED_DELIVERY = (RdKafkaError.TOPIC_AUTHORIZATION_FAILED, RdKafkaError.CLUSTER_AUTHORIZATION_FAILED)
+_WRITE_REFUSED = (RdKafkaError.TOPIC_AUTHORIZATION_FAILED, RdKafkaError.CLUSTER_AUTHORIZATION_FAILED)
+# For producers: librdkafka also prints an error that ends a producer, which is raised anyway.
+RDKAFKA_LOGGER = logging.getLogger("rdkafka")
+RDKAFKA_LOGGER.addFilter(lambda record: record.levelno < logging.CRITICAL)
 
 
 @dataclass(frozen=True)
@@ -145,14 +149,16 @@ class Kafka:
     def create(self, topic: str) -> bool:
         """Create the topic unless it exists. Returns whether it was created.
 
+        A user who may not create topics may use those that exist: Kafka refuses before it says that one exists.
         The controller answers before the brokers know the topic; this returns once a broker does, or after ten seconds.
-        A topic that an administrator has made need not be created: the user may lack the right to do so.
 
         Raises:
             TransientError: the cluster cannot be reached.
             BytemeterError: it refused the login or the user.
         """
         with self._admin() as admin:
+            if _metadata(admin, topic) is not None:
+                return False
             try:
                 admin.create_topics([NewTopic(topic, self._settings.partitions, -1)])
             except TopicAlreadyExistsError:
@@ -182,6 +188,13 @@ class Kafka:
         """The path of the client's certificate and key."""
         path = self._settings.kafka_ssl_certificate_location
         return str(path) if path else None
+
+    @property
+    def _user(self) -> str:
+        """As whom Kafka knows this client, as error lines say it."""
+        if self._settings.kafka_sasl_username:
+            return f"the user {self._settings.kafka_sasl_username}"
+        return f"the user of the certificate {self._certificate}" if self._certificate else "the user anonymous"
 
     def _security(self) -> dict[str, str]:
         return _without_nones(
@@ -221,8 +234,7 @@ class Kafka:
         if isinstance(error, _REFUSED_LOGIN):
             return BytemeterError(f"{where} refused the login: {reason}; check BYTEMETER_KAFKA_SASL_*")
         if isinstance(error, _REFUSED):
-            user = self._settings.kafka_sasl_username or ("of the certificate" if self._certificate else "anonymous")
-            return BytemeterError(f"{where} refused the user {user}: {reason}; let its administrator allow it (ACL)")
+            return BytemeterError(f"{where} refused {self._user}: {reason}; let its administrator allow it (ACL)")
         told = self._ask_librdkafka()
         if told is not None and told.code() == _AUTHENTICATION:
             return BytemeterError(f"{where} refused the login: {told.str()}; check BYTEMETER_KAFKA_SASL_*")
@@ -241,28 +253,27 @@ class Kafka:
         return next((error for error in told if error.code() in _TELLING), None)
 
 
-def undelivered(what: str, error: RdKafkaError) -> BytemeterError:
-    """Why a message was not delivered: refused by an ACL, or Kafka may take it later.
-
-    Args:
-        what: what was not delivered, and to which topic.
-    """
-    if error.code() in _REFUSED_DELIVERY:
-        return BytemeterError(f"{what}: {error.str()}; let Kafka's administrator allow the user to write it (ACL)")
-    return TransientError(f"{what}: {error.str()}; is Kafka up?")
+def write_refused(error: RdKafkaError, topic: str) -> BytemeterError | None:
+    """The line for a message, or a producer, that an ACL kept out of a topic; None for any other error."""
+    if error.code() not in _WRITE_REFUSED:
+        return None
+    return BytemeterError(
+        f"Kafka does not let this user write to the topic {topic}: {error.str()}; let its administrator allow it (ACL)"
+    )
 
 
 def _metadata(admin: Any, topic: str) -> dict[str, Any] | None:
-    """What the cluster says of a topic, or None if it has none.
+    """What the broker says of the topic; None if it has none, or the topic is still being created.
 
     Raises:
-        AuthorizationError: the user may not describe the topic.
+        AuthorizationError: the user may not see the topic, whether or not it exists.
     """
     for metadata in admin.describe_topics([topic]):
+        error = for_code(metadata.get("error_code") or 0)
+        if issubclass(error, AuthorizationError):
+            raise error(f"topic {topic}")
         if not metadata.get("error_code"):
             return dict(metadata)
-        if issubclass(kind := for_code(metadata["error_code"]), AuthorizationError):
-            raise kind(f"it may not describe the topic {topic}")
     return None
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Delivered
 
-from bytemeter.errors import TransientError
-from bytemeter.kafka import undelivered
+from bytemeter.errors import BytemeterError, TransientError
+from bytemeter.kafka import RDKAFKA_LOGGER, write_refused
 from simulator.traffic import Message
 
 _FLUSH_S = 60
@@ -23,6 +24,7 @@ def producer(client: Mapping[str, str]) -> Producer:
         {
             **client,
             "enable.idempotence": True,
+            "logger": RDKAFKA_LOGGER,
             "log_level": 3,
             "linger.ms": 20,
             "batch.num.messages": 50_000,
@@ -50,11 +52,32 @@ def send(
         stop: set from another thread to end early; messages sent by then are acknowledged.
 
     Raises:
-        BytemeterError: the user may not write to the topic.
-        TransientError: messages were refused for another reason, or not acknowledged in time.
+        TransientError: messages were refused, or not acknowledged in time.
+        BytemeterError: an ACL of Kafka refused them.
     """
-    stop = stop or threading.Event()
     failures: list[KafkaError] = []
+    try:
+        _produce(to, topic, pieces, failures, paced=paced, stop=stop or threading.Event())
+        unsent = to.flush(_FLUSH_S)
+    except KafkaException as error:
+        reason: KafkaError = error.args[0]
+        raise write_refused(reason, topic) or TransientError(
+            f"Kafka refused a message for {topic}: {reason.str()}"
+        ) from error
+    if failures or unsent:
+        raise _not_delivered(topic, failures, unsent)
+
+
+def _produce(
+    to: Producer,
+    topic: str,
+    pieces: Iterable[tuple[float, list[Message]]],
+    failures: list[KafkaError],
+    *,
+    paced: bool,
+    stop: threading.Event,
+) -> None:
+    """Hand over the pieces until stopped, or until there are failures, which are added to the list."""
 
     def note(error: KafkaError | None, _: Delivered) -> None:
         if error is not None:
@@ -67,17 +90,15 @@ def send(
             break
         while len(to) > _MOST_QUEUED:
             to.poll(0.05)
-        try:
-            taken = to.produce_batch(topic, messages, on_delivery=note)
-        except KafkaException as error:
-            raise TransientError(f"Kafka refused a message for {topic}: {error.args[0].str()}") from error
-        if taken < len(messages):
-            refused = next(message["_error"] for message in messages if "_error" in message)
-            raise TransientError(f"Kafka's client took {taken} of {len(messages)} messages for {topic}: {refused!r}")
+        if to.produce_batch(topic, messages, on_delivery=note) < len(messages):
+            # The client puts its errors into the messages.
+            untaken: list[Any] = [message["_error"] for message in messages if "_error" in message]
+            failures += untaken
+            break
         to.poll(0)
-    unsent = to.flush(_FLUSH_S)
-    lost = f"{len(failures) + unsent} messages did not reach {topic}"
-    if failures:
-        raise undelivered(lost, failures[0])
-    if unsent:
-        raise TransientError(f"{lost}: not acknowledged within {_FLUSH_S} s; is Kafka up?")
+
+
+def _not_delivered(topic: str, failures: Sequence[KafkaError], unsent: int) -> BytemeterError:
+    refused = next((line for failure in failures if (line := write_refused(failure, topic))), None)
+    reason = failures[0].str() if failures else f"not acknowledged within {_FLUSH_S} s"
+    return refused or TransientError(f"{len(failures) + unsent} messages did not reach {topic}: {reason}; is Kafka up?")

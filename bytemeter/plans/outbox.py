@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Delivered
 from sqlalchemy import Connection, Engine
 
 from bytemeter.errors import BytemeterError, TransientError
-from bytemeter.kafka import Kafka, undelivered
+from bytemeter.kafka import RDKAFKA_LOGGER, Kafka, write_refused
 from bytemeter.logs import logger
 from bytemeter.plans.events import TOPIC, ThresholdEvent
 from bytemeter.postgres import one_line_errors
@@ -56,7 +56,7 @@ class Outbox:
     # Ids of events that the producer has, and of those of them that the broker acknowledged.
     _handed_over: set[str] = field(default_factory=set, init=False, repr=False)
     _delivered: set[str] = field(default_factory=set, init=False, repr=False)
-    # Why the broker has not taken an event for good, until that is told.
+    # Of the latest message that was not delivered.
     _failure: KafkaError | None = field(default=None, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
@@ -65,7 +65,7 @@ class Outbox:
 
         Raises:
             TransientError: Kafka did not acknowledge all of them in time; they stay in the outbox.
-            BytemeterError: the user may not write to the topic; they stay in the outbox, too.
+            BytemeterError: an ACL of Kafka refused them; they stay in the outbox, and the next start publishes them.
         """
         self._send((event.event_id, event.agreement_id.encode(), event.payload) for event in events)
 
@@ -89,23 +89,27 @@ class Outbox:
     def _send(self, messages: Iterable[tuple[str, bytes, bytes]]) -> None:
         with self._lock:
             topic = self.kafka.topic_name(TOPIC)
-            event_ids = []
-            for event_id, key, payload in messages:
-                event_ids.append(event_id)
-                if event_id not in self._handed_over:
-                    self._produce(topic, event_id, key, payload)
-            self._wait_for(event_ids)
+            event_ids, self._failure = [], None
+            try:
+                for event_id, key, payload in messages:
+                    event_ids.append(event_id)
+                    if event_id not in self._handed_over:
+                        self._produce(topic, event_id, key, payload)
+                self._wait_for(event_ids)
+            except KafkaException as error:
+                # Of the producer itself, which may not even begin to write.
+                raise self._refused(error.args[0], len(event_ids)) or error from error
             self._mark()
 
     def _produce(self, topic: str, event_id: str, key: bytes, payload: bytes) -> None:
         producer = self._connected()
 
-        def delivered(error: KafkaError | None, _: Delivered) -> None:
+        def delivered(error: KafkaError | None, _: Delivered | None) -> None:
             if error is None:
                 self._delivered.add(event_id)
             else:
-                self._handed_over.discard(event_id)
                 self._failure = error
+                self._handed_over.discard(event_id)
 
         self._handed_over.add(event_id)
         while True:
@@ -114,21 +118,31 @@ class Outbox:
                 break
             except BufferError:
                 producer.poll(0.05)
+            except KafkaException as error:
+                if error.args[0].fatal():
+                    raise
+                # The producer knows already that the topic is closed to it.
+                delivered(error.args[0], None)
+                break
 
     def _wait_for(self, event_ids: Sequence[str]) -> None:
         producer, deadline = self._connected(), time.monotonic() + self.patience_s
         while missing := [event_id for event_id in event_ids if event_id not in self._delivered]:
             if time.monotonic() > deadline or any(event_id not in self._handed_over for event_id in missing):
                 self._mark()
-                raise self._untaken(len(missing))
+                raise self._not_taken(len(missing))
             producer.flush(0.1)
 
-    def _untaken(self, events: int) -> BytemeterError:
-        what = f"Kafka at {self.kafka.servers} did not take {events} threshold events, which wait in the outbox"
-        if (failure := self._failure) is not None:
-            self._failure = None
-            return undelivered(what, failure)
-        return TransientError(f"{what}; is it up, and has it the topic {TOPIC} (`bytemeter migrate`)?")
+    def _not_taken(self, count: int) -> BytemeterError:
+        refused = self._refused(self._failure, count) if self._failure else None
+        return refused or TransientError(
+            f"Kafka at {self.kafka.servers} did not take {count} threshold events; they wait in the outbox; is it up, "
+            "and has it the topic threshold-events (`bytemeter migrate`)?"
+        )
+
+    def _refused(self, error: KafkaError, count: int) -> BytemeterError | None:
+        refused = write_refused(error, self.kafka.topic_name(TOPIC))
+        return refused and BytemeterError(f"{refused}; {count} threshold events wait in the outbox")
 
     def _mark(self) -> None:
         delivered = list(self._delivered)
@@ -146,6 +160,7 @@ class Outbox:
                     **self.kafka.librdkafka(),
                     "enable.idempotence": True,
                     "linger.ms": 0,
+                    "logger": RDKAFKA_LOGGER,
                     "log_level": 0,
                     # Sent again and again until the broker is back: the producer knows what it has sent, a new one
                     # would not.

@@ -138,6 +138,18 @@ def test_a_python_worker_that_is_killed_ends_the_job(spark: SparkSession) -> Non
     assert "\n" not in str(known)
 
 
+def test_memory_that_a_task_does_not_get_is_known(spark: SparkSession) -> None:
+    def grow(_: pa.Table) -> pa.Table:
+        return pa.table({"id": [len(bytearray(2**62))]})
+
+    with pytest.raises((PySparkException, Py4JJavaError)) as failed:
+        map_tables(spark.range(1), grow, "id long").collect()
+    known = explained(failed.value, "the job")
+    assert type(known) is BytemeterError
+    assert str(known).startswith("the job ran out of memory: MemoryError: ")
+    assert "\n" not in str(known)
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "line"),
     [

@@ -78,7 +78,7 @@ def _openssl(*arguments: str) -> None:
 
 
 class SecureBroker(Broker):
-    """A broker with two listeners: TLS with SCRAM, and TLS with client certificates."""
+    """A broker with ACLs and two listeners: TLS with SCRAM, and TLS with client certificates."""
 
     def __init__(self, home: Home, certificates: Certificates) -> None:
         super().__init__(home)
@@ -99,6 +99,11 @@ class SecureBroker(Broker):
             "advertised.listeners": listeners,
             "listener.security.protocol.map": "SASL_SSL:SASL_SSL,SSL:SSL,CONTROLLER:PLAINTEXT",
             "inter.broker.listener.name": "SSL",
+            # The broker, its controller and clients with a certificate may do anything; others, what the ACLs of a
+            # resource allow, and anything where it has none.
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "allow.everyone.if.no.acl.found": "true",
+            "super.users": "User:CN=server;User:CN=client;User:ANONYMOUS",
             "listener.name.ssl.ssl.client.auth": "required",
             "sasl.enabled.mechanisms": "SCRAM-SHA-512",
             "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": (
@@ -108,10 +113,6 @@ class SecureBroker(Broker):
             "ssl.keystore.location": str(self.certificates.server),
             "ssl.truststore.type": "PEM",
             "ssl.truststore.location": str(self.certificates.ca),
-            # Of a topic without an ACL everybody has all rights; those who come with a certificate, of each.
-            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "allow.everyone.if.no.acl.found": "true",
-            "super.users": "User:CN=server;User:CN=client;User:ANONYMOUS",
         }
 
 

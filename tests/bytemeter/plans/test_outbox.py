@@ -86,7 +86,7 @@ def test_while_kafka_is_away_events_wait_and_are_sent_once(
         events = write(connection, [event(), event("b")], source="live")
     broker, _ = EmbeddedStack(Home(servers.home)).servers
     broker.stop()
-    with pytest.raises(TransientError, match="did not take 2 threshold events, which wait in the outbox; is it up"):
+    with pytest.raises(TransientError, match="did not take 2 threshold events; they wait in the outbox; is it up"):
         outbox.publish(events)
     assert rows("select count(published_at) from threshold_events") == [(0,)]
     broker.start()

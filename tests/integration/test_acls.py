@@ -1,0 +1,266 @@
+"""What an ACL of Kafka refuses ends a command with one line that names it, and loses nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+from pyspark.sql import SparkSession
+from sqlalchemy import Engine
+
+from bytemeter.errors import BytemeterError, TransientError
+from bytemeter.kafka import Kafka
+from bytemeter.plans.outbox import Outbox, write
+from bytemeter.prepare import prepare
+from bytemeter.settings import PREFIX, Settings, load_settings
+from cli.main import main
+from embedded.home import Home
+from tests.builders import agreement, record
+from tests.bytemeter.plans.test_outbox import event
+from tests.commands import signal_handlers_restored
+from tests.integration.tls import KAFKA_PASSWORD, KAFKA_USER, SecureBroker, make_certificates
+
+TOPICS = ("devices", "agreements", "data-records", "threshold-events")
+MONTH = f"{dt.datetime.now(dt.UTC):%Y-%m}"
+DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
+_SOON_S = 20.0
+
+Rows = Callable[..., list[tuple[Any, ...]]]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The broker, and a place whose topics a user may use as far as the ACLs allow it.
+
+    Attributes:
+        certified: settings of the administrator.
+        admin: a client that may do anything.
+    """
+
+    certified: Settings
+    admin: AdminClient
+
+    def allow(self, topic: str, *operations: str) -> None:
+        """Allow the user these operations on a topic, and no others."""
+        self._add(ResourceType.TOPIC, self.certified.topic_prefix + topic, AclPermissionType.ALLOW, *operations)
+
+    def deny(self, topic: str, *operations: str) -> None:
+        """Deny the user these operations on a topic."""
+        self._add(ResourceType.TOPIC, self.certified.topic_prefix + topic, AclPermissionType.DENY, *operations)
+
+    def deny_elsewhere(self, *, writing: bool) -> None:
+        """Deny the user all rights of the cluster, of groups and of transactions; with ``writing`` on all topics."""
+        self._add(ResourceType.BROKER, "kafka-cluster", AclPermissionType.DENY, "ALL")
+        self._add(ResourceType.GROUP, "*", AclPermissionType.DENY, "ALL")
+        self._add(ResourceType.TRANSACTIONAL_ID, "*", AclPermissionType.DENY, "ALL")
+        if writing:
+            self._add(ResourceType.TOPIC, "*", AclPermissionType.DENY, "WRITE")
+
+    def forget(self) -> None:
+        """Remove all ACLs."""
+        self.admin.delete_acls([_any()])[_any()].result()
+        self._wait_for(lambda acls: not acls)
+
+    def send(self, topic: str, *values: bytes) -> None:
+        """Send messages as the administrator."""
+        producer = Producer(Kafka(self.certified).librdkafka())
+        for value in values:
+            producer.produce(self.certified.topic_prefix + topic, value, partition=0)
+        assert producer.flush(30) == 0
+
+    def _add(self, kind: ResourceType, name: str, permission: AclPermissionType, *operations: str) -> None:
+        acls = [
+            AclBinding(
+                kind, name, ResourcePatternType.LITERAL, f"User:{KAFKA_USER}", "*", AclOperation[one], permission
+            )
+            for one in operations
+        ]
+        for done in self.admin.create_acls(acls).values():
+            done.result()
+        self._wait_for(lambda found: set(acls) <= set(found))
+
+    def _wait_for(self, condition: Callable[[list[AclBinding]], bool]) -> None:
+        """Wait until the broker has heard it from the controller."""
+        deadline = time.monotonic() + _SOON_S
+        while not condition(self.admin.describe_acls(_any()).result()):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def _any() -> AclBindingFilter:
+    anything: Any = None
+    return AclBindingFilter(
+        ResourceType.ANY, anything, ResourcePatternType.ANY, anything, anything, AclOperation.ANY, AclPermissionType.ANY
+    )
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
+    folder = tmp_path_factory.mktemp("acls")
+    broker = SecureBroker(Home(folder / "home"), make_certificates(folder))
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.stop()
+
+
+@pytest.fixture
+def cluster(
+    broker: SecureBroker, place: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cluster]:
+    """Commands run as the user; the topics exist."""
+    certificates = broker.certificates
+    common: dict[str, Any] = {
+        "kafka_ssl_ca_location": certificates.ca,
+        "topic_prefix": place.topic_prefix,
+        "home": tmp_path / "home",
+    }
+    stores: dict[str, Any] = {"database_url": place.require_database_url(), "history": place.require_history()}
+    certified = load_settings(
+        **common,
+        **stores,
+        kafka=broker.certified_servers,
+        kafka_security_protocol="SSL",
+        kafka_ssl_certificate_location=certificates.client,
+    )
+    variables = {
+        **common,
+        **stores,
+        "kafka": broker.servers,
+        "kafka_security_protocol": "SASL_SSL",
+        "kafka_sasl_mechanism": "SCRAM-SHA-512",
+        "kafka_sasl_username": KAFKA_USER,
+        "kafka_sasl_password": KAFKA_PASSWORD,
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(PREFIX + name.upper(), str(value))
+    prepare(certified)
+    cluster = Cluster(certified, AdminClient(dict(Kafka(certified).librdkafka())))
+    with signal_handlers_restored():
+        yield cluster
+    cluster.forget()
+
+
+@pytest.fixture
+def refused(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a command that fails; returns its one line."""
+
+    def run(*command: str) -> str:
+        capfd.readouterr()
+        assert main(command) == 1
+        lines = [line for line in capfd.readouterr().err.splitlines() if "[info " not in line]
+        assert len(lines) == 1, lines
+        assert re.search(r"let its administrator allow .*\(ACL\)", lines[0]), lines
+        return lines[0]
+
+    return run
+
+
+def test_a_topic_that_the_user_may_not_see_ends_every_command(
+    cluster: Cluster, refused: Callable[..., str], spark: SparkSession
+) -> None:
+    cluster.deny("devices", "ALL")
+    topic = re.escape(f"{cluster.certified.topic_prefix}devices")
+    for command in (["migrate"], ["stream"], ["simulate", "devices", "--records", "1"]):
+        line = refused(*command)
+        assert re.search(rf"refused the user {KAFKA_USER}: \[Error 29\] TopicAuthorizationFailedError: .*{topic}", line)
+
+
+def test_a_topic_that_the_user_may_not_read_or_write_is_refused_at_once(
+    cluster: Cluster, refused: Callable[..., str], spark: SparkSession
+) -> None:
+    cluster.send("devices", b"message")
+    cluster.allow("devices", "DESCRIBE")
+    topic = f"{cluster.certified.topic_prefix}devices"
+    assert "TopicAuthorizationException" in refused("stream")
+    assert f"does not let this user write to the topic {topic}: " in refused("simulate", "devices", "--records", "9")
+    cluster.deny_elsewhere(writing=True)
+    refused("simulate", "devices", "--records", "9")  # the producer itself, or its message: whichever answer is first
+
+
+def test_events_that_an_acl_refuses_wait_in_the_outbox(
+    cluster: Cluster, refused: Callable[..., str], rows: Rows, spark: SparkSession
+) -> None:
+    cluster.send("agreements", agreement())
+    cluster.send("data-records", record("1", 600), record("2", 600))
+    cluster.allow("threshold-events", "DESCRIBE")
+    unpublished = "select count(*) > 0, count(published_at) from threshold_events"
+    assert "threshold events wait in the outbox" in refused("stream")
+    assert rows(unpublished) == [(True, 0)]
+    assert "threshold events wait in the outbox" in refused("stream")  # those of before
+    cluster.allow("threshold-events", "WRITE")
+    assert main(["stream", "--once"]) == 0
+    published = rows("select count(*), count(published_at) from threshold_events")
+    topic = Kafka(cluster.certified).describe(f"{cluster.certified.topic_prefix}threshold-events")
+    assert topic is not None
+    assert published == [(sum(topic.latest.values()),) * 2]
+    assert rows("select sum(counted) from ledger where feed = 'data-records'") == [(2,)]
+
+
+def test_an_outbox_whose_producer_is_refused_goes_on_once_it_is_allowed(
+    cluster: Cluster, engine: Engine, rows: Rows
+) -> None:
+    cluster.deny_elsewhere(writing=True)
+    with engine.begin() as connection:
+        events = write(connection, [event(), event("b")], source="live")
+    for _ in range(2):
+        with pytest.raises(BytemeterError, match=r"\(ACL\); 2 threshold events wait in the outbox$") as caught:
+            Outbox(Kafka(load_settings()), engine, "live").publish(events)
+        assert not isinstance(caught.value, TransientError)
+    cluster.forget()
+    Outbox(Kafka(load_settings()), engine, "live").publish_waiting()
+    assert rows("select count(published_at) from threshold_events") == [(2,)]
+
+
+def documented_rights() -> Iterator[tuple[str, list[str], list[str]]]:
+    """Of each line of the docs' table: the command, the topics and the operations."""
+    for line in DOCS.read_text().splitlines():
+        cells = [re.findall(r"`([^`]+)`", cell) for cell in line.strip("|").split("|")]
+        if len(cells) == 3 and cells[2] and cells[2][0].isupper() and cells[0]:
+            yield cells[0][0].removeprefix("bytemeter "), cells[1], cells[2]
+
+
+def test_the_rights_of_the_docs_suffice(
+    cluster: Cluster, rows: Rows, spark: SparkSession, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rights = list(documented_rights())
+    assert {command for command, _, _ in rights} == {"migrate", "simulate", "stream", "batch monthly"}
+    for deleted in cluster.admin.delete_topics([cluster.certified.topic_prefix + topic for topic in TOPICS]).values():
+        deleted.result()
+    commands = (
+        ["migrate"],
+        ["simulate", "devices", "--records", "20"],
+        ["simulate", "agreements", "--subscribers", "3"],
+        ["simulate", "data-records", "--records", "20", "--subscribers", "3"],
+        ["stream", "--once"],
+        ["batch", "hourly", "--dirty"],
+        ["batch", "monthly", "--month", MONTH],
+    )
+    for command in commands:
+        cluster.forget()
+        cluster.deny_elsewhere(writing=False)
+        for topic in TOPICS:
+            cluster.allow(topic, "ALTER_CONFIGS")  # a topic without ACL is open to everyone
+        for name, topics, operations in rights:
+            if " ".join(command).startswith(name):
+                for topic in topics:
+                    cluster.allow(topic, *operations)
+        assert main(command) == 0, (command, capfd.readouterr().err)
+    assert rows("select sum(counted) > 20 from ledger") == [(True,)]
