@@ -22,8 +22,17 @@ GCS = "com.google.cloud.bigdataoss:gcs-connector:3.1.9:shaded"
 _VERSION = re.compile(r"-\d[\w.\-]*\.jar$")
 
 
-def spark_coordinates() -> tuple[str, ...]:
-    """The Maven coordinates (group:artifact:version) that ``spark-submit --packages`` needs on a cluster."""
+def spark_coordinates(spark: str | None = None) -> tuple[str, ...]:
+    """The Maven coordinates (group:artifact:version) that ``spark-submit --packages`` needs on a cluster.
+
+    Args:
+        spark: the version of the cluster's Spark, e.g. ``4.0``; by default that of the installed pyspark.
+
+    Raises:
+        BytemeterError: this version is not supported.
+    """
+    if spark not in (None, "4.0"):
+        raise BytemeterError(f"Spark {spark} is not supported; run it on Spark 4.0")
     return (KAFKA_SOURCE, DELTA, POSTGRESQL)
 
 
@@ -36,9 +45,13 @@ def spark_jars(*, gcs: bool = False) -> list[Path]:
     Raises:
         BytemeterError: see ``resolve``.
     """
+    return not_bundled((*spark_coordinates(), LOCAL_FILES, *((GCS,) if gcs else ())))
+
+
+def not_bundled(coordinates: tuple[str, ...]) -> list[Path]:
+    """The jars of these coordinates without those that pyspark has, in whatever version."""
     bundled = {_artifact(jar) for jar in bundled_jars()}
-    resolved = resolve((*spark_coordinates(), LOCAL_FILES, *((GCS,) if gcs else ())))
-    return [jar for jar in resolved if _artifact(jar) not in bundled]
+    return [jar for jar in resolve(coordinates) if _artifact(jar) not in bundled]
 
 
 def bundled_jars() -> list[Path]:
