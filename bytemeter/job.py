@@ -21,7 +21,7 @@ from bytemeter import logs
 from bytemeter.build import require_same_build
 from bytemeter.ending import Interrupted
 from bytemeter.errors import BytemeterError, first_line, without_passwords
-from bytemeter.settings import PREFIX, Settings, load_settings
+from bytemeter.settings import PREFIX, Settings, load_settings, with_secrets
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -37,6 +37,11 @@ RUNNER: ContextVar[str] = ContextVar("runner", default="command")
 
 CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "show_default": True}
 debug_option = click.option("--debug", is_flag=True, expose_value=False, help="show the traceback of an error")
+SECRET_OPTION = click.Option(
+    ["--database-url-secret"],
+    metavar="NAME",
+    help=f"projects/P/secrets/S of Secret Manager, which holds the database's URL  [{PREFIX}DATABASE_URL_SECRET]",
+)
 _SUBMITTED_OPTIONS = {
     "kafka": click.Option(["--kafka"], metavar="HOST:PORT", help=f"bootstrap servers  [{PREFIX}KAFKA]"),
     "database_url": click.Option(
@@ -120,14 +125,24 @@ def submitted_command(job: Job, main: Path | None = None) -> click.Command:
     """
 
     def run(
-        kafka: str | None = None, jdbc_url: str | None = None, history: str | None = None, **options: object
+        kafka: str | None = None,
+        jdbc_url: str | None = None,
+        database_url_secret: str | None = None,
+        history: str | None = None,
+        **options: object,
     ) -> None:
         from bytemeter.jdbc import url_from_jdbc
 
         if main:
             require_same_build(main)
+        if jdbc_url and database_url_secret:
+            raise click.UsageError("give one of --jdbc-url and --database-url-secret")
         database_url = url_from_jdbc(jdbc_url) if jdbc_url else None
-        settings = load_settings(kafka=kafka, database_url=database_url, history=history)
+        settings = with_secrets(
+            load_settings(
+                kafka=kafka, database_url=database_url, database_url_secret=database_url_secret, history=history
+            )
+        )
         _require_endpoints(job, settings)
         logs.configure(settings.log_format)
         session = partial(_submitted_session, job)
@@ -140,7 +155,7 @@ def submitted_command(job: Job, main: Path | None = None) -> click.Command:
         click.Command(
             job.name,
             callback=run,
-            params=[*job.params, *endpoints],
+            params=[*job.params, *endpoints, *([SECRET_OPTION] if "database_url" in job.needs else [])],
             help=job.help,
             context_settings=CONTEXT_SETTINGS,
         )

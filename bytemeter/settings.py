@@ -11,7 +11,6 @@ from pydantic import (
     BeforeValidator,
     Field,
     SecretStr,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -22,6 +21,7 @@ from sqlalchemy.exc import ArgumentError
 
 from bytemeter.errors import BytemeterError
 from bytemeter.secret_files import read_private, read_secret
+from bytemeter.secret_manager import read_secret_version
 
 PREFIX = "BYTEMETER_"
 
@@ -105,6 +105,10 @@ def _secret_file(value: Any) -> SecretStr | None:
 _SecretFile = Annotated[SecretStr | None, BeforeValidator(_secret_file)]
 _PemFile = Annotated[Path | None, AfterValidator(_pem_file)]
 _MOST_PEM_BYTES = 1_000_000
+# A secret of Google's Secret Manager; without a version the latest one.
+_SECRET_NAME = r"^projects/[^/]+/secrets/[A-Za-z0-9_-]+(/versions/[A-Za-z0-9_-]+)?$"  # noqa: S105, a pattern
+# Settings that may come from Secret Manager, by the setting that names the secret.
+_FROM_SECRETS = {"database_url_secret": "database_url", "kafka_sasl_password_secret": "kafka_sasl_password"}
 
 
 class Settings(BaseSettings):
@@ -112,7 +116,7 @@ class Settings(BaseSettings):
 
     ``kafka``, ``database_url`` and ``history`` are all None if the embedded stack of ``home`` is to be used.
     Passwords are ``SecretStr``: they show neither in ``repr`` nor in logs. ``…_file`` hold what their files say, and so
-    do the settings that they stand for.
+    do the settings that they stand for. ``…_secret`` name secrets, which ``with_secrets`` reads.
     """
 
     model_config = SettingsConfigDict(
@@ -123,6 +127,7 @@ class Settings(BaseSettings):
     kafka: Annotated[str | None, AfterValidator(_bootstrap_servers)] = None
     database_url_file: Annotated[_SecretFile, AfterValidator(_database_url)] = None
     database_url: Annotated[SecretStr | None, AfterValidator(_database_url)] = Field(None, validate_default=True)
+    database_url_secret: str | None = Field(None, pattern=_SECRET_NAME)
     history: Annotated[str | None, AfterValidator(_history_root)] = None
 
     kafka_security_protocol: str | None = Field(None, pattern="^(PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)$")
@@ -130,8 +135,17 @@ class Settings(BaseSettings):
     kafka_sasl_username: str | None = None
     kafka_sasl_password_file: _SecretFile = None
     kafka_sasl_password: SecretStr | None = Field(None, validate_default=True)
+    kafka_sasl_password_secret: str | None = Field(None, pattern=_SECRET_NAME)
     kafka_ssl_ca_location: _PemFile = None
     kafka_ssl_certificate_location: Annotated[_PemFile, AfterValidator(_certificate_with_key)] = None
+
+    submit_code: str | None = Field(None, pattern=r"^gs://[a-z0-9][a-z0-9._-]+(/[A-Za-z0-9._-]+)*/?$")
+    submit_project: str | None = None
+    submit_region: str | None = None
+    submit_service_account: str | None = None
+    submit_subnetwork: str | None = None
+    submit_container_image: str | None = None
+    submit_postgresql_ca: _PemFile = None
 
     topic_prefix: str = Field("", pattern="^[a-zA-Z0-9._-]*$")
     partitions: int = Field(3, ge=1, le=10_000)
@@ -161,12 +175,23 @@ class Settings(BaseSettings):
         return in_file if value is None else value
 
     @model_validator(mode="after")
+    def _secrets_have_one_source(self) -> Self:
+        for name, setting in _FROM_SECRETS.items():
+            if getattr(self, name) is not None and getattr(self, setting) is not None:
+                raise ValueError(
+                    f"{PREFIX}{name.upper()} is set, and so is {PREFIX}{setting.upper()} or its _FILE; "
+                    "unset one of them"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _kafka_is_consistent(self) -> Self:
         """Refuse settings with which a client would connect in clear, or without a login, although others are meant."""
         protocol = self.kafka_security_protocol or "PLAINTEXT"
         login = ("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password")
         certificates = ("kafka_ssl_ca_location", "kafka_ssl_certificate_location")
-        lacking = [name for name in login if "SASL" in protocol and getattr(self, name) is None]
+        given = {"kafka_sasl_password"} if self.kafka_sasl_password_secret else set()
+        lacking = [n for n in login if "SASL" in protocol and getattr(self, n) is None and n not in given]
         if lacking:
             needed = " and ".join(PREFIX + name.upper() for name in lacking)
             raise ValueError(f"{PREFIX}KAFKA_SECURITY_PROTOCOL is {protocol}, which needs {needed}")
@@ -214,12 +239,38 @@ def load_settings(**flags: Any) -> Settings:
         BytemeterError: one line that names every malformed setting, its value and what is expected.
     """
     given = {name: value for name, value in flags.items() if value is not None}
-    if "database_url" in given:
-        given |= {"database_url_file": None}
-    try:
+    if {"database_url", "database_url_secret"} & set(given):
+        given = {"database_url": None, "database_url_file": None, "database_url_secret": None, **given}
+    with _one_line():
         return Settings(**given)
-    except ValidationError as error:
-        raise BytemeterError("; ".join(_complaint(e) for e in error.errors(include_url=False))) from None
+
+
+def checked(settings: Settings, **changed: Any) -> Settings:
+    """The settings with other values of some settings.
+
+    Raises:
+        BytemeterError: see ``load_settings``.
+    """
+    with _one_line():
+        values = [Settings.__pydantic_validator__.validate_assignment(Settings.model_construct(), n, v) for n, v in ()]
+    return settings
+
+
+def with_secrets(settings: Settings) -> Settings:
+    """The settings with what Secret Manager holds for them; the same ones where none names a secret.
+
+    Raises:
+        BytemeterError: a secret cannot be read, or is not what its setting needs; one line without its value.
+    """
+    found: dict[str, Any] = {}
+    for name, setting in _FROM_SECRETS.items():
+        if (secret := getattr(settings, name)) is not None:
+            try:
+                value = read_secret_version(secret)
+                found[setting] = _database_url(value) if setting == "database_url" else value
+            except ValueError as error:
+                raise BytemeterError(f"{PREFIX}{name.upper()}: {error}") from None
+    return settings.model_copy(update=found) if found else settings
 
 
 def _complaint(error: Any) -> str:

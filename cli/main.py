@@ -11,7 +11,7 @@ import click
 import bytemeter
 from bytemeter import logs
 from bytemeter.job import CONTEXT_SETTINGS, debug_option, run_command
-from bytemeter.settings import PREFIX, load_settings
+from bytemeter.settings import PREFIX, load_settings, with_secrets
 from cli.commands import jobs, preparing, servers
 from cli.commands.demo import demo
 from cli.commands.process import CALLERS_UMASK
@@ -41,6 +41,9 @@ def cli(context: click.Context, /, **flags: Any) -> None:
     Kafka and a real PostgreSQL under --home. A stack that is down is started for the command and stopped after it.
     """
     context.obj = load_settings(**flags)
+    # What is submitted reads its secrets itself, where it runs.
+    if context.invoked_subcommand != "submit":
+        context.obj = with_secrets(context.obj)
     logs.configure(context.obj.log_format)
     # A history of the user's own may be meant for others, too. All else goes to the home.
     if context.obj.history is None or context.invoked_subcommand not in _WRITE_HISTORY:

@@ -23,7 +23,7 @@ def test_each_setting_is_documented() -> None:
     page = Path("docs/settings.md").read_text()
     for name in Settings.model_fields:
         variable = name.upper()
-        documented = f"`{PREFIX}{variable}`" in page or f"`_{variable.removeprefix('KAFKA_')}`" in page
+        documented = f"`{PREFIX}{variable}`" in page or f"`_{variable.partition('_')[2]}`" in page
         assert documented, f"docs/settings.md lacks {PREFIX}{variable}"
 
 

@@ -44,9 +44,13 @@ def test_every_command_has_help_and_is_documented(path: tuple[str, ...], capsys:
 @pytest.mark.parametrize(
     ("path", "main_of_job", "own"),
     [
-        ("stream", stream_usage.main, {"--kafka", "--jdbc-url", "--history", "--debug"}),
-        ("batch hourly", hourly_usage.main, {"--jdbc-url", "--history", "--debug"}),
-        ("batch monthly", monthly_usage.main, {"--kafka", "--jdbc-url", "--history", "--debug"}),
+        ("stream", stream_usage.main, {"--kafka", "--jdbc-url", "--database-url-secret", "--history", "--debug"}),
+        ("batch hourly", hourly_usage.main, {"--jdbc-url", "--database-url-secret", "--history", "--debug"}),
+        (
+            "batch monthly",
+            monthly_usage.main,
+            {"--kafka", "--jdbc-url", "--database-url-secret", "--history", "--debug"},
+        ),
     ],
 )
 def test_a_job_has_the_same_options_as_a_command_and_as_a_main(
