@@ -18,12 +18,13 @@ from bytemeter.versions import RELEASES
 _ROOT = Path(__file__).parent.parent
 # The layers that run on a cluster, and what they import.
 _PACKAGES = ("bytemeter", "speed_layer", "batch_layer")
-_MAINS = (
-    "speed_layer/jobs/stream_usage.py",
-    "batch_layer/jobs/hourly_usage.py",
-    "batch_layer/jobs/monthly_usage.py",
-    "batch_layer/jobs/maintain.py",
-)
+# By the name of the job.
+_MAINS = {
+    "stream": "speed_layer/jobs/stream_usage.py",
+    "hourly": "batch_layer/jobs/hourly_usage.py",
+    "monthly": "batch_layer/jobs/monthly_usage.py",
+    "maintain": "batch_layer/jobs/maintain.py",
+}
 # What pip installs for the driver, and for executors.
 _LOCKS = {"driver.txt": "requirements/run.txt", "executor.txt": "requirements/executor.txt"}
 # The same sources make the same bytes.
@@ -40,20 +41,32 @@ def build(folder: Path) -> list[Path]:
         The files, in the order in which they were written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    archive, mains = write_program(folder)
+    jars = {folder / f"jars-{spark}.txt": _lines(spark_coordinates(spark)) for spark in RELEASES}
+    jars[folder / "jars.txt"] = _lines(spark_coordinates())
+    locks = {folder / lock: (_ROOT / source).read_bytes() for lock, source in _LOCKS.items()}
+    files = jars | locks
+    for file, content in files.items():
+        file.write_bytes(content)
+    return [archive, *mains.values(), *files]
+
+
+def write_program(folder: Path) -> tuple[Path, dict[str, Path]]:
+    """Write ``bytemeter.zip`` and the mains into a folder; the same sources make the same bytes.
+
+    Returns:
+        The zip, and the main of each job by the job's name.
+    """
     sources = dict(_sources())
     name = hashlib.sha256(b"".join(path.encode() + source for path, source in sources.items())).hexdigest()[:12]
     archive = folder / "bytemeter.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packages:
         for path, source in (*sources.items(), ("bytemeter/build.txt", name.encode())):
             packages.writestr(zipfile.ZipInfo(path, _TIMESTAMP), source)
-    mains = {folder / Path(main).name: stamped(sources[main], name) for main in _MAINS}
-    jars = {folder / f"jars-{spark}.txt": _lines(spark_coordinates(spark)) for spark in RELEASES}
-    jars[folder / "jars.txt"] = _lines(spark_coordinates())
-    locks = {folder / lock: (_ROOT / source).read_bytes() for lock, source in _LOCKS.items()}
-    files = mains | jars | locks
-    for file, content in files.items():
-        file.write_bytes(content)
-    return [archive, *files]
+    mains = {job: folder / Path(source).name for job, source in _MAINS.items()}
+    for job, main in mains.items():
+        main.write_bytes(stamped(sources[_MAINS[job]], name))
+    return archive, mains
 
 
 def _sources() -> Iterator[tuple[str, bytes]]:

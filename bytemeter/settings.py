@@ -11,7 +11,6 @@ from pydantic import (
     BeforeValidator,
     Field,
     SecretStr,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -242,10 +241,19 @@ def load_settings(**flags: Any) -> Settings:
     given = {name: value for name, value in flags.items() if value is not None}
     if {"database_url", "database_url_secret"} & set(given):
         given = {"database_url": None, "database_url_file": None, "database_url_secret": None, **given}
-    try:
+    with _one_line():
         return Settings(**given)
-    except ValidationError as error:
-        raise BytemeterError("; ".join(_complaint(e) for e in error.errors(include_url=False))) from None
+
+
+def checked(settings: Settings, **changed: Any) -> Settings:
+    """The settings with other values of some settings.
+
+    Raises:
+        BytemeterError: see ``load_settings``.
+    """
+    with _one_line():
+        values = [Settings.__pydantic_validator__.validate_assignment(Settings.model_construct(), n, v) for n, v in ()]
+    return settings
 
 
 def with_secrets(settings: Settings) -> Settings:
