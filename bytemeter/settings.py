@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -11,7 +13,9 @@ from pydantic import (
     BeforeValidator,
     Field,
     SecretStr,
+    ValidationError,
     ValidationInfo,
+    create_model,
     field_validator,
     model_validator,
 )
@@ -245,15 +249,25 @@ def load_settings(**flags: Any) -> Settings:
         return Settings(**given)
 
 
-def checked(settings: Settings, **changed: Any) -> Settings:
-    """The settings with other values of some settings.
+def with_values(settings: Settings, **values: Any) -> Settings:
+    """The settings with these values, each held against what its own setting expects.
 
     Raises:
         BytemeterError: see ``load_settings``.
     """
+    fields = {name: (Settings.model_fields[name].annotation, Settings.model_fields[name]) for name in values}
     with _one_line():
-        values = [Settings.__pydantic_validator__.validate_assignment(Settings.model_construct(), n, v) for n, v in ()]
-    return settings
+        # Settings itself would read the environment once more, against which flags have won already.
+        valid = create_model("Values", **fields)(**values)  # type: ignore[call-overload]
+    return settings.model_copy(update={name: getattr(valid, name) for name in values})
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        raise BytemeterError("; ".join(_complaint(e) for e in error.errors(include_url=False))) from None
 
 
 def with_secrets(settings: Settings) -> Settings:

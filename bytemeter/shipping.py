@@ -49,6 +49,7 @@ def ship(job: str, *, spark: str, code: str, cache: Path, files: Iterable[Path] 
     Args:
         job: its name, e.g. ``hourly``.
         spark: the version of Spark on the cluster, e.g. ``4.0``.
+        cache: the user's cache, below which the folder is.
         code: ``gs://bucket/prefix`` to which the folder is uploaded.
         files: further files of this machine that the job reads.
 
@@ -63,8 +64,8 @@ def ship(job: str, *, spark: str, code: str, cache: Path, files: Iterable[Path] 
         folder = cache / "shipped" / hashlib.sha256("\n".join(paths).encode()).hexdigest()[:_DIGITS]
         for source, path in zip(sources, paths, strict=True):
             _place(source, folder / path)
-    main, packages, *others = paths
-    return Shipment(folder, code.rstrip("/"), main, packages, tuple(others[: len(jars)]), tuple(others[len(jars) :]))
+    end = 2 + len(jars)
+    return Shipment(folder, code.rstrip("/"), paths[0], paths[1], tuple(paths[2:end]), tuple(paths[end:]))
 
 
 def _digest(path: Path) -> str:
@@ -73,14 +74,17 @@ def _digest(path: Path) -> str:
 
 
 def _place(source: Path, target: Path) -> None:
-    """Copy a file unless it is there; whole or not at all, since another command may read it now."""
+    """Link or copy a file unless it is there; whole or not at all, since another command may read it now."""
     if target.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     # Not beside the target: all that is below the folder is uploaded.
     draft = target.parents[2] / f"{target.parents[1].name}-{target.name}.{os.getpid()}"
     try:
-        shutil.copyfile(source, draft)
+        try:
+            os.link(source, draft)
+        except OSError:  # on another disk
+            shutil.copyfile(source, draft)
         draft.replace(target)
     finally:
         with suppress(FileNotFoundError):

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from bytemeter.errors import BytemeterError
 from bytemeter.job import Job
-from bytemeter.settings import PREFIX, Settings
+from bytemeter.settings import Settings
 from bytemeter.shipping import Shipment
+from cli.handover import batch_variables
 
-# Spark's version in Dataproc's runtimes, by what --runtime names.
-SERVERLESS_RUNTIMES = {"3.0": "4.0"}
-CLUSTER_IMAGES = {"3.0": "4.1", "4.0": "4.2"}
 # A batch that nobody ends is ended by Dataproc after 4 hours unless it says otherwise; 14 days are the most.
 _LONGEST_TTL = "14d"
-# How often Dataproc starts a streaming job again that failed.
+# How often Dataproc starts a streaming job of a cluster again that failed.
 _FAILURES_PER_HOUR, _FAILURES_IN_ALL = 10, 240
 # Executors of a stream are all busy in each micro-batch: their number is fixed.
 _STREAM_ON_SERVERLESS = {"spark.dynamicAllocation.enabled": "false", "spark.executor.instances": "2"}
-# Given to the job as arguments, or not meant for it.
-_NOT_AS_VARIABLES = frozenset({"home", "kafka", "history", "class_archive", "driver_memory", "database_url_secret"})
-_OF_THIS_MACHINE = ("database_url", "database_url_file", "kafka_sasl_password", "kafka_sasl_password_file")
-_FILES = ("kafka_ssl_ca_location", "kafka_ssl_certificate_location")
 
 
 @dataclass(frozen=True)
@@ -50,17 +43,9 @@ class Placement:
     properties: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def spark(self) -> str:
-        """The version of Spark there.
-
-        Raises:
-            BytemeterError: the runtime is none that Bytemeter knows.
-        """
-        known = CLUSTER_IMAGES if self.cluster else SERVERLESS_RUNTIMES
-        if self.runtime not in known:
-            kind = "cluster images" if self.cluster else "serverless runtimes"
-            raise BytemeterError(f"--runtime {self.runtime} is not known; of the {kind} give {' or '.join(known)}")
-        return known[self.runtime]
+    def kind(self) -> str:
+        """What gcloud calls runs there."""
+        return "jobs" if self.cluster else "batches"
 
     def where(self) -> list[str]:
         """The flags by which each command names project and region."""
@@ -69,42 +54,74 @@ class Placement:
 
 @dataclass(frozen=True)
 class Submission:
-    """A job with the arguments of its main, and the id by which Dataproc knows this run."""
+    """A job with the arguments of its main and its place.
+
+    Attributes:
+        flags: of the command that submits it, all but its id and labels.
+    """
 
     job: Job
     arguments: tuple[str, ...]
-    id: str
+    shipment: Shipment
+    placement: Placement
+    flags: tuple[str, ...]
 
     @property
     def lasts(self) -> bool:
         """Whether it is meant to run until somebody ends it."""
-        return self.job.name == "stream" and "--once" not in self.arguments
+        return lasts(self.job, self.arguments)
+
+    @property
+    def digest(self) -> str:
+        """The same for the same code, arguments, place and flags."""
+        where = [self.placement.cluster or "serverless", *self.placement.where(), self.shipment.folder.name]
+        return _digest([*where, *self.flags, *self.arguments])
+
+    def id(self, now: dt.datetime, attempt: int) -> str:
+        """The id of a run: the same for the same submission and attempt within an hour; of a stream, a minute.
+
+        Dataproc refuses an id that it knows, so that a call that is repeated, e.g. by a scheduler that has missed the
+        answer, does not run a second time.
+        """
+        slot = f"{now:%Y%m%d-%H%M}" if self.lasts else f"{now:%Y%m%d-%H}"
+        return f"bytemeter-{self.job.name}-{slot}-{self.digest}" + (f"-{attempt}" if attempt > 1 else "")
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """By which runs are found again: ``run`` names all of the submission, ``arguments`` what it counts."""
+        return {
+            "app": "bytemeter",
+            "job": self.job.name,
+            "arguments": _digest(self.arguments),
+            "run": self.digest,
+        }
 
 
-def run_id(job: Job, arguments: Sequence[str], shipment: Shipment, now: dt.datetime, attempt: int, lasts: bool) -> str:
-    """The id of a run: the same for the same job, arguments, code and attempt within an hour; of a stream, a minute.
-
-    Dataproc refuses an id that it knows, so that a call that is repeated, e.g. by a scheduler that has missed the
-    answer, does not run a second time.
-    """
-    slot = f"{now:%Y%m%d-%H%M}" if lasts else f"{now:%Y%m%d-%H}"
-    same = "\n".join([*arguments, shipment.folder.name, str(attempt)])
-    return f"bytemeter-{job.name}-{slot}-{hashlib.sha256(same.encode()).hexdigest()[:8]}"
+def lasts(job: Job, arguments: tuple[str, ...]) -> bool:
+    """Whether a job with these arguments is meant to run until somebody ends it."""
+    return job.name == "stream" and "--once" not in arguments
 
 
-def job_arguments(job: Job, settings: Settings, options: Sequence[str]) -> tuple[str, ...]:
-    """The arguments of the main: the job's own, and the endpoints that the settings name. No password is among them.
+def submission(
+    job: Job, arguments: tuple[str, ...], shipment: Shipment, placement: Placement, settings: Settings
+) -> Submission:
+    """The submission of a job.
 
     Raises:
-        BytemeterError: a setting has a password that would have to stand in an argument.
+        BytemeterError: see ``batch_variables``; or the properties cannot be written as one flag.
     """
-    endpoints = {
-        "kafka": ["--kafka", settings.kafka],
-        "database_url": ["--database-url-secret", settings.database_url_secret],
-        "history": ["--history", settings.history],
-    }
-    given = [endpoints[name] for name in job.needs if endpoints[name][1] is not None]
-    return (*options, *(str(text) for pair in given for text in pair))
+    specific = _cluster if placement.cluster else _serverless
+    return Submission(
+        job,
+        arguments,
+        shipment,
+        placement,
+        (
+            f"--py-files={shipment.uri(shipment.archive)}",
+            f"--jars={','.join(map(shipment.uri, shipment.jars))}",
+            *specific(shipment, placement, settings, lasting=lasts(job, arguments)),
+        ),
+    )
 
 
 def upload(shipment: Shipment, placement: Placement) -> list[str]:
@@ -118,97 +135,86 @@ def upload(shipment: Shipment, placement: Placement) -> list[str]:
     ]
 
 
-def submit(submission: Submission, shipment: Shipment, placement: Placement, settings: Settings) -> list[str]:
-    """Starts the run, and for a recompute waits for its end."""
-    flags = [
-        f"--py-files={shipment.uri(shipment.archive)}",
-        f"--jars={','.join(map(shipment.uri, shipment.jars))}",
-        f"--labels=app=bytemeter,job={submission.job.name}",
-        *(["--async"] if submission.lasts else []),
-    ]
-    specific = _cluster if placement.cluster else _serverless
-    kind = "jobs" if placement.cluster else "batches"
+def start(submission: Submission, run: str) -> list[str]:
+    """Starts the run of this id, and for a recompute waits for its end."""
+    placement, shipment = submission.placement, submission.shipment
     return [
-        *("gcloud", "dataproc", kind, "submit", "pyspark", shipment.uri(shipment.main)),
+        *("gcloud", "dataproc", placement.kind, "submit", "pyspark", shipment.uri(shipment.main)),
         *placement.where(),
-        *flags,
-        *specific(submission, shipment, placement, settings),
+        f"--id={run}" if placement.cluster else f"--batch={run}",
+        f"--labels={','.join(f'{name}={value}' for name, value in submission.labels.items())}",
+        *submission.flags,
+        *(["--async"] if submission.lasts else []),
         *("--", *submission.arguments),
     ]
 
 
-def wait(submission: Submission, placement: Placement) -> list[str]:
+def wait(run: str, placement: Placement) -> list[str]:
     """Waits for the end of a run that was started before, and fails if it failed."""
-    kind = "jobs" if placement.cluster else "batches"
-    return ["gcloud", "dataproc", kind, "wait", submission.id, *placement.where()]
+    return ["gcloud", "dataproc", placement.kind, "wait", run, *placement.where()]
 
 
-def _cluster(submission: Submission, _: Shipment, placement: Placement, settings: Settings) -> list[str]:
-    memory = {"spark.driver.memory": settings.driver_memory} if "driver_memory" in settings.model_fields_set else {}
+def running(submission: Submission) -> list[str]:
+    """Prints the label ``run`` and the id of each run that goes on and has the same arguments."""
+    placement = submission.placement
+    labels = " AND ".join(f"labels.{name} = {submission.labels[name]}" for name in ("app", "job", "arguments"))
+    # Filters of jobs know no OR, those of batches no group of states.
+    states = "status.state = ACTIVE" if placement.cluster else "(state = PENDING OR state = RUNNING)"
+    shown = "labels.run,reference.jobId" if placement.cluster else "labels.run,name.basename()"
     return [
-        f"--id={submission.id}",
-        f"--cluster={placement.cluster}",
-        *_properties({**memory, **placement.properties}),
-        *(
-            [f"--max-failures-per-hour={_FAILURES_PER_HOUR}", f"--max-failures-total={_FAILURES_IN_ALL}"]
-            if submission.lasts
-            else []
-        ),
+        *("gcloud", "dataproc", placement.kind, "list", *placement.where()),
+        *([f"--cluster={placement.cluster}"] if placement.cluster else []),
+        f"--filter={states} AND {labels}",
+        f"--format=value({shown})",
     ]
 
 
-def _serverless(submission: Submission, shipment: Shipment, placement: Placement, settings: Settings) -> list[str]:
+def image(cluster: str, placement: Placement) -> list[str]:
+    """Prints the version of a cluster's image, e.g. ``3.0.3-debian12``."""
+    return [
+        *("gcloud", "dataproc", "clusters", "describe", cluster, *placement.where()),
+        "--format=value(config.softwareConfig.imageVersion)",
+    ]
+
+
+def _digest(texts: tuple[str, ...] | list[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:8]
+
+
+def _memory(settings: Settings) -> dict[str, str]:
+    return {"spark.driver.memory": settings.driver_memory} if "driver_memory" in settings.model_fields_set else {}
+
+
+def _cluster(_: Shipment, placement: Placement, settings: Settings, *, lasting: bool) -> list[str]:
+    failures = [f"--max-failures-per-hour={_FAILURES_PER_HOUR}", f"--max-failures-total={_FAILURES_IN_ALL}"]
+    return [
+        f"--cluster={placement.cluster}",
+        *_properties({**_memory(settings), **placement.properties}),
+        *(failures if lasting else []),
+    ]
+
+
+def _serverless(shipment: Shipment, placement: Placement, settings: Settings, *, lasting: bool) -> list[str]:
     variables = {f"spark.dataproc.driverEnv.{name}": value for name, value in batch_variables(settings).items()}
     if shipment.files:
         variables["spark.dataproc.driverEnv.PGSSLROOTCERT"] = shipment.files[0].rpartition("/")[2]
     given = {
         "version": placement.runtime,
-        "ttl": placement.ttl or (_LONGEST_TTL if submission.lasts else None),
+        "ttl": placement.ttl or (_LONGEST_TTL if lasting else None),
         "container-image": placement.container_image,
         "service-account": placement.service_account,
         "subnet": placement.subnetwork,
         "files": ",".join(map(shipment.uri, shipment.files)) or None,
     }
-    fixed = _STREAM_ON_SERVERLESS if submission.lasts else {}
+    fixed = _STREAM_ON_SERVERLESS if lasting else {}
     return [
-        f"--batch={submission.id}",
         *(f"--{name}={value}" for name, value in given.items() if value is not None),
-        *_properties({**fixed, **variables, **placement.properties}),
+        *_properties({**fixed, **_memory(settings), **variables, **placement.properties}),
     ]
 
 
-def batch_variables(settings: Settings) -> dict[str, str]:
-    """The settings that a serverless batch gets as variables: those that were set here, and may be shown.
-
-    Raises:
-        BytemeterError: a setting names a file of this machine, which a batch does not have.
-    """
-    if local := next((name for name in _FILES if getattr(settings, name) is not None), None):
-        raise BytemeterError(
-            f"{PREFIX}{local.upper()} names a file of this machine, which a serverless batch does not have; unset it "
-            "(the authorities of the container image are trusted), or use a cluster"
-        )
-    return {PREFIX + name.upper(): str(value) for name, value in _handed_on(settings).items()}
-
-
-def left_out(settings: Settings, *, serverless: bool) -> list[str]:
-    """The variables that are set here and do not reach the job: passwords, and on a cluster all but the endpoints."""
-    secrets = [name for name in _OF_THIS_MACHINE[:1] + _OF_THIS_MACHINE[2:3] if getattr(settings, name) is not None]
-    others = [] if serverless else [*_handed_on(settings), *(n for n in _FILES if getattr(settings, n) is not None)]
-    return [PREFIX + name.upper() for name in (*secrets, *others)]
-
-
-def _handed_on(settings: Settings) -> dict[str, Any]:
-    shown = settings.model_fields_set - _NOT_AS_VARIABLES - {*_OF_THIS_MACHINE, *_FILES}
-    return {
-        name: getattr(settings, name)
-        for name in sorted(shown)
-        if not name.startswith("submit_") and getattr(settings, name) is not None
-    }
-
-
 def _properties(properties: Mapping[str, str]) -> list[str]:
-    """The flag of Spark's properties; their values may have commas, by which gcloud separates them unless told otherwise.
+    """The flag of Spark's properties. gcloud separates them by commas, or by another character that the flag names.
 
     Raises:
         BytemeterError: no character is left to separate them.
