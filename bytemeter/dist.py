@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,9 @@ _MAINS = {
 }
 # What pip installs for the driver, and for executors.
 _LOCKS = {"driver.txt": "requirements/run.txt", "executor.txt": "requirements/executor.txt"}
+# What a cluster that has Spark brings itself: another version beside it would be a trap.
+_OF_SPARK = ("pyspark", "py4j")
+_ENTRY = re.compile(r"^(?=[a-z0-9])", re.MULTILINE)
 # The same sources make the same bytes.
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
@@ -34,6 +38,7 @@ _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 def build(folder: Path) -> list[Path]:
     """Write ``bytemeter.zip``, the mains, lists of jars (Maven coordinates, one a line) and the locks into a folder.
 
+    ``cluster-driver.txt`` is ``driver.txt`` without Spark, for a cluster that has Spark itself.
     The zip and each main name their build, a hash of the sources. ``jars.txt`` is for the installed version of Spark,
     ``jars-4.1.txt`` and its like for a cluster of that version.
 
@@ -45,6 +50,7 @@ def build(folder: Path) -> list[Path]:
     jars = {folder / f"jars-{spark}.txt": _lines(spark_coordinates(spark)) for spark in RELEASES}
     jars[folder / "jars.txt"] = _lines(spark_coordinates())
     locks = {folder / lock: (_ROOT / source).read_bytes() for lock, source in _LOCKS.items()}
+    locks[folder / "cluster-driver.txt"] = _without_spark(locks[folder / "driver.txt"].decode()).encode()
     files = jars | locks
     for file, content in files.items():
         file.write_bytes(content)
@@ -75,6 +81,11 @@ def _sources() -> Iterator[tuple[str, bytes]]:
         for path in sorted((_ROOT / package).rglob("*")):
             if path.suffix in (".py", ".sql"):
                 yield path.relative_to(_ROOT).as_posix(), path.read_bytes()
+
+
+def _without_spark(lock: str) -> str:
+    """The lock of a driver on a cluster that has Spark."""
+    return "".join(part for part in _ENTRY.split(lock) if not part.startswith(tuple(f"{n}==" for n in _OF_SPARK)))
 
 
 def _lines(coordinates: Iterable[str]) -> bytes:

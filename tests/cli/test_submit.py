@@ -102,7 +102,7 @@ def test_printed_commands_name_what_is_shipped_by_its_content(
     assert {"-".join(jar.split(":")[1:]) + ".jar" for jar in (release.kafka, release.delta)} < jars
 
 
-@pytest.mark.parametrize("job", (JOBS[1], *JOBS[3:]), ids=" ".join)
+@pytest.mark.parametrize("job", [JOBS[1], *JOBS[3:]], ids=" ".join)
 def test_what_is_shipped_runs_without_a_checkout_and_knows_the_printed_arguments(
     job: list[str], shipped: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
