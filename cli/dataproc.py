@@ -208,6 +208,8 @@ def _serverless(shipment: Shipment, placement: Placement, settings: Settings, *,
     }
     fixed = _STREAM_ON_SERVERLESS if lasting else {}
     return [
+        # By default runtime 3.0 lends the job the login of whoever submits it, which ends.
+        "--user-workload-authentication-type=SERVICE_ACCOUNT",
         *(f"--{name}={value}" for name, value in given.items() if value is not None),
         *_properties({**fixed, **_memory(settings), **variables, **placement.properties}),
     ]

@@ -231,6 +231,8 @@ def test_a_stream_that_runs_is_not_started_beside_itself(
     looked, _, start = gcloud.calls
     assert looked[1] == start[1] == ("batches" if place == "serverless" else "jobs")
     assert "--async" in start
+    identity = "SERVICE_ACCOUNT" if place == "serverless" else None
+    assert flags(start).get("user-workload-authentication-type") == identity
     assert flags(start).get("ttl") == ("14d" if place == "serverless" else None)
     assert flags(start).get("max-failures-per-hour") == (None if place == "serverless" else "10")
     labels = dict(label.split("=") for label in flags(start)["labels"].split(","))
