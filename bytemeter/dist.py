@@ -39,7 +39,7 @@ def build(folder: Path) -> list[Path]:
     """Write ``bytemeter.zip``, the mains, lists of jars (Maven coordinates, one a line) and the locks into a folder.
 
     ``cluster-driver.txt`` is ``driver.txt`` without Spark, for a cluster that has Spark itself.
-    The zip and each main name their build, a hash of the sources. ``jars.txt`` is for the installed version of Spark,
+    ``packages.sh`` installs them on Dataproc. The zip and each main name their build, a hash of the sources. ``jars.txt`` is for the installed version of Spark,
     ``jars-4.1.txt`` and its like for a cluster of that version.
 
     Returns:
@@ -51,7 +51,9 @@ def build(folder: Path) -> list[Path]:
     jars[folder / "jars.txt"] = _lines(spark_coordinates())
     locks = {folder / lock: (_ROOT / source).read_bytes() for lock, source in _LOCKS.items()}
     locks[folder / "cluster-driver.txt"] = _without_spark(locks[folder / "driver.txt"].decode()).encode()
-    files = jars | locks
+    # By which a cluster of Dataproc installs them.
+    script = {folder / "packages.sh": (_ROOT / "infra/dataproc/packages.sh").read_bytes()}
+    files = jars | locks | script
     for file, content in files.items():
         file.write_bytes(content)
     return [archive, *mains.values(), *files]
