@@ -39,8 +39,8 @@ def build(folder: Path) -> list[Path]:
     """Write ``bytemeter.zip``, the mains, lists of jars (Maven coordinates, one a line) and the locks into a folder.
 
     ``cluster-driver.txt`` is ``driver.txt`` without Spark, for a cluster that has Spark itself.
-    ``packages.sh`` installs them on Dataproc. The zip and each main name their build, a hash of the sources. ``jars.txt`` is for the installed version of Spark,
-    ``jars-4.1.txt`` and its like for a cluster of that version.
+    ``packages.sh`` installs them on Dataproc. The zip and each main name their build, a hash of the sources.
+    ``jars.txt`` is for the installed version of Spark, ``jars-4.1.txt`` and its like for a cluster of that version.
 
     Returns:
         The files, in the order in which they were written.

@@ -55,11 +55,11 @@ resource "google_cloud_run_v2_service" "this" {
           mount_path = "${local.folder}/${volume_mounts.key}"
         }
       }
-      # The first start makes Superset's tables.
+      # The first start makes Superset's tables. Cloud Run waits for four minutes at most.
       startup_probe {
         period_seconds    = 10
         timeout_seconds   = 5
-        failure_threshold = 30
+        failure_threshold = 24
         http_get {
           path = "/health"
         }
