@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from uuid import uuid4
 
 from bytemeter.dist import write_program
 from bytemeter.jars import not_bundled, spark_coordinates
@@ -74,18 +75,23 @@ def _digest(path: Path) -> str:
 
 
 def _place(source: Path, target: Path) -> None:
-    """Link or copy a file unless it is there; whole or not at all, since another command may read it now."""
+    """Put a file there unless it is there; whole or not at all, since another command may read it now."""
     if target.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     # Not beside the target: all that is below the folder is uploaded.
-    draft = target.parents[2] / f"{target.parents[1].name}-{target.name}.{os.getpid()}"
+    draft = target.parents[2] / f"{target.parents[1].name}-{uuid4().hex}"
     try:
-        try:
-            os.link(source, draft)
-        except OSError:  # on another disk
-            shutil.copyfile(source, draft)
+        _copy(source, draft)
         draft.replace(target)
     finally:
-        with suppress(FileNotFoundError):
-            draft.unlink()
+        draft.unlink(missing_ok=True)
+
+
+def _copy(source: Path, draft: Path) -> None:
+    if source.suffix == ".jar":
+        # A released jar never changes; a link takes no space in the folder of each further build.
+        with suppress(OSError):
+            os.link(source, draft)
+            return
+    shutil.copyfile(source, draft)

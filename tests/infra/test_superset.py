@@ -100,10 +100,14 @@ def test_the_image_has_all_that_its_start_reads() -> None:
     assert "modules/superset" in modules()
 
 
-def test_the_container_serves_the_dashboards(urls: dict[str, str], tmp_path: Path, pytestconfig: pytest.Config) -> None:
-    """With ``--full`` only: a minute."""
+@pytest.fixture
+def full(pytestconfig: pytest.Config) -> None:
+    """Skips what takes long before a server is asked for."""
     if not pytestconfig.getoption("--full"):
         pytest.skip("takes a minute: pytest --full")
+
+
+def test_the_container_serves_the_dashboards(full: None, urls: dict[str, str], tmp_path: Path) -> None:
     prepare(urls)
     code, port = tmp_path / "code", free_port()
     shutil.copytree(ROOT / "serving/superset", code)

@@ -195,6 +195,7 @@ module "monitoring" {
   project_id        = module.project.project_id
   project_number    = module.storage.project_number
   cluster           = module.dataproc.cluster
+  workflow          = module.schedules.workflow
   database_instance = module.database.instance
   jobs_enabled      = var.jobs_enabled
   mails             = var.mails
