@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from bytemeter.versions import CLUSTER_IMAGES, RELEASES, SERVERLESS_RUNTIMES, sp
 from cli import dataproc
 from cli.commands import submit as command
 from cli.main import main
+from embedded.home import wait_until
 from speed_layer.jobs import stream_usage
 from tests.buckets import Buckets
 from tests.gcloud import EXISTS, JOB_FAILED, NO_BUCKET, NO_CLUSTER, NO_LOGIN, Gcloud
@@ -42,6 +44,11 @@ JOBS = (
     ["hourly", "--from", "2026-11-21T10", "--to", "2026-11-21T12", "--wait", "10"],
     ["monthly", "--month", "2026-11", "--dry-run"],
     ["maintain", "--quiet", "60"],
+)
+# The command in a process of its own, with the folder in which files are laid out as the first argument.
+IN_FOLDER = (
+    "import pathlib, sys; from cli.commands import submit; from cli.main import main; "
+    "folder = pathlib.Path(sys.argv.pop(1)); submit._cache = lambda: folder; sys.exit(main())"
 )
 PLACES = {"serverless": ["--serverless"], "cluster": ["--cluster", "c"]}
 
@@ -357,6 +364,28 @@ def test_without_gcloud_the_line_says_what_to_do(
     assert "found no gcloud on the PATH; install the Google Cloud CLI, or run this with --print" in (
         failure(["maintain", "--serverless"], capsys)
     )
+
+
+def test_ctrl_c_ends_the_wait_and_says_that_the_job_goes_on(gcloud: Gcloud, tmp_path: Path) -> None:
+    waiting = tmp_path / "waiting"
+    (gcloud.folder / "gcloud").write_text(
+        f'#!/bin/sh\ncase "$*" in *batches*) > "{waiting}"; exec /bin/sleep 60 ;; esac\n'
+    )
+    arguments = ["submit", "hourly", "--dirty", "--serverless"]
+    with subprocess.Popen(
+        [sys.executable, "-c", IN_FOLDER, str(tmp_path), *arguments],
+        env={**os.environ, "PATH": str(gcloud.folder)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        wait_until(waiting.exists, what="the call of gcloud", log=tmp_path / "none")
+        os.killpg(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == 1
+    goes_on, ended = [line for line in told.splitlines() if line][-2:]
+    assert goes_on.endswith("may go on at Dataproc: this command only waited for it")
+    assert ended == "bytemeter: interrupted before it was done"
 
 
 def test_a_job_that_fails_shows_its_own_words_and_one_line_of_gcloud(
