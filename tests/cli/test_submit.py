@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import json
 import os
 import re
 import shlex
@@ -45,6 +46,18 @@ JOBS = (
     ["monthly", "--month", "2026-11", "--dry-run"],
     ["maintain", "--quiet", "60"],
 )
+# Runs mains in one process, each with its arguments, and says which package they import and how they end.
+RUN_MAINS = """
+import bytemeter, json, runpy, sys
+codes = []
+for call in json.load(sys.stdin):
+    sys.argv = call
+    try:
+        runpy.run_path(call[0], None, "__main__")
+    except SystemExit as ended:
+        codes.append(ended.code)
+print(bytemeter.__file__, *codes, sep="\\n")
+"""
 # The command in a process of its own, with the folder in which files are laid out as the first argument.
 IN_FOLDER = (
     "import pathlib, sys; from cli.commands import submit; from cli.main import main; "
@@ -109,35 +122,35 @@ def test_printed_commands_name_what_is_shipped_by_its_content(
     assert {"-".join(jar.split(":")[1:]) + ".jar" for jar in (release.kafka, release.delta)} < jars
 
 
-@pytest.mark.parametrize("job", [JOBS[1], *JOBS[3:]], ids=" ".join)
 def test_what_is_shipped_runs_without_a_checkout_and_knows_the_printed_arguments(
-    job: list[str], shipped: Path, capsys: pytest.CaptureFixture[str]
+    shipped: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start = printed([*job, "--serverless"], capsys)[-1]
-    arguments = start[start.index("--") + 1 :]
-    (main_file,), (archive,) = shipped.rglob("*.py"), shipped.rglob("*.zip")
-    run = (
-        "import sys, runpy, bytemeter; del sys.argv[0]; print(bytemeter.__file__); "
-        "runpy.run_path(sys.argv[0], None, '__main__')"
-    )
+    calls = []
+    for job in JOBS:
+        start = printed([*job, "--serverless"], capsys)[-1]
+        main_file = next(shipped.rglob(start[start.index("pyspark") + 1].removeprefix(f"{CODE}/")))
+        calls.append([str(main_file), *start[start.index("--") + 1 :], "--help"])
+    archive = next(shipped.rglob("*.zip"))
     ran = subprocess.run(
-        [sys.executable, "-c", run, str(main_file), *arguments, "--help"],
+        [sys.executable, "-c", RUN_MAINS],
         cwd=shipped,
         env={**os.environ, "PYTHONPATH": str(archive)},
+        input=json.dumps(calls),
         capture_output=True,
         text=True,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.startswith(f"{archive}/bytemeter/")
-    assert "--database-url-secret" in ran.stdout
+    package, *codes = ran.stdout.splitlines()[-1 - len(calls) :]
+    assert package.startswith(f"{archive}/bytemeter/")
+    assert codes == ["0"] * len(calls), ran.stderr
+    assert ran.stdout.count("--database-url-secret") == len(calls)
     with ZipFile(archive) as packages:
         build = packages.read("bytemeter/build.txt").decode()
-    assert main_file.read_text().endswith(f"# build: {build}\n")
+    assert all(Path(call[0]).read_text().endswith(f"# build: {build}\n") for call in calls)
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("job", [JOBS[0], JOBS[2]], ids=" ".join)
+@pytest.mark.parametrize(("job", "place"), [(JOBS[0], "serverless"), (JOBS[0], "cluster"), (JOBS[2], "cluster")])
 def test_the_real_gcloud_takes_the_printed_commands(
     job: list[str], place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
