@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
@@ -54,6 +54,25 @@ def url_from_jdbc(jdbc_url: str) -> str:
     query = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
     user, password = query.pop("user", bare.username), query.pop("password", bare.password)
     return bare.set(username=user, password=password, query=_libpq(query)).render_as_string(hide_password=False)
+
+
+def jdbc_url(url: str) -> str:
+    """Convert ``postgresql://U@host:port/db`` to ``jdbc:postgresql://host:port/db?user=U``: the inverse.
+
+    Raises:
+        BytemeterError: the URL has a password, which an argument would show, or a parameter that JDBC lacks.
+    """
+    parts = make_url(url)
+    if parts.password:
+        raise BytemeterError("the URL of the database has a password, which no argument may show; leave it out")
+    names = {libpq: name for name, libpq in _LIBPQ_NAMES.items()}
+    if lacking := next((name for name in parts.query if name not in names), None):
+        raise BytemeterError(f"the URL of the database has the parameter {lacking}, which JDBC lacks; leave it out")
+    user = {"user": parts.username} if parts.username else {}
+    query = urlencode({**user, **{names[name]: value for name, value in parts.query.items()}})
+    port = f":{parts.port}" if parts.port else ""
+    host = f"[{parts.host}]" if ":" in str(parts.host) else parts.host
+    return f"jdbc:postgresql://{host}{port}/{parts.database}" + (f"?{query}" if query else "")
 
 
 def _bad_form() -> BytemeterError:

@@ -96,6 +96,7 @@ class Job:
         help: one sentence.
         needs: the endpoints that it may use; its main requires the option or the variable of each.
         params: its own arguments and options, the same both ways.
+        check: takes the value of each param by name and refuses what ``run`` would refuse, before anything starts.
         run: does the job. Takes the context and the value of each param by name; prints results to standard output.
             Raises ``click.UsageError`` if options exclude each other, ``BytemeterError`` if the job fails.
     """
@@ -105,6 +106,7 @@ class Job:
     needs: tuple[Endpoint, ...]
     params: tuple[click.Parameter, ...]
     run: Callable[..., None]
+    check: Callable[..., object] = lambda **_: None
 
 
 def submit_main(job: Job, argv: Sequence[str] | None = None) -> int:

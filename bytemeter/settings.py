@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -13,6 +15,7 @@ from pydantic import (
     SecretStr,
     ValidationError,
     ValidationInfo,
+    create_model,
     field_validator,
     model_validator,
 )
@@ -242,8 +245,27 @@ def load_settings(**flags: Any) -> Settings:
     given = {name: value for name, value in flags.items() if value is not None}
     if {"database_url", "database_url_secret"} & set(given):
         given = {"database_url": None, "database_url_file": None, "database_url_secret": None, **given}
-    try:
+    with _one_line():
         return Settings(**given)
+
+
+def with_values(settings: Settings, **values: Any) -> Settings:
+    """The settings with these values, each held against what its own setting expects.
+
+    Raises:
+        BytemeterError: see ``load_settings``.
+    """
+    fields = {name: (Settings.model_fields[name].annotation, Settings.model_fields[name]) for name in values}
+    with _one_line():
+        # Settings itself would read the environment once more, against which flags have won already.
+        valid = create_model("Values", **fields)(**values)  # type: ignore[call-overload]
+    return settings.model_copy(update={name: getattr(valid, name) for name in values})
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    try:
+        yield
     except ValidationError as error:
         raise BytemeterError("; ".join(_complaint(e) for e in error.errors(include_url=False))) from None
 

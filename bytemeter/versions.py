@@ -41,6 +41,10 @@ RELEASES: Mapping[str, Release] = {
         plain_files=f"{_STREAMING}.checkpointing.FileSystemBasedCheckpointFileManager",
     ),
 }
+# Spark's version in the managed runtimes of Dataproc, by the first two numbers of the runtime.
+SERVERLESS_RUNTIMES: Mapping[str, str] = {"3.0": "4.0"}
+# By image of the cluster, from 3.0.3 on.
+CLUSTER_IMAGES: Mapping[str, str] = {"3.0": "4.1", "4.0": "4.2"}
 JAVA = (17, 21)
 PYTHON = ((3, 11), (3, 12), (3, 13))
 # The least versions of what executors import.
@@ -76,3 +80,25 @@ def release_of(spark: str) -> Release:
             f"install it here: pip install 'pyspark=={max(RELEASES)}.*'"
         )
     return found
+
+
+def spark_of_runtime(runtime: str, *, serverless: bool) -> str:
+    """Spark's version in a managed runtime of Dataproc.
+
+    Args:
+        runtime: of serverless batches, or the image of a cluster, e.g. ``3.0``, ``3.0.3`` or ``3.0.3-debian12``.
+
+    Raises:
+        BytemeterError: the runtime is not known, or its Spark is not supported.
+    """
+    kind, known = ("serverless runtime", SERVERLESS_RUNTIMES) if serverless else ("cluster image", CLUSTER_IMAGES)
+    fitting = [name for name, spark in known.items() if spark in RELEASES]
+    spark = known.get(minor(runtime))
+    if spark is None:
+        raise BytemeterError(f"the {kind} {runtime} is not known, expected {' or '.join(fitting)}; give one of these")
+    if spark not in RELEASES:
+        raise BytemeterError(
+            f"the {kind} {runtime} has Spark {spark}, which is not supported, expected {' or '.join(RELEASES)}; "
+            f"use the {kind} {max(fitting)}"
+        )
+    return spark

@@ -17,6 +17,7 @@ from cli.commands.demo import demo
 from cli.commands.process import CALLERS_UMASK
 from cli.commands.schedule import schedule
 from cli.commands.simulate import simulate
+from cli.commands.submit import submit
 from embedded.modes import files_of_owner
 
 _WRITE_HISTORY = ("stream", "batch", "maintain", "schedule", "demo")
@@ -53,7 +54,7 @@ def cli(context: click.Context, /, **flags: Any) -> None:
 for command in (
     *(servers.up, servers.down, servers.status, servers.dashboards, servers.psql, servers.env),
     *(demo, preparing.migrate, preparing.provision, simulate),
-    *(jobs.stream, jobs.batch, jobs.maintain_history, schedule),
+    *(jobs.stream, jobs.batch, jobs.maintain_history, schedule, submit),
 ):
     cli.add_command(command)
 

@@ -52,11 +52,7 @@ def run(
             without ``dirty``.
         BytemeterError: a text is not an hour, or the recompute failed.
     """
-    if [bool(hour), bool(since or until), dirty].count(True) != 1 or bool(since) != bool(until):
-        raise click.UsageError("give one of --hour HOUR, --from HOUR --to HOUR, or --dirty")
-    if over and not dirty:
-        raise click.UsageError("--over goes with --dirty")
-    hours = chosen_hours(hour=hour, since=since, until=until)
+    hours = _checked_hours(hour=hour, since=since, until=until, dirty=dirty, over=over)
     feeds = hourly_feeds()
     before = _this_hour(context.clock()) if over else None
     with (
@@ -76,6 +72,16 @@ def run(
             for line in _lines(result, dry_run=dry_run):
                 run.told.append(f"{feed.name}: {line}" if len(feeds) > 1 else line)
                 click.echo(run.told[-1])
+
+
+def _checked_hours(
+    *, hour: str | None, since: str | None, until: str | None, dirty: bool, over: bool, **_: object
+) -> list[dt.datetime] | None:
+    if [bool(hour), bool(since or until), dirty].count(True) != 1 or bool(since) != bool(until):
+        raise click.UsageError("give one of --hour HOUR, --from HOUR --to HOUR, or --dirty")
+    if over and not dirty:
+        raise click.UsageError("--over goes with --dirty")
+    return chosen_hours(hour=hour, since=since, until=until)
 
 
 def _task(hours: list[dt.datetime] | None, *, dry_run: bool) -> Task:
@@ -110,6 +116,7 @@ JOB = Job(
         WAIT,
     ),
     run=run,
+    check=_checked_hours,
 )
 
 

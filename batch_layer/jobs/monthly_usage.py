@@ -68,6 +68,7 @@ JOB = Job(
         WAIT,
     ),
     run=run,
+    check=lambda *, month, **_: parse_month(month),
 )
 
 

@@ -48,16 +48,28 @@ def _schedule(settings: Settings, limit_s: float) -> None:
 
 
 def job_environment(settings: Settings) -> dict[str, str]:
-    """The variables by which a job's process has the settings of this one; a secret stays in its file."""
+    """The variables by which a job's process has the settings of this one.
+
+    A secret stays in its file, or in Secret Manager, where the process reads it anew: by then it may have changed.
+    """
     variables = {**os.environ, f"{PREFIX}HOME": str(settings.home.absolute())}
     if not embedded(settings):
-        url = settings.database_url.get_secret_value() if settings.database_url else None
-        given = {"KAFKA": settings.kafka, "HISTORY": settings.history}
-        if settings.database_url_file is None:
-            variables.pop(f"{PREFIX}DATABASE_URL_FILE", None)
-            given["DATABASE_URL"] = url
+        given = {"KAFKA": settings.kafka, "HISTORY": settings.history, **_database(settings)}
+        for name in ("DATABASE_URL", "DATABASE_URL_FILE", "DATABASE_URL_SECRET"):
+            if name not in given:
+                variables.pop(f"{PREFIX}{name}", None)
         variables |= {f"{PREFIX}{name}": value for name, value in given.items() if value is not None}
     return variables
+
+
+def _database(settings: Settings) -> dict[str, str | None]:
+    """The one variable that names the database: the flags of this process have won over the others."""
+    if settings.database_url_secret is not None:
+        return {"DATABASE_URL_SECRET": settings.database_url_secret}
+    if settings.database_url_file is not None:
+        # Only a variable names a file, which the process inherits.
+        return {"DATABASE_URL_FILE": None}
+    return {"DATABASE_URL": settings.database_url.get_secret_value() if settings.database_url else None}
 
 
 @schedule.command("list")

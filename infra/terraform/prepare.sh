@@ -1,6 +1,7 @@
 #!/bin/bash
 # Once after `terraform apply`, and after passwords were changed: prepare.sh ENVIRONMENT (small or production).
-# Gives the managed Kafka's login a key, if it has none, and lets the cluster's master migrate and make the logins.
+# Gives the managed Kafka's login a key and Superset its key and password, if they have none, and lets the cluster's master
+# migrate and make the logins.
 # Secrets go from Secret Manager by pipes: none is in an argument, and none stays in a file.
 set -euo pipefail
 
@@ -16,6 +17,18 @@ print(functools.reduce(lambda part, key: part[key], [path[0], "value", *path[1:]
 project=$(value cluster.project)
 secret() { gcloud secrets versions access latest --project="$project" --secret="$(value "secrets.$1")"; }
 
+# A secret that anything long will do for, made once.
+random() {
+  local name
+  name=$(value "secrets.$1")
+  if [ -z "$(gcloud secrets versions list "$name" --project="$project" --filter=state=ENABLED --format='value(name)')" ]; then
+    python3 -c 'import secrets; print(secrets.token_urlsafe(42), end="")' |
+      gcloud secrets versions add "$name" --project="$project" --data-file=-
+  fi
+}
+random superset-key
+random superset-password
+
 login=$(value kafka_login)
 if [ -n "$login" ]; then
   name=$(value secrets.kafka-password)
@@ -29,11 +42,11 @@ if [ -n "$login" ]; then
 fi
 
 {
-  for login in owner jobs dashboards; do
+  for login in owner jobs dashboards superset; do
     secret "database-url-$login"
     echo
   done
 } | python3 -c 'import json, sys
-print(json.dumps(dict(zip(("owner", "jobs", "dashboards"), sys.stdin.read().split(), strict=True))))' |
+print(json.dumps(dict(zip(("owner", "jobs", "dashboards", "superset"), sys.stdin.read().split(), strict=True))))' |
   gcloud compute ssh "$(value cluster.master)" --project="$project" --zone="$(value cluster.zone)" \
     --tunnel-through-iap --command='sudo /usr/local/sbin/bytemeter-prepare'

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from bytemeter.ending import until_signal
 from bytemeter.job import Endpoint, Job, JobContext, submit_main
+
+if TYPE_CHECKING:
+    from bytemeter.feeds import Feed
 
 _NEEDS: tuple[Endpoint, ...] = ("kafka", "database_url", "history")
 
@@ -22,9 +26,7 @@ def run(context: JobContext, *, feeds: tuple[str, ...], once: bool, live: bool, 
     Raises:
         BytemeterError: a feed is unknown, or a query failed in a way that a restart does not mend.
     """
-    from bytemeter.feeds import FEEDS, feed_named
-
-    chosen = [feed_named(name) for name in feeds or FEEDS]
+    chosen = _feeds(feeds)
     needed = (name for name in _NEEDS if keep or name != "history")
     with until_signal() as signals, context.endpoints(*needed) as settings, context.session(settings) as session:
         from speed_layer.stream import Streams
@@ -32,6 +34,12 @@ def run(context: JobContext, *, feeds: tuple[str, ...], once: bool, live: bool, 
         spark = session.result()
         with signals.deferred() as stop:
             Streams(spark, settings, chosen, once=once, live=live, history=keep, stop=stop).run()
+
+
+def _feeds(names: tuple[str, ...]) -> list[Feed]:
+    from bytemeter.feeds import FEEDS, feed_named
+
+    return [feed_named(name) for name in names or FEEDS]
 
 
 JOB = Job(
@@ -45,6 +53,7 @@ JOB = Job(
         click.Option(["--keep/--no-keep"], default=True, help="write the history"),
     ),
     run=run,
+    check=lambda *, feeds, **_: _feeds(feeds),
 )
 
 

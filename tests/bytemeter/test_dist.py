@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from bytemeter.dist import build
@@ -18,3 +19,12 @@ def test_the_locks_are_those_of_driver_and_executors(tmp_path: Path) -> None:
         assert f"\n{package}==" in driver
         assert f"\n{package}==" not in executor
     assert "--hash=sha256:" in executor
+
+
+def test_where_the_cluster_has_spark_the_driver_gets_all_but_that(tmp_path: Path) -> None:
+    written = {path.name: path.read_text() for path in build(tmp_path) if path.suffix == ".txt"}
+    driver, cluster = (set(written[name].split("\n")) for name in ("driver.txt", "cluster-driver.txt"))
+    assert cluster < driver
+    packages = re.compile(r"^[a-z0-9-]+(?===)", re.MULTILINE)
+    lacking = set(packages.findall(written["driver.txt"])) - set(packages.findall(written["cluster-driver.txt"]))
+    assert lacking == {"pyspark", "py4j"}

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from sqlalchemy.engine import make_url
 
 from bytemeter.errors import BytemeterError
-from bytemeter.jdbc import jdbc_options, url_from_jdbc
+from bytemeter.jdbc import jdbc_options, jdbc_url, url_from_jdbc
 from bytemeter.postgres import database
 from bytemeter.settings import Settings
 
@@ -31,6 +31,31 @@ from bytemeter.settings import Settings
 )
 def test_a_jdbc_url_is_converted_with_its_parameters(jdbc: str, url: str) -> None:
     assert make_url(url_from_jdbc(jdbc)) == make_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://db/usage",
+        "postgresql://ann@db:6432/usage?sslmode=verify-full&sslrootcert=/ca",
+        "postgresql://a%40b@[::1]:5432/usage?channel_binding=require&options=-c%20work_mem=7MB",
+    ],
+)
+def test_a_url_without_a_password_becomes_a_jdbc_url_and_back(url: str) -> None:
+    assert make_url(url_from_jdbc(jdbc_url(url))) == make_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("postgresql://ann:s3cret@db/usage", "has a password, which no argument may show"),
+        ("postgresql://ann@db/usage?sslcrl=/crl", "has the parameter sslcrl, which JDBC lacks"),
+    ],
+)
+def test_a_url_that_no_argument_may_show_or_that_jdbc_cannot_keep_is_refused(url: str, message: str) -> None:
+    with pytest.raises(BytemeterError, match=message) as refused:
+        jdbc_url(url)
+    assert "s3cret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +17,7 @@ from batch_layer.jobs import hourly_usage
 from bytemeter.errors import BytemeterError
 from bytemeter.job import submit_main
 from bytemeter.settings import load_settings, with_secrets
+from cli.commands.schedule import job_environment
 from cli.main import main
 
 URL = "postgresql://jobs:hush-hush@db:5432/usage"
@@ -153,3 +157,47 @@ def test_a_job_takes_the_name_of_the_secret_in_place_of_the_url(
     assert submit_main(hourly_usage.JOB, [*given, "projects/other/secrets/a"]) == 1
     assert "HTTP 403" in capsys.readouterr().err
     assert submit_main(hourly_usage.JOB, [*given, NAME, "--jdbc-url", "jdbc:postgresql://db/usage"]) == 2
+
+
+PRINT = (
+    "from bytemeter.settings import load_settings, with_secrets\n"
+    "settings = with_secrets(load_settings())\n"
+    "password = settings.kafka_sasl_password\n"
+    "print(settings.require_database_url(), password and password.get_secret_value())"
+)
+ENDPOINTS = {"kafka": "b:9092", "history": "gs://b/h"}
+LOGIN = {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "PLAIN", "SASL_USERNAME": "u"}
+
+
+def seen_by_a_job(**flags: str) -> str:
+    """The secrets that a process of the scheduler has, whose settings come from the environment and from flags."""
+    environment = job_environment(with_secrets(load_settings(**ENDPOINTS, **flags)))
+    command = [sys.executable, "-c", PRINT]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_a_scheduled_job_reads_the_secrets_of_the_scheduler_anew(
+    google: Google, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    google.versions["projects/p/secrets/kafka/versions/latest"] = b"key"
+    for name, value in {**LOGIN, "SASL_PASSWORD_SECRET": "projects/p/secrets/kafka"}.items():
+        monkeypatch.setenv(f"BYTEMETER_KAFKA_{name}", value)
+    monkeypatch.setenv("BYTEMETER_DATABASE_URL_SECRET", NAME)
+    assert seen_by_a_job() == f"{URL} key"
+    environment = job_environment(with_secrets(load_settings(**ENDPOINTS)))
+    assert not {"hush-hush", "key"} & set(" ".join(environment.values()).replace(":", " ").replace("@", " ").split())
+
+
+def test_a_scheduled_job_has_the_database_that_a_flag_of_the_scheduler_names(
+    google: Google, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other = "postgresql://db/other"
+    monkeypatch.setenv("BYTEMETER_DATABASE_URL_SECRET", NAME)
+    assert seen_by_a_job(database_url=other) == f"{other} None"
+    monkeypatch.delenv("BYTEMETER_DATABASE_URL_SECRET")
+    file = tmp_path / "url"
+    file.touch(0o600)
+    file.write_text(other)
+    monkeypatch.setenv("BYTEMETER_DATABASE_URL_FILE", str(file))
+    assert seen_by_a_job() == f"{other} None"
+    assert seen_by_a_job(database_url_secret=NAME) == f"{URL} None"

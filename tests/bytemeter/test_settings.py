@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bytemeter.errors import BytemeterError
-from bytemeter.settings import PREFIX, Settings, load_settings
+from bytemeter.settings import PREFIX, Settings, load_settings, with_values
 
 URL = "postgresql://ann:s3cret@db:5432/usage"
 
@@ -30,6 +30,22 @@ def test_each_setting_is_documented() -> None:
 def test_endpoints_have_no_default() -> None:
     settings = load_settings()
     assert (settings.kafka, settings.database_url, settings.history) == (None, None, None)
+
+
+def test_single_settings_get_other_values_that_are_held_against_what_they_expect(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = load_settings(kafka="one:9092", database_url=URL, submit_region="here")
+    # What flags have overruled is not read a second time.
+    monkeypatch.setenv("BYTEMETER_KAFKA", "nonsense")
+    changed = with_values(settings, submit_code="gs://code/x", submit_region="there")
+    assert (changed.submit_code, changed.submit_region, changed.kafka) == ("gs://code/x", "there", "one:9092")
+    assert changed.require_database_url() == URL
+    assert with_values(settings) == settings
+    with pytest.raises(BytemeterError) as refused:
+        with_values(settings, submit_code="s3://x", submit_postgresql_ca="none.pem")
+    assert str(refused.value).startswith("BYTEMETER_SUBMIT_CODE: 's3://x': ")
+    assert "; BYTEMETER_SUBMIT_POSTGRESQL_CA: 'none.pem' cannot be read" in str(refused.value)
 
 
 def test_passwords_show_nowhere() -> None:

@@ -28,7 +28,7 @@ def without_provider(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def plan(folder: Path, **given: object) -> subprocess.CompletedProcess[str]:
     """What ``terraform plan`` says of an environment in which no resource needs the provider."""
-    passwords = json.dumps(dict.fromkeys(("owner", "jobs", "dashboards"), "p" * 32))
+    passwords = json.dumps(dict.fromkeys(("owner", "jobs", "dashboards", "superset"), "p" * 32))
     values = {"project_id": "usage-trial-1", "database_passwords": passwords, **given}
     environment = {
         **os.environ,
@@ -55,14 +55,31 @@ def test_an_environment_is_planned(without_provider: Path, name: str, jobs_enabl
     assert planned.returncode == 0, planned.stderr
     assert re.search(r"Plan: \d+ to add, 0 to change, 0 to destroy", planned.stdout)
     assert ("google_dataproc_job__stream[0]" in planned.stdout) is (jobs_enabled == "true")
+    assert "google_cloud_run_v2_service" not in planned.stdout
+
+
+def test_images_bring_superset_and_serverless_recomputes(without_provider: Path) -> None:
+    planned = plan(
+        without_provider / "environments/production",
+        images='{"job":"1","superset":"2"}',
+        dashboard_users='["group:analysts@example.com"]',
+    )
+    assert planned.returncode == 0, planned.stderr
+    for part in ("google_cloud_run_v2_service__this", 'user["group:analysts@example.com"]', "firewall__serverless[0]"):
+        assert part in planned.stdout
 
 
 @pytest.mark.parametrize(
     ("given", "error"),
     [
         ({"zone": "us-east1-b"}, "zone is a zone of the region"),
-        ({"database_passwords": '{"owner":"a","jobs":"b","dashboards":"c"}'}, "A password has 24 or more letters"),
+        (
+            {"database_passwords": '{"owner":"a","jobs":"b","dashboards":"c","superset":"d"}'},
+            "A password has 24 or more letters",
+        ),
         ({"billing_account": "12"}, "billing_account looks like 012345-6789AB-CDEF01"),
+        ({"dashboard_users": '["ann@example.com"]'}, "Each of dashboard_users looks like user:ann@example.com"),
+        ({"images": '{"job":"a b"}'}, "A tag has letters, digits, dots"),
         ({"project_id": "Usage"}, "A project id has 6 to 30 lowercase letters"),
     ],
 )

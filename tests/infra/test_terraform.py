@@ -13,6 +13,7 @@ from bytemeter.feeds import FEEDS
 from bytemeter.jars import spark_coordinates
 from bytemeter.plans.events import TOPIC as THRESHOLD_EVENTS
 from bytemeter.settings import PREFIX, Settings
+from bytemeter.versions import CLUSTER_IMAGES, SERVERLESS_RUNTIMES, minor
 from tests.infra.configuration import INFRA, Body, Module, attributes, modules, unquoted
 from tests.infra.provider import META, faults, provider_schema
 
@@ -140,7 +141,7 @@ def test_no_version_is_open(name: str) -> None:
 def test_nothing_is_open_to_the_internet() -> None:
     for where, rule in of_type("google_compute_firewall").items():
         assert {"source_ranges", "source_service_accounts"} & set(rule), where
-        assert {"target_service_accounts"} <= set(rule), where
+        assert {"target_service_accounts", "destination_ranges"} & set(rule), where
         assert not re.search(r"0\.0\.0\.0/0|::/0", str(rule)), where
     for where, machine in of_type("google_compute_instance").items():
         assert "access_config" not in machine["network_interface"][0], where
@@ -187,16 +188,22 @@ def test_no_role_of_the_project_reaches_data() -> None:
 
 def test_topics_and_jars_are_those_of_the_product() -> None:
     platform = (INFRA / "modules/platform/main.tf").read_text()
-    (topics,) = re.findall(r"^  topics = (\[.*\])$", platform, re.MULTILINE)
+    (topics,) = re.findall(r"^  topics += (\[.*\])$", platform, re.MULTILINE)
     assert set(yaml.safe_load(topics)) == {*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS}
-    jars = modules()["modules/dataproc"].blocks("variable")["jars"]["default"]
-    assert tuple(map(unquoted, jars)) == spark_coordinates()
+    dataproc = modules()["modules/dataproc"].blocks("variable")
+    image = minor(unquoted(dataproc["image_version"]["default"]))
+    for variable, spark in (("jars", CLUSTER_IMAGES[image]), ("batch_jars", SERVERLESS_RUNTIMES["3.0"])):
+        assert tuple(map(unquoted, dataproc[variable]["default"])) == spark_coordinates(spark)
 
 
-def test_settings_of_the_cluster_are_settings_of_the_product() -> None:
-    named = set(re.findall(rf"\b{PREFIX}[A-Z_]+", (INFRA / "modules/dataproc/main.tf").read_text()))
-    assert {f"{PREFIX}KAFKA", f"{PREFIX}HISTORY", f"{PREFIX}DATABASE_URL_FILE"} <= named
-    assert {name.removeprefix(PREFIX).lower() for name in named} <= set(Settings.model_fields)
+def test_settings_of_the_cluster_and_for_submit_are_settings_of_the_product() -> None:
+    cluster, submit = (
+        set(re.findall(rf"\b{PREFIX}[A-Z_]+", (INFRA / "modules" / file).read_text()))
+        for file in ("dataproc/main.tf", "platform/outputs.tf")
+    )
+    assert {f"{PREFIX}KAFKA", f"{PREFIX}HISTORY", f"{PREFIX}DATABASE_URL_FILE"} <= cluster
+    assert {f"{PREFIX}SUBMIT_CODE", f"{PREFIX}DATABASE_URL_SECRET"} <= submit
+    assert {name.removeprefix(PREFIX).lower() for name in cluster | submit} <= set(Settings.model_fields)
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
@@ -213,14 +220,3 @@ def test_scripts_of_machines_are_sound_bash() -> None:
     assert scripts
     for script in scripts:
         subprocess.run(["bash", "-n", script], check=True)
-
-
-def test_the_workflow_submits_the_job_that_a_schedule_names() -> None:
-    text = (INFRA / "modules/schedules/recompute.yaml").read_text()
-    values = {"project": "p", "region": "r", "cluster": "c", "code": "gs://code"}
-    text = re.sub(r"(?<!\$)\$\{(\w+)\}", lambda found: values[found[1]], text).replace("$${", "${")
-    steps = {name: step for entry in yaml.safe_load(text)["main"]["steps"] for name, step in entry.items()}
-    submit = steps["submit"]["args"]
-    assert submit["url"].endswith("/projects/p/regions/r/jobs:submit")
-    assert submit["body"]["job"]["placement"] == {"clusterName": "c"}
-    assert submit["body"]["job"]["pysparkJob"]["pythonFileUris"] == ["gs://code/bytemeter.zip"]

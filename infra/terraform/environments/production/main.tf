@@ -35,6 +35,12 @@ module "platform" {
     driver_memory         = "8g"
   }
 
+  images = var.images
+  dashboards = {
+    users         = var.dashboard_users
+    min_instances = 1
+  }
+
   soft_delete_days           = 30
   deletion_protection        = true
   jobs_enabled               = var.jobs_enabled

@@ -36,6 +36,12 @@ module "platform" {
     driver_memory         = "2g"
   }
 
+  images = var.images
+  dashboards = {
+    users         = var.dashboard_users
+    min_instances = 0
+  }
+
   soft_delete_days           = 7
   deletion_protection        = false
   jobs_enabled               = var.jobs_enabled

@@ -27,6 +27,27 @@ variable "zone" {
   }
 }
 
+variable "images" {
+  type        = object({ job = optional(string), superset = optional(string) })
+  description = "Tags of the images in the registry: of serverless batches (null runs recomputes on the cluster) and of Superset (null runs none)."
+  default     = {}
+  nullable    = false
+  validation {
+    condition     = alltrue([for tag in values(var.images) : tag == null || can(regex("^[A-Za-z0-9_][A-Za-z0-9_.-]*$", tag))])
+    error_message = "A tag has letters, digits, dots, hyphens and underscores."
+  }
+}
+
+variable "dashboard_users" {
+  type        = set(string)
+  description = "Who may reach Superset, e.g. user:ann@example.com or group:analysts@example.com."
+  default     = []
+  validation {
+    condition     = alltrue([for user in var.dashboard_users : can(regex("^(user|group|serviceAccount|domain):[^ ]+$", user))])
+    error_message = "Each of dashboard_users looks like user:ann@example.com or group:analysts@example.com."
+  }
+}
+
 variable "jobs_enabled" {
   type        = bool
   description = "Whether the streaming job and the schedules run: false at first, true once prepare.sh has run."
@@ -69,7 +90,7 @@ variable "monthly_budget" {
 }
 
 variable "database_passwords" {
-  type        = object({ owner = string, jobs = string, dashboards = string })
+  type        = object({ owner = string, jobs = string, dashboards = string, superset = string })
   description = "Passwords of PostgreSQL's logins; new ones are written when database_passwords_version is raised, and ignored otherwise."
   ephemeral   = true
   sensitive   = true

@@ -101,7 +101,7 @@ variable "deletion_protection" {
 }
 
 variable "database_passwords" {
-  type        = object({ owner = string, jobs = string, dashboards = string })
+  type        = object({ owner = string, jobs = string, dashboards = string, superset = string })
   description = "Passwords of PostgreSQL's logins; new ones are written when database_passwords_version is raised, and ignored otherwise."
   ephemeral   = true
   sensitive   = true

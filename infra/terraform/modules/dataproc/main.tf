@@ -1,4 +1,4 @@
-# The cluster on which the jobs run: Spark 4.0 with Scala 2.13 and Python 3.11, as Bytemeter needs.
+# The cluster on which the jobs run. Its image has Spark 4.1, to which the jars belong (bytemeter/versions.py).
 
 locals {
   folder = "/etc/bytemeter"
@@ -17,9 +17,18 @@ locals {
       BYTEMETER_KAFKA_SASL_PASSWORD_FILE = "${local.folder}/kafka-password"
     },
   )
+  # A serverless batch has no files of its machine: it reads the secrets itself.
+  batch_settings = merge(
+    { for name, value in local.settings : name => value if !endswith(name, "_FILE") },
+    { BYTEMETER_DATABASE_URL_SECRET = "projects/${var.project_id}/secrets/${var.secrets["database-url"]}" },
+    var.kafka_login == null ? {} : {
+      BYTEMETER_KAFKA_SASL_PASSWORD_SECRET = "projects/${var.project_id}/secrets/${var.secrets["kafka-password"]}"
+    },
+  )
   properties = merge(
     { for name, value in local.settings : "spark-env:${name}" => value },
     {
+      "spark-env:PGSSLROOTCERT"            = "${local.folder}/postgresql-ca.pem"
       "spark:spark.jars.packages"          = join(",", var.jars)
       "spark:spark.pyspark.python"         = "/opt/bytemeter/venv/bin/python"
       "spark:spark.pyspark.driver.python"  = "/opt/bytemeter/venv/bin/python"
@@ -128,8 +137,13 @@ resource "google_dataproc_cluster" "this" {
     }
 
     initialization_action {
-      script      = "gs://${var.code_bucket}/${google_storage_bucket_object.config["install.sh"].name}"
+      script      = "gs://${var.code_bucket}/packages.sh" # of make dist
       timeout_sec = 900
+    }
+
+    initialization_action {
+      script      = "gs://${var.code_bucket}/${google_storage_bucket_object.config["install.sh"].name}"
+      timeout_sec = 300
     }
 
     dynamic "autoscaling_config" {

@@ -1,8 +1,8 @@
 #!/opt/bytemeter/venv/bin/python
-"""On the cluster's master: applies the migrations as the owner, and makes the logins of the jobs and the dashboards.
+"""On the cluster's master: applies the migrations as the owner, and makes the other logins and Superset's database.
 
-Standard input has one JSON object: login -> its URL of PostgreSQL, ``{"owner": …, "jobs": …, "dashboards": …}``. None
-of it reaches arguments or files. Run again, it changes the passwords to those of the URLs.
+Standard input has one JSON object: login -> its URL of PostgreSQL, ``{"owner": …, "jobs": …, "dashboards": …,
+"superset": …}``. None of it reaches arguments or files. Run again, it changes the passwords to those of the URLs.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ ROLES = {"jobs": "bytemeter_writer", "dashboards": "bytemeter_reader"}
 def main() -> int:
     urls = json.load(sys.stdin)
     subprocess.run(["/usr/local/sbin/bytemeter-refresh"], check=True)
+    # The URLs ask for verified TLS, and leave the authority to this.
+    os.environ["PGSSLROOTCERT"] = str(SETTINGS.with_name("postgresql-ca.pem"))
     settings = dict(line.split("=", 1) for line in SETTINGS.read_text().splitlines())
     del settings["BYTEMETER_DATABASE_URL_FILE"]  # of the jobs; the owner migrates
     environment = {**os.environ, **settings, "BYTEMETER_DATABASE_URL": urls["owner"]}
@@ -34,12 +36,15 @@ def main() -> int:
         return migrated.returncode
     with psycopg2.connect(urls["owner"]) as owner:
         for login, role in ROLES.items():
-            make_login(owner, urls[login], role)
+            grant(owner, role, make_login(owner, urls[login]))
+        user = make_login(owner, urls["superset"])
+    owner.close()
+    own_database(urls["owner"], user, parse_dsn(urls["superset"])["dbname"])
     return 0
 
 
-def make_login(owner: Connection, url: str, role: str) -> None:
-    """Create the URL's user with the rights of a role, or give it the URL's password. The server sees only its hash."""
+def make_login(owner: Connection, url: str) -> str:
+    """Create the URL's user, or give it the URL's password, and return its name. The server sees only a hash."""
     user, password = (parse_dsn(url)[part] for part in ("user", "password"))
     secret = encrypt_password(password, user, scope=owner, algorithm="scram-sha-256")
     with owner.cursor() as cursor:
@@ -47,7 +52,29 @@ def make_login(owner: Connection, url: str, role: str) -> None:
         verb = "alter" if cursor.rowcount else "create"
         login = sql.SQL(verb + " role {} login password {}").format(sql.Identifier(user), sql.Literal(secret))
         cursor.execute(login)
+    return user
+
+
+def grant(owner: Connection, role: str, user: str) -> None:
+    """Give a user the rights of a role."""
+    with owner.cursor() as cursor:
         cursor.execute(sql.SQL("grant {} to {}").format(sql.Identifier(role), sql.Identifier(user)))
+
+
+def own_database(url: str, user: str, name: str) -> None:
+    """Create a database that belongs to a user, unless it exists; others may not connect to it."""
+    connection = psycopg2.connect(url)
+    try:
+        connection.autocommit = True  # no database is made in a transaction
+        with connection.cursor() as cursor:
+            cursor.execute("select 1 from pg_database where datname = %s", (name,))
+            if not cursor.rowcount:
+                database, login = sql.Identifier(name), sql.Identifier(user)
+                cursor.execute(sql.SQL("grant {} to current_user").format(login))
+                cursor.execute(sql.SQL("create database {} owner {}").format(database, login))
+                cursor.execute(sql.SQL("revoke connect on database {} from public").format(database))
+    finally:
+        connection.close()
 
 
 if __name__ == "__main__":

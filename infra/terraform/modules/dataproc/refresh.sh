@@ -11,6 +11,8 @@ chmod 0644 settings secrets postgresql-ca.pem
 [ "$(attribute dataproc-role)" = Master ] || exit 0
 
 umask 077 # Dataproc starts drivers as root
+# Each line of secrets names a file of this folder and the secret that it holds.
+# shellcheck disable=SC2094
 while read -r file secret; do
   if gcloud secrets versions access latest --secret="$secret" >"$file.new"; then
     mv "$file.new" "$file"

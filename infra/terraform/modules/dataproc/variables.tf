@@ -127,10 +127,10 @@ variable "partitions" {
 
 variable "jars" {
   type        = list(string)
-  description = "Maven coordinates of the connectors, as in dist/jars.txt."
+  description = "Maven coordinates of the connectors, for the Spark of the image: dist/jars-4.1.txt."
   default = [
-    "org.apache.spark:spark-sql-kafka-0-10_2.13:4.0.0",
-    "io.delta:delta-spark_2.13:4.0.1",
+    "org.apache.spark:spark-sql-kafka-0-10_2.13:4.1.1",
+    "io.delta:delta-spark_4.1_2.13:4.3.0",
     "org.postgresql:postgresql:42.7.7",
   ]
   validation {
@@ -139,13 +139,27 @@ variable "jars" {
   }
 }
 
+variable "batch_jars" {
+  type        = list(string)
+  description = "Maven coordinates of the connectors, for the Spark of serverless runtime 3.0: dist/jars-4.0.txt."
+  default = [
+    "org.apache.spark:spark-sql-kafka-0-10_2.13:4.0.0",
+    "io.delta:delta-spark_2.13:4.0.1",
+    "org.postgresql:postgresql:42.7.7",
+  ]
+  validation {
+    condition     = alltrue([for jar in var.batch_jars : length(split(":", jar)) == 3])
+    error_message = "Each of batch_jars looks like group:artifact:version."
+  }
+}
+
 variable "image_version" {
   type        = string
-  description = "Image of Dataproc; 3.0 is the first with Spark 4.0."
+  description = "Image of Dataproc; 3.0 has Spark 4.1 from 3.0.3 on."
   default     = "3.0-debian12"
   validation {
-    condition     = startswith(var.image_version, "3.")
-    error_message = "Bytemeter needs Spark 4.0 with Scala 2.13: image_version is 3.0-debian12 or another 3.x."
+    condition     = can(regex("^3\\.0[.-]", var.image_version))
+    error_message = "image_version is 3.0-debian12 or another 3.0; Bytemeter does not support the Spark 4.2 of image 4.0."
   }
 }
 

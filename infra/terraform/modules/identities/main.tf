@@ -6,6 +6,7 @@ locals {
     {
       spark     = "Runs the jobs: reads Kafka, writes the history and PostgreSQL."
       scheduler = "Starts the recomputes; reads no data."
+      superset  = "Superset's container; reads its own secrets, and PostgreSQL by a login that may only read."
     },
     var.kafka_on_vm ? { kafka = "Kafka's machine; writes logs and metrics." } : {},
     # Its key is the password of SASL/PLAIN, which is why it is not the account of the machines.
@@ -18,7 +19,16 @@ locals {
     "dataproc.agents.update", "dataproc.tasks.lease", "dataproc.tasks.listInvalidatedLeases",
     "dataproc.tasks.reportStatus",
   ]
-  log_writers = setsubtract(keys(local.accounts), ["kafka-client"])
+  # So does the driver of a serverless batch, which also shows its plans and its progress in the console.
+  batch_agent = [
+    "dataproc.batches.computeTuningConfig", "dataproc.batches.sparkApplicationWrite", "dataprocrm.nodePools.create",
+    "dataprocrm.nodePools.delete", "dataprocrm.nodePools.deleteNodes", "dataprocrm.nodePools.get",
+    "dataprocrm.nodePools.list", "dataprocrm.nodePools.resize", "dataprocrm.nodes.get", "dataprocrm.nodes.heartbeat",
+    "dataprocrm.nodes.list", "dataprocrm.nodes.mintOAuthToken", "dataprocrm.operations.get",
+  ]
+  cluster_starter = ["dataproc.clusters.get", "dataproc.clusters.use", "dataproc.jobs.create", "dataproc.jobs.get"]
+  batch_starter   = ["dataproc.batches.create", "dataproc.batches.get", "dataproc.operations.get"]
+  log_writers     = setsubtract(keys(local.accounts), ["kafka-client"])
 }
 
 resource "google_service_account" "this" {
@@ -34,15 +44,15 @@ resource "google_project_iam_custom_role" "dataproc_agent" {
   role_id     = "${replace(var.name, "-", "_")}_dataproc_agent"
   title       = "${var.name}: machine of a Dataproc cluster"
   description = "Takes tasks from Dataproc and reports on them; no access to storage."
-  permissions = local.dataproc_agent
+  permissions = concat(local.dataproc_agent, var.serverless ? local.batch_agent : [])
 }
 
 resource "google_project_iam_custom_role" "job_starter" {
   project     = var.project_id
   role_id     = "${replace(var.name, "-", "_")}_job_starter"
   title       = "${var.name}: starts jobs"
-  description = "Starts a job on a cluster that exists."
-  permissions = ["dataproc.clusters.get", "dataproc.clusters.use", "dataproc.jobs.create", "dataproc.jobs.get"]
+  description = "Starts a job on a cluster that exists, or a serverless batch, and looks at it."
+  permissions = var.serverless ? local.batch_starter : local.cluster_starter
 }
 
 resource "google_project_iam_member" "dataproc_agent" {
@@ -55,6 +65,14 @@ resource "google_project_iam_member" "job_starter" {
   project = var.project_id
   role    = google_project_iam_custom_role.job_starter.id
   member  = google_service_account.this["scheduler"].member
+}
+
+# Whoever starts a batch says as whom it runs.
+resource "google_service_account_iam_member" "batch_starter" {
+  count              = var.serverless ? 1 : 0
+  service_account_id = google_service_account.this["spark"].name
+  role               = "roles/iam.serviceAccountUser"
+  member             = google_service_account.this["scheduler"].member
 }
 
 resource "google_project_iam_member" "workflow_starter" {

@@ -18,3 +18,8 @@ output "kafka_client" {
   description = "E-mail of the jobs' login at the managed Kafka; null with a machine."
   value       = one([for key, account in google_service_account.this : account.email if key == "kafka-client"])
 }
+
+output "superset" {
+  description = "E-mail of the account of Superset's container."
+  value       = google_service_account.this["superset"].email
+}

@@ -25,3 +25,13 @@ variable "kafka_on_vm" {
     error_message = "kafka_on_vm is true or false."
   }
 }
+
+variable "serverless" {
+  type        = bool
+  description = "Whether recomputes are serverless batches; otherwise they run on the cluster."
+  nullable    = false
+  validation {
+    condition     = contains([true, false], var.serverless)
+    error_message = "serverless is true or false."
+  }
+}

@@ -22,6 +22,15 @@ locals {
       missing    = "EVALUATION_MISSING_DATA_INACTIVE"
       help       = "A job of the cluster failed; the last line of its output says why. A recompute can be started again."
     }
+    scheduled-run-failed = {
+      filter     = "metric.type=\"workflows.googleapis.com/finished_execution_count\" AND resource.type=\"workflows.googleapis.com/Workflow\" AND resource.labels.workflow_id=\"${var.workflow}\" AND metric.labels.status=\"FAILED\""
+      aligner    = "ALIGN_DELTA"
+      comparison = "COMPARISON_GT"
+      threshold  = 0
+      duration   = "0s"
+      missing    = "EVALUATION_MISSING_DATA_INACTIVE"
+      help       = "A scheduled run, on the cluster or serverless, did not start or failed; the execution of the workflow says why. It can be started again."
+    }
     database-is-down = {
       filter     = "metric.type=\"cloudsql.googleapis.com/database/up\" AND resource.type=\"cloudsql_database\" AND resource.labels.database_id=\"${var.project_id}:${var.database_instance}\""
       aligner    = "ALIGN_MIN"

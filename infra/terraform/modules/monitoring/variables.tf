@@ -34,6 +34,15 @@ variable "cluster" {
   }
 }
 
+variable "workflow" {
+  type        = string
+  description = "Name of the workflow that starts scheduled runs."
+  validation {
+    condition     = length(var.workflow) > 0
+    error_message = "workflow is the name of a workflow."
+  }
+}
+
 variable "database_instance" {
   type        = string
   description = "Name of the Cloud SQL instance."

@@ -1,5 +1,10 @@
 # A network of its own: no machine has a public address, and nothing is open to the internet.
 
+locals {
+  # Each kind of machine has a range of its own, by which rules name what has no account of ours.
+  ranges = zipmap(["machines", "batches", "services"], cidrsubnets(var.cidr, 1, 2, 2))
+}
+
 resource "google_compute_network" "this" {
   project                         = var.project_id
   name                            = var.name
@@ -9,11 +14,12 @@ resource "google_compute_network" "this" {
 }
 
 resource "google_compute_subnetwork" "this" {
+  for_each                 = local.ranges
   project                  = var.project_id
-  name                     = var.name
+  name                     = each.key == "machines" ? var.name : "${var.name}-${each.key}"
   region                   = var.region
   network                  = google_compute_network.this.id
-  ip_cidr_range            = var.cidr
+  ip_cidr_range            = each.value
   stack_type               = "IPV4_ONLY"
   private_ip_google_access = true # Cloud Storage and Secret Manager without a public address
   dynamic "log_config" {
@@ -41,9 +47,13 @@ resource "google_compute_router_nat" "this" {
   router                             = google_compute_router.this.name
   nat_ip_allocate_option             = "AUTO_ONLY"
   source_subnetwork_ip_ranges_to_nat = "LIST_OF_SUBNETWORKS"
-  subnetwork {
-    name                    = google_compute_subnetwork.this.id
-    source_ip_ranges_to_nat = ["ALL_IP_RANGES"]
+  dynamic "subnetwork" {
+    # Superset's container calls nothing outside.
+    for_each = ["machines", "batches"]
+    content {
+      name                    = google_compute_subnetwork.this[subnetwork.value].id
+      source_ip_ranges_to_nat = ["ALL_IP_RANGES"]
+    }
   }
   log_config {
     enable = true
@@ -106,6 +116,46 @@ resource "google_compute_firewall" "kafka" {
   }
 }
 
+# Machines of serverless batches are Google's, with addresses of their subnetwork; no rule can name their account.
+resource "google_compute_firewall" "serverless" {
+  count              = var.serverless ? 1 : 0
+  project            = var.project_id
+  name               = "${var.name}-serverless"
+  network            = google_compute_network.this.id
+  description        = "Driver and executors of a serverless batch among each other."
+  direction          = "INGRESS"
+  priority           = 1000
+  source_ranges      = [local.ranges.batches]
+  destination_ranges = [local.ranges.batches]
+  allow {
+    protocol = "tcp"
+    ports    = ["0-65535"]
+  }
+  allow {
+    protocol = "udp"
+    ports    = ["0-65535"]
+  }
+  allow {
+    protocol = "icmp"
+  }
+}
+
+resource "google_compute_firewall" "serverless_kafka" {
+  count                   = var.serverless && var.kafka_on_vm ? 1 : 0
+  project                 = var.project_id
+  name                    = "${var.name}-serverless-kafka"
+  network                 = google_compute_network.this.id
+  description             = "Serverless batches to the broker."
+  direction               = "INGRESS"
+  priority                = 1000
+  source_ranges           = [local.ranges.batches]
+  target_service_accounts = [var.kafka_service_account]
+  allow {
+    protocol = "tcp"
+    ports    = ["9092"]
+  }
+}
+
 resource "google_compute_firewall" "ssh" {
   project     = var.project_id
   name        = "${var.name}-ssh"
@@ -133,5 +183,15 @@ output "network" {
 
 output "subnetwork" {
   description = "Id of the subnetwork of all machines."
-  value       = google_compute_subnetwork.this.id
+  value       = google_compute_subnetwork.this["machines"].id
+}
+
+output "batch_subnetwork" {
+  description = "Id of the subnetwork of serverless batches."
+  value       = google_compute_subnetwork.this["batches"].id
+}
+
+output "service_subnetwork" {
+  description = "Id of the subnetwork from which containers of Cloud Run reach PostgreSQL."
+  value       = google_compute_subnetwork.this["services"].id
 }

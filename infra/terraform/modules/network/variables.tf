@@ -70,3 +70,13 @@ variable "flow_logs" {
     error_message = "flow_logs is true or false."
   }
 }
+
+variable "serverless" {
+  type        = bool
+  description = "Whether recomputes are serverless batches, whose machines reach each other and Kafka by their addresses."
+  nullable    = false
+  validation {
+    condition     = contains([true, false], var.serverless)
+    error_message = "serverless is true or false."
+  }
+}

@@ -8,13 +8,14 @@ locals {
       "logging.googleapis.com", "monitoring.googleapis.com", "secretmanager.googleapis.com",
       "servicenetworking.googleapis.com", "sqladmin.googleapis.com", "storage.googleapis.com",
       "cloudscheduler.googleapis.com", "workflows.googleapis.com", "workflowexecutions.googleapis.com",
-      "billingbudgets.googleapis.com",
+      "billingbudgets.googleapis.com", "artifactregistry.googleapis.com", "run.googleapis.com",
     ],
     local.kafka_on_vm ? [] : ["managedkafka.googleapis.com"],
   )
   # bytemeter.feeds, and the topic of threshold events; tests/infra compares.
-  topics = ["devices", "data-records", "agreements", "threshold-events"]
-  kafka  = one(concat(module.kafka_vm[*].bootstrap, module.kafka_managed[*].bootstrap))
+  topics     = ["devices", "data-records", "agreements", "threshold-events"]
+  serverless = var.images.job != null
+  kafka      = one(concat(module.kafka_vm[*].bootstrap, module.kafka_managed[*].bootstrap))
 }
 
 module "project" {
@@ -28,6 +29,7 @@ module "identities" {
   name        = var.name
   project_id  = module.project.project_id
   kafka_on_vm = local.kafka_on_vm
+  serverless  = local.serverless
 }
 
 module "network" {
@@ -39,6 +41,7 @@ module "network" {
   spark_service_account = module.identities.spark
   kafka_service_account = module.identities.kafka
   kafka_on_vm           = local.kafka_on_vm
+  serverless            = local.serverless
   flow_logs             = var.flow_logs
 }
 
@@ -78,7 +81,7 @@ module "secrets" {
   spark_service_account      = module.identities.spark
   database_host              = module.database.host
   database_name              = module.database.database
-  certificate_path           = "/etc/bytemeter/postgresql-ca.pem"
+  superset_service_account   = module.identities.superset
   database_passwords         = var.database_passwords
   database_passwords_version = var.database_passwords_version
 }
@@ -141,6 +144,30 @@ module "dataproc" {
   jobs_enabled           = var.jobs_enabled
 }
 
+module "registry" {
+  source                = "../registry"
+  name                  = var.name
+  project_id            = module.project.project_id
+  region                = var.region
+  spark_service_account = module.identities.spark
+}
+
+module "superset" {
+  source                 = "../superset"
+  count                  = var.images.superset == null ? 0 : 1
+  name                   = var.name
+  project_id             = module.project.project_id
+  region                 = var.region
+  network                = module.network.network
+  subnetwork             = module.network.service_subnetwork
+  service_account        = module.identities.superset
+  image                  = "${module.registry.prefix}/superset:${coalesce(var.images.superset, "none")}"
+  secrets                = module.secrets.for_superset
+  postgresql_certificate = module.database.certificate
+  users                  = var.dashboards.users
+  min_instances          = var.dashboards.min_instances
+}
+
 module "schedules" {
   source          = "../schedules"
   name            = var.name
@@ -151,7 +178,15 @@ module "schedules" {
   code_bucket     = module.storage.code_bucket
   history         = module.storage.history
   kafka           = local.kafka
-  jobs_enabled    = var.jobs_enabled
+  batch = local.serverless ? {
+    image           = "${module.registry.prefix}/job:${coalesce(var.images.job, "none")}"
+    service_account = module.identities.spark
+    subnetwork      = module.network.batch_subnetwork
+    staging_bucket  = module.storage.staging_bucket
+    file            = module.dataproc.batch_file
+    properties      = module.dataproc.batch_properties
+  } : null
+  jobs_enabled = var.jobs_enabled
 }
 
 module "monitoring" {
@@ -160,6 +195,7 @@ module "monitoring" {
   project_id        = module.project.project_id
   project_number    = module.storage.project_number
   cluster           = module.dataproc.cluster
+  workflow          = module.schedules.workflow
   database_instance = module.database.instance
   jobs_enabled      = var.jobs_enabled
   mails             = var.mails

@@ -146,6 +146,26 @@ variable "spark" {
   }
 }
 
+variable "images" {
+  type        = object({ job = optional(string), superset = optional(string) })
+  description = "Tags of the images in the registry: of serverless batches (null runs recomputes on the cluster) and of Superset (null runs none)."
+  nullable    = false
+  validation {
+    condition     = alltrue([for tag in values(var.images) : tag == null || can(regex("^[A-Za-z0-9_][A-Za-z0-9_.-]*$", tag))])
+    error_message = "A tag has letters, digits, dots, hyphens and underscores."
+  }
+}
+
+variable "dashboards" {
+  type        = object({ users = optional(set(string), []), min_instances = optional(number, 0) })
+  description = "Who may reach Superset, e.g. group:analysts@example.com, and how many containers always run (0 or 1)."
+  nullable    = false
+  validation {
+    condition     = alltrue([for user in var.dashboards.users : can(regex("^(user|group|serviceAccount|domain):[^ ]+$", user))])
+    error_message = "Each of dashboards.users looks like user:ann@example.com or group:analysts@example.com."
+  }
+}
+
 variable "jobs_enabled" {
   type        = bool
   description = "Whether the streaming job and the schedules run; false until prepare.sh has run."
@@ -184,7 +204,7 @@ variable "monthly_budget" {
 }
 
 variable "database_passwords" {
-  type        = object({ owner = string, jobs = string, dashboards = string })
+  type        = object({ owner = string, jobs = string, dashboards = string, superset = string })
   description = "Passwords of PostgreSQL's logins; new ones are written when database_passwords_version is raised, and ignored otherwise."
   ephemeral   = true
   sensitive   = true

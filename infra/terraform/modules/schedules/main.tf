@@ -1,7 +1,13 @@
-# Recomputes: Cloud Scheduler starts a workflow, which starts the job. The workflow knows last month's name.
+# Recomputes and maintenance: Cloud Scheduler starts a workflow, which starts the job on the cluster or, if var.batch says
+# how, as a serverless batch. The workflow knows last month's name.
 
 locals {
+  # The main of each job, and its options; of the workflow's last --month the workflow knows the value.
   jobs = {
+    maintain = {
+      schedule = var.maintain
+      argument = { main = "maintain.py", options = ["--history", var.history] }
+    }
     hourly = {
       schedule = var.hourly
       argument = { main = "hourly_usage.py", options = ["--history", var.history, "--dirty", "--over"] }
@@ -17,7 +23,7 @@ resource "google_workflows_workflow" "recompute" {
   project             = var.project_id
   region              = var.region
   name                = "${var.name}-recompute"
-  description         = "Starts a recompute on the cluster and waits for its end, so that a failure shows."
+  description         = "Starts a job on the cluster, or as a serverless batch, and waits for its end, so that a failure shows."
   service_account     = var.service_account
   call_log_level      = "LOG_ERRORS_ONLY"
   deletion_protection = false
@@ -25,8 +31,10 @@ resource "google_workflows_workflow" "recompute" {
   source_contents = templatefile("${path.module}/recompute.yaml", {
     project = var.project_id
     region  = var.region
-    cluster = var.cluster
     code    = "gs://${var.code_bucket}"
+    cluster = var.cluster
+    # JSON is YAML, too.
+    batch = jsonencode(var.batch)
   })
 }
 
@@ -35,7 +43,7 @@ resource "google_cloud_scheduler_job" "recompute" {
   project          = var.project_id
   region           = var.region
   name             = "${var.name}-${each.key}"
-  description      = "bytemeter batch ${each.key}"
+  description      = each.key == "maintain" ? "bytemeter maintain" : "bytemeter batch ${each.key}"
   schedule         = each.value.schedule
   time_zone        = "Etc/UTC"
   paused           = !var.jobs_enabled

@@ -80,6 +80,32 @@ variable "hourly" {
   }
 }
 
+variable "maintain" {
+  type        = string
+  description = "When the history is compacted and cleaned, as cron writes it, UTC."
+  default     = "50 * * * *"
+  validation {
+    condition     = length(split(" ", var.maintain)) == 5
+    error_message = "maintain has the five fields of cron, e.g. 50 * * * *."
+  }
+}
+
+variable "batch" {
+  type = object({
+    image           = string
+    service_account = string
+    subnetwork      = string
+    staging_bucket  = string
+    file            = string
+    properties      = map(string)
+  })
+  description = "How the jobs run as serverless batches: image, account, subnetwork, bucket of Dataproc's files, PostgreSQL's authority, properties. Null runs them on the cluster."
+  validation {
+    condition     = var.batch == null || can(regex("^[^ ]+:[^ :]+$", var.batch.image))
+    error_message = "batch.image is the name of an image with its tag, or batch is null."
+  }
+}
+
 variable "monthly" {
   type        = string
   description = "When last month is recomputed, as cron writes it, UTC; on a day from the 1st to the 5th."

@@ -62,17 +62,17 @@ variable "database_name" {
   }
 }
 
-variable "certificate_path" {
+variable "superset_service_account" {
   type        = string
-  description = "Path of the file with PostgreSQL's authority on each machine."
+  description = "E-mail of the service account of Superset's container."
   validation {
-    condition     = startswith(var.certificate_path, "/")
-    error_message = "certificate_path starts with /."
+    condition     = strcontains(var.superset_service_account, "@")
+    error_message = "superset_service_account is the e-mail of a service account."
   }
 }
 
 variable "database_passwords" {
-  type        = object({ owner = string, jobs = string, dashboards = string })
+  type        = object({ owner = string, jobs = string, dashboards = string, superset = string })
   description = "Passwords of PostgreSQL's logins; new ones are written when database_passwords_version is raised, and ignored otherwise."
   ephemeral   = true
   sensitive   = true

@@ -73,7 +73,7 @@ resource "google_storage_bucket" "work" {
 
 # What `make dist` and `pip wheel` have made.
 resource "google_storage_bucket_object" "code" {
-  for_each = fileset(var.dist, "*.{zip,py,txt,whl}")
+  for_each = fileset(var.dist, "*.{zip,py,sh,txt,whl}")
   bucket   = google_storage_bucket.work["code"].name
   name     = each.value
   source   = "${var.dist}/${each.value}"
@@ -106,7 +106,7 @@ resource "google_storage_bucket_iam_member" "spark_bucket" {
 check "code" {
   assert {
     condition = length(fileset(var.dist, "*.whl")) == 1 && alltrue([
-      for name in ["bytemeter.zip", "driver.txt", "executor.txt"] : fileexists("${var.dist}/${name}")
+      for name in ["bytemeter.zip", "cluster-driver.txt", "executor.txt", "packages.sh"] : fileexists("${var.dist}/${name}")
     ])
     error_message = "${var.dist} lacks what machines install: make it first (docs/cloud.md), or the cluster cannot start."
   }
