@@ -89,12 +89,12 @@ class Topic:
 class Kafka:
     """A Kafka cluster, with its bootstrap servers and security settings."""
 
-    def __init__(self, settings: Settings, timeout_s: float = _TIMEOUT_MS / 1_000) -> None:
+    def __init__(self, settings: Settings, timeout_s: float | None = None) -> None:
         if settings.kafka is None:
             raise BytemeterError("BYTEMETER_KAFKA is not set; set it to the bootstrap servers HOST:PORT")
         self.servers = settings.kafka
         self._settings = settings
-        self._timeout_ms = round(1_000 * timeout_s)
+        self._timeout_ms = _TIMEOUT_MS if timeout_s is None else round(1_000 * timeout_s)
 
     def topic_name(self, topic: str) -> str:
         """The topic's name on the cluster: with the topic prefix."""

@@ -290,7 +290,7 @@ def test_client_certificates_reach_all_clients(
     )
     kafka = Kafka(load_settings())
     kafka.create("certified")
-    producer = Producer(kafka.librdkafka())
+    producer = Producer({**kafka.librdkafka(), "log_level": 0})
     producer.produce("certified", b"message")
     assert producer.flush(30) == 0
     topic = spark.read.format("kafka").options(**kafka.spark()).option("subscribe", "certified").load()
