@@ -8,19 +8,20 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import groupby
+from operator import itemgetter
 from typing import TypeVar
 
 import msgspec
 
 from bytemeter.logs import logger
-from ingest.collector.delivery import Delivery, Message
+from ingest.collector.delivery import Delivery, Destination, Message
 from ingest.collector.journal import Journal, JournalFullError
 
 _MESSAGES_AT_ONCE = 2_000
 _AGAIN_S = 1.0
 
-# topic, key, partition, value
-_Record = tuple[str, str | None, int | None, bytes]
+# destination, key, value
+_Record = tuple[Destination, str | None, bytes]
 _DECODER = msgspec.msgpack.Decoder(_Record)
 _ENCODE = msgspec.msgpack.Encoder().encode
 _Answer = TypeVar("_Answer")
@@ -71,9 +72,9 @@ class Backlog:
         await self._in_thread(self._journal.close)
         self._thread.shutdown()
 
-    async def append(self, topic: str, messages: Sequence[Message]) -> bool:
+    async def append(self, to: Destination, messages: Sequence[Message]) -> bool:
         """Keep messages; returns whether they are safe on disk, all or none."""
-        records = [_ENCODE((topic, one["key"], one.get("partition"), one["value"])) for one in messages]
+        records = [_ENCODE((to, one["key"], one["value"])) for one in messages]
         kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._pending.append((records, kept))
         self._wake_writer.set()
@@ -117,8 +118,8 @@ class Backlog:
             return False
         records = await self._in_thread(lambda: [_DECODER.decode(record) for record in self._journal.read(segment)])
         for start in range(0, len(records), _MESSAGES_AT_ONCE):
-            for topic, of_topic in groupby(records[start : start + _MESSAGES_AT_ONCE], lambda record: record[0]):
-                await self._deliver(topic, [_message(record) for record in of_topic])
+            for to, records_to in groupby(records[start : start + _MESSAGES_AT_ONCE], itemgetter(0)):
+                await self._deliver(to, [{"value": value, "key": key} for _, key, value in records_to])
         await self._in_thread(partial(self._journal.remove, segment))
         logger().info("sent a segment of the journal", messages=len(records), waiting_bytes=self._journal.size)
         return True
@@ -126,20 +127,12 @@ class Backlog:
     async def _in_thread(self, use: Callable[[], _Answer]) -> _Answer:
         return await asyncio.get_running_loop().run_in_executor(self._thread, use)
 
-    async def _deliver(self, topic: str, messages: list[Message]) -> None:
+    async def _deliver(self, to: Destination, messages: list[Message]) -> None:
         """Deliver all of them, however long Kafka is away."""
         while messages:
             while not self._delivery.available:
                 await asyncio.sleep(_AGAIN_S)
-            delivered = await self._delivery.deliver(topic, messages)
+            delivered = await self._delivery.deliver(to, messages)
             messages = [message for message, arrived in zip(messages, delivered, strict=True) if not arrived]
             if messages:
                 await asyncio.sleep(_AGAIN_S)
-
-
-def _message(record: _Record) -> Message:
-    _, key, partition, value = record
-    message: Message = {"value": value, "key": key}
-    if partition is not None:
-        message["partition"] = partition
-    return message

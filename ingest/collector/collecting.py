@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bytemeter.feeds import Feed
 from ingest.collector.backlog import Backlog
-from ingest.collector.delivery import Delivery, Message
+from ingest.collector.delivery import Delivery, Destination, Message
 from ingest.collector.identities import identified
 from ingest.collector.judging import field_of, judge
 from ingest.collector.results import ACCEPTED, DUPLICATE, INVALID, RETRY, Result
@@ -49,6 +49,7 @@ class Collecting:
             new_id: makes the event id of an event that has none, by its place.
             partition: for all of them, so that they stay in order; by default their keys decide.
         """
+        to = Destination(self.topic_name(feed.topic), partition)
         values = identified(feed, events.values, events.ids, new_id)
         seen: set[tuple[str, int | None]] = set()
         results: list[Result] = []
@@ -57,11 +58,11 @@ class Collecting:
             if start:
                 await asyncio.sleep(0)
             chunk = values[start : start + _EVENTS_AT_ONCE]
-            found, messages = self._judged(feed, chunk, seen, partition)
+            found, messages = self._judged(feed, chunk, seen)
             results += found
             if messages:
                 accepted = [result for result in found if result.status == ACCEPTED]
-                deliveries.append(self._deliver(feed, messages, accepted))
+                deliveries.append(self._deliver(to, messages, accepted))
         if len(deliveries) == 1:
             await deliveries[0]
         else:
@@ -71,7 +72,7 @@ class Collecting:
         return results
 
     def _judged(
-        self, feed: Feed, values: Sequence[bytes], seen: set[tuple[str, int | None]], partition: int | None
+        self, feed: Feed, values: Sequence[bytes], seen: set[tuple[str, int | None]]
     ) -> tuple[list[Result], list[Message]]:
         """The results of some events, as if all messages arrived, and the messages."""
         judged = judge(feed, values, round(1_000_000 * self.clock()))
@@ -90,27 +91,24 @@ class Collecting:
             if id_ is not None:
                 seen.add((id_, hour))
             results.append(Result(ACCEPTED, id_))
-            message: Message = {"value": value, "key": key}
-            if partition is not None:
-                message["partition"] = partition
-            messages.append(message)
+            messages.append({"value": value, "key": key})
         return results, messages
 
-    async def _deliver(self, feed: Feed, messages: Sequence[Message], accepted: Sequence[Result]) -> None:
+    async def _deliver(self, to: Destination, messages: Sequence[Message], accepted: Sequence[Result]) -> None:
         """Deliver messages; the results of those that did not arrive become ``retry``."""
-        delivered = await self._delivered(self.topic_name(feed.topic), messages)
+        delivered = await self._delivered(to, messages)
         for result, arrived in zip(accepted, delivered, strict=True):
             if not arrived:
                 result.status = RETRY
 
-    async def _delivered(self, topic: str, messages: Sequence[Message]) -> list[bool]:
+    async def _delivered(self, to: Destination, messages: Sequence[Message]) -> list[bool]:
         if self.backlog is None:
-            return await self.delivery.deliver(topic, messages)
+            return await self.delivery.deliver(to, messages)
         if not (self.backlog.empty and self.delivery.available):
-            return [await self.backlog.append(topic, messages)] * len(messages)
-        delivered = await self.delivery.deliver(topic, messages)
+            return [await self.backlog.append(to, messages)] * len(messages)
+        delivered = await self.delivery.deliver(to, messages)
         if all(delivered):
             return delivered
         lacking = [message for message, arrived in zip(messages, delivered, strict=True) if not arrived]
-        kept = await self.backlog.append(topic, lacking)
+        kept = await self.backlog.append(to, lacking)
         return [arrived or kept for arrived in delivered]

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -17,14 +17,26 @@ from bytemeter.logs import logger
 _BUSY_S, _IDLE_S = 0.001, 0.5
 _PROBE_S = 1.0
 _QUEUED_KIB = 262_144
+_ANY = -1  # RD_KAFKA_PARTITION_UA
 
 
 class Message(TypedDict):
-    """A message for Kafka; without a partition its key decides, or chance."""
+    """A message for Kafka."""
 
     value: bytes
     key: str | None
-    partition: NotRequired[int]
+
+
+class Destination(NamedTuple):
+    """Where messages go.
+
+    Attributes:
+        topic: its name on the cluster.
+        partition: None to let keys decide, or chance where there are none.
+    """
+
+    topic: str
+    partition: int | None = None
 
 
 class Delivery:
@@ -66,7 +78,7 @@ class Delivery:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    async def deliver(self, topic: str, messages: Sequence[Message]) -> list[bool]:
+    async def deliver(self, to: Destination, messages: Sequence[Message]) -> list[bool]:
         """Produce messages and wait for the answers.
 
         Returns:
@@ -78,7 +90,7 @@ class Delivery:
         ]
         self._waiting += len(produced)
         try:
-            self._produce(topic, produced, batch)
+            self._produce(to, produced, batch)
             self._wake.set()
             await batch.done
         finally:
@@ -89,13 +101,14 @@ class Delivery:
             self._doubted.set()
         return batch.delivered
 
-    def _produce(self, topic: str, produced: list[dict[str, Any]], batch: _Batch) -> None:
+    def _produce(self, to: Destination, produced: list[dict[str, Any]], batch: _Batch) -> None:
         if self._fatal:
             self._renew()
         try:
-            taken = self._producer.produce_batch(topic, produced)
+            partition = _ANY if to.partition is None else to.partition
+            taken = self._producer.produce_batch(to.topic, produced, partition=partition)
         except (BufferError, KafkaException) as error:
-            logger().warning("not produced", topic=topic, error=str(error))
+            logger().warning("not produced", topic=to.topic, error=str(error))
             taken = 0
             for message in produced:
                 message["_error"] = error

@@ -43,8 +43,8 @@ class Journal:
         self._folder, self._most_bytes, self._segment_bytes = folder, most_bytes, segment_bytes
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = (folder / "lock").open("wb")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._take()
         except BlockingIOError:
             raise BytemeterError(f"another process uses the journal {folder}; give each collector its own") from None
         except OSError as error:
@@ -119,7 +119,14 @@ class Journal:
     def close(self) -> None:
         """Leave the journal to other processes."""
         self._close()
-        self._lock.close()
+        os.close(self._lock)
+
+    def _take(self) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise
 
     def _begin(self) -> BinaryIO:
         self._number += 1

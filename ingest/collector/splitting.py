@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -15,6 +18,9 @@ CLOUD_EVENT, CLOUD_EVENTS = "application/cloudevents+json", "application/cloudev
 MEDIA_TYPES = (JSON, *NDJSON, CLOUD_EVENT, CLOUD_EVENTS)
 _SPACE = b" \t\r\n"
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+# Numbers may be as long as they are.
+_LENIENT = json.JSONDecoder(parse_int=str)
+_GAP = re.compile(r"[ \t\r\n]*([,\[\]]?)[ \t\r\n]*")
 
 
 @dataclass(frozen=True)
@@ -60,4 +66,26 @@ def _array(body: bytes) -> list[bytes]:
     try:
         return [bytes(item) for item in _ARRAY.decode(body)]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(400, f"the body is not a JSON array of events: {error}") from None
+        refused = str(error)
+    try:
+        return list(_items(body.decode()))
+    except (ValueError, RecursionError):
+        raise Problem(400, f"the body is not a JSON array of events: {refused}") from None
+
+
+def _items(body: str) -> Iterator[bytes]:
+    """The items of an array by Python's json, which also reads items that are no JSON to msgspec, such as NaN.
+
+    Raises:
+        ValueError: it is no array.
+    """
+    gap = _GAP.match(body)
+    following = "," if gap and gap[1] == "[" else ""
+    while gap and following == ",":
+        place = gap.end()
+        _, end = _LENIENT.raw_decode(body, place)
+        yield body[place:end].encode()
+        gap = _GAP.match(body, end)
+        following = gap[1] if gap else ""
+    if gap is None or following != "]" or gap.end() != len(body):
+        raise ValueError("no array")
