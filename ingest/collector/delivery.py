@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from functools import partial
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import Message as Delivered
 
 from bytemeter.kafka import Kafka
 from bytemeter.logs import logger
@@ -20,11 +20,8 @@ _QUEUED_KIB = 262_144
 _ANY = -1  # RD_KAFKA_PARTITION_UA
 
 
-class Message(TypedDict):
-    """A message for Kafka."""
-
-    value: bytes
-    key: str | None
+# A message for Kafka, as confluent-kafka takes many at a time: ``value`` and ``key``, which may be None.
+Message = dict[str, Any]
 
 
 class Destination(NamedTuple):
@@ -78,44 +75,39 @@ class Delivery:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    async def deliver(self, to: Destination, messages: Sequence[Message]) -> list[bool]:
+    async def deliver(self, to: Destination, messages: list[Message]) -> list[bool]:
         """Produce messages and wait for the answers.
 
         Returns:
             For each message whether Kafka has acknowledged it.
         """
         batch = _Batch(len(messages), asyncio.get_running_loop().create_future())
-        produced: list[dict[str, Any]] = [
-            {**message, "callback": partial(batch.answered, place)} for place, message in enumerate(messages)
-        ]
-        self._waiting += len(produced)
+        self._waiting += len(messages)
         try:
-            self._produce(to, produced, batch)
+            self._produce(to, messages, batch)
             self._wake.set()
             await batch.done
         finally:
-            self._waiting -= len(produced)
-        if any(batch.delivered):
+            self._waiting -= len(messages)
+        if not batch.failed:
             self.available = True
-        if not all(batch.delivered):
-            self._doubted.set()
-        return batch.delivered
+            return [True] * len(messages)
+        self._doubted.set()
+        return [message["value"] not in batch.failed for message in messages]
 
-    def _produce(self, to: Destination, produced: list[dict[str, Any]], batch: _Batch) -> None:
+    def _produce(self, to: Destination, messages: list[Message], batch: _Batch) -> None:
         if self._fatal:
             self._renew()
         try:
             partition = _ANY if to.partition is None else to.partition
-            taken = self._producer.produce_batch(to.topic, produced, partition=partition)
+            taken = self._producer.produce_batch(to.topic, messages, partition=partition, on_delivery=batch.answered)
         except (BufferError, KafkaException) as error:
             logger().warning("not produced", topic=to.topic, error=str(error))
-            taken = 0
-            for message in produced:
-                message["_error"] = error
-        if taken < len(produced):
-            for place, message in enumerate(produced):
-                if "_error" in message:
-                    batch.answered(place, message["_error"], None)
+            batch.refused(messages)
+            return
+        if taken < len(messages):
+            refused = [message for message in messages if message.pop("_error", None)]
+            batch.refused(refused)
 
     async def _serve(self) -> None:
         """Hand Kafka's answers to those who wait, in this thread: another one would compete for the interpreter."""
@@ -158,7 +150,8 @@ class Delivery:
                 "enable.idempotence": True,
                 "acks": "all",
                 "message.timeout.ms": round(1_000 * self._timeout_s),
-                "linger.ms": 2,
+                # Small requests were gathered before.
+                "linger.ms": 1,
                 "compression.type": "lz4",
                 "batch.size": 1_000_000,
                 "queue.buffering.max.messages": 2 * self._most_messages,
@@ -189,20 +182,31 @@ class _Batch:
     """Messages that were produced together.
 
     Attributes:
-        delivered: by place, whether Kafka has acknowledged the message.
+        failed: values of messages that Kafka has not acknowledged.
         done: set when all are answered.
     """
 
     def __init__(self, count: int, done: asyncio.Future[None]) -> None:
-        self.delivered = [False] * count
+        self.failed: set[bytes | None] = set()
         self.done = done
         self._unanswered = count
-        if not count:
-            done.set_result(None)
 
-    def answered(self, place: int, error: object, _: object) -> None:
+    def answered(self, error: KafkaError | None, message: Delivered) -> None:
         """Note the answer for one message."""
-        self.delivered[place] = error is None
-        self._unanswered -= 1
-        if not self._unanswered and not self.done.done():
-            self.done.get_loop().call_soon_threadsafe(self.done.set_result, None)
+        if error is not None:
+            self.failed.add(message.value())
+        self._count(1)
+
+    def refused(self, messages: Sequence[Message]) -> None:
+        """Note messages that the client did not take."""
+        self.failed.update(message["value"] for message in messages)
+        self._count(len(messages))
+
+    def _count(self, answered: int) -> None:
+        self._unanswered -= answered
+        if not self._unanswered:
+            self.done.get_loop().call_soon_threadsafe(self._finish)
+
+    def _finish(self) -> None:
+        if not self.done.done():
+            self.done.set_result(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import socket
 import threading
@@ -34,6 +35,8 @@ from ingest.collector.routes import Routes, failed, refused
 _KEEP_ALIVE_S = 30
 _DRAIN_S = 8
 _MOST_CONNECTIONS = 2_000
+# Each request makes thousands of objects that nothing refers back to.
+_GARBAGE = (100_000, 20, 50)
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,10 @@ class _Serving:
         """Serve until ``drain``."""
         protocol = type("Protocol", (BoundedProtocol,), {"head_timeout_s": self._limits.timeout_s})
         app = Starlette(lifespan=self._lifespan, exception_handlers={HTTPException: refused, Exception: failed})
+        # What is there now stays: the collector of garbage would go through it again and again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GARBAGE)
         config = uvicorn.Config(
             app, http=protocol, ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_S, timeout_graceful_shutdown=_DRAIN_S, limit_concurrency=_MOST_CONNECTIONS,
