@@ -12,7 +12,7 @@ from typing import Any
 from confluent_kafka import KafkaError as RdKafkaError
 from confluent_kafka.admin import AdminClient
 from kafka import TopicPartition
-from kafka.admin import KafkaAdminClient, NewTopic, OffsetSpec
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic, OffsetSpec
 from kafka.errors import (
     AuthorizationError,
     DelegationTokenAuthorizationFailedError,
@@ -34,6 +34,7 @@ _AUTHENTICATION = RdKafkaError._AUTHENTICATION
 _TELLING = (_AUTHENTICATION, RdKafkaError._SSL)
 _CONCLUSIVE = (*_TELLING, RdKafkaError._ALL_BROKERS_DOWN)
 _REFUSED_LOGIN = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, IllegalSaslStateError)
+_BROKERS_TIME = {"message.timestamp.type": "LogAppendTime"}
 _REFUSED = (AuthorizationError, DelegationTokenAuthorizationFailedError)
 
 
@@ -143,6 +144,9 @@ class Kafka:
     def create(self, topic: str) -> bool:
         """Create the topic unless it exists. Returns whether it was created.
 
+        Its messages bear the time at which the broker took them, also those of a topic that exists: retention goes by
+        that time, and would delete accepted events whose producer said that they are old.
+
         The controller answers before the brokers know the topic; this returns once a broker does, or after ten seconds.
 
         Raises:
@@ -151,8 +155,9 @@ class Kafka:
         """
         with self._admin() as admin:
             try:
-                admin.create_topics([NewTopic(topic, self._settings.partitions, -1)])
+                admin.create_topics([NewTopic(topic, self._settings.partitions, -1, topic_configs=_BROKERS_TIME)])
             except TopicAlreadyExistsError:
+                _take_brokers_time(admin, topic)
                 return False
             deadline = time.monotonic() + _TIMEOUT_MS / 1_000
             while _metadata(admin, topic) is None and time.monotonic() < deadline:
@@ -236,6 +241,14 @@ class Kafka:
 
 def _metadata(admin: Any, topic: str) -> dict[str, Any] | None:
     return next((metadata for metadata in admin.describe_topics([topic]) if not metadata.get("error_code")), None)
+
+
+def _take_brokers_time(admin: Any, topic: str) -> None:
+    (name,) = _BROKERS_TIME
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic, {name: None})
+    found = admin.describe_configs([resource], config_filter="all")
+    if found["topic"][topic][name]["value"] != _BROKERS_TIME[name]:
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, _BROKERS_TIME)])
 
 
 def _offsets(admin: Any, partitions: list[TopicPartition], spec: Any) -> dict[int, int]:
