@@ -55,6 +55,10 @@ class Collecting:
         """Whether events can be taken now."""
         return self.delivery.available or (self.backlog is not None and self.backlog.has_room)
 
+    def lacks_topic(self, feed: Feed) -> bool:
+        """Whether Kafka has no topic for a feed, as far as is known."""
+        return self._topic_name(feed.topic) in self.delivery.missing
+
     async def collect(
         self, feed: Feed, events: Events, new_id: Callable[[int], str], *, partition: int | None = None
     ) -> list[Result]:

@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Delivered
 
+from bytemeter.errors import BytemeterError
 from bytemeter.kafka import Kafka
 from bytemeter.logs import logger
 
 # While messages are in flight, Kafka's answers are asked for so often; else errors alone.
 _BUSY_S, _IDLE_S = 0.001, 0.5
 _PROBE_S = 1.0
+_LAST_S = 5.0
 _QUEUED_KIB = 262_144
 _ANY = -1  # RD_KAFKA_PARTITION_UA
 
@@ -48,6 +50,11 @@ class Delivery:
     """
 
     def __init__(self, kafka: Kafka, topics: Sequence[str], *, timeout_s: float, most_messages: int) -> None:
+        """Make the client.
+
+        Raises:
+            BytemeterError: it refuses the settings.
+        """
         self._kafka = kafka
         self._topics = topics
         self._timeout_s = timeout_s
@@ -69,7 +76,7 @@ class Delivery:
 
     async def stop(self) -> None:
         """Wait for what is in flight, and end."""
-        await asyncio.to_thread(self._producer.flush, self._timeout_s)
+        await asyncio.to_thread(self._producer.flush, min(self._timeout_s, _LAST_S))
         for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -144,25 +151,27 @@ class Delivery:
         return True
 
     def _new(self) -> Producer:
-        return Producer(
-            {
-                **self._kafka.librdkafka(),
-                "enable.idempotence": True,
-                "acks": "all",
-                "message.timeout.ms": round(1_000 * self._timeout_s),
-                # Small requests were gathered before.
-                "linger.ms": 1,
-                "compression.type": "lz4",
-                "batch.size": 1_000_000,
-                "queue.buffering.max.messages": 2 * self._most_messages,
-                "queue.buffering.max.kbytes": _QUEUED_KIB,
-                "reconnect.backoff.ms": 100,
-                "reconnect.backoff.max.ms": 1_000,
-                "allow.auto.create.topics": False,
-                "log_level": 0,
-                "error_cb": self._told,
-            }
-        )
+        options = {
+            **self._kafka.librdkafka(),
+            "enable.idempotence": True,
+            "acks": "all",
+            "message.timeout.ms": round(1_000 * self._timeout_s),
+            # Small requests were gathered before.
+            "linger.ms": 1,
+            "compression.type": "lz4",
+            "batch.size": 1_000_000,
+            "queue.buffering.max.messages": 2 * self._most_messages,
+            "queue.buffering.max.kbytes": _QUEUED_KIB,
+            "reconnect.backoff.ms": 100,
+            "reconnect.backoff.max.ms": 1_000,
+            "allow.auto.create.topics": False,
+            "log_level": 0,
+            "error_cb": self._told,
+        }
+        try:
+            return Producer(options)
+        except KafkaException as error:
+            raise BytemeterError(f"Kafka's client refuses its settings: {error}; check BYTEMETER_KAFKA_*") from None
 
     def _told(self, error: KafkaError) -> None:
         # Called by poll, in the thread of the event loop, and by flush and list_topics in others.

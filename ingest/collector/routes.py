@@ -62,7 +62,7 @@ class Routes:
         feed = self._feed(request.path_params["feed"])
         client = self._client(request, feed)
         key = _idempotency_key(request)
-        self._require_available()
+        self._require_available(feed)
         async with body_of(request, self.limits, self.in_flight) as body:
             events = split(body, request.headers.get("content-type", ""))
             with self.in_flight.taking(len(events.values)):
@@ -75,7 +75,7 @@ class Routes:
             client = self._client(request, GAME_EVENTS)
             # HEAD comes here, too, and is no action.
             if request.method == "GET":
-                self._require_available()
+                self._require_available(GAME_EVENTS)
                 now_s = int(self.collecting.clock())
                 events = event_of(action, request.headers.raw, at_s=now_s, secret=self.secret)
                 with self.in_flight.taking(1):
@@ -116,9 +116,11 @@ class Routes:
         client.require(feed.name)
         return client
 
-    def _require_available(self) -> None:
+    def _require_available(self, feed: Feed) -> None:
         if not self.collecting.available:
             raise try_later(503, "Kafka cannot be reached; repeat the request", RETRY_AFTER_S)
+        if self.collecting.lacks_topic(feed):
+            raise try_later(503, f"Kafka has no topic for the feed {feed.name}; repeat the request", RETRY_AFTER_S)
 
     async def _health(self, _: Request) -> Response:
         return JSONResponse({"status": "up"})

@@ -77,13 +77,15 @@ def serve(settings: Settings, options: Options, stop: threading.Event, started: 
     thread = threading.Thread(target=serving.run, args=(listening,), name="collector", daemon=True)
     thread.start()
     host, port = listening.getsockname()[:2]
-    started(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    if serving.begins():
+        started(f"http://{f'[{host}]' if ':' in host else host}:{port}")
     while thread.is_alive() and not stop.wait(0.5):
         pass
+    ended = not thread.is_alive()
     serving.drain()
     thread.join()
-    if serving.error:
-        raise serving.error
+    if ended or serving.error:
+        raise serving.error or BytemeterError("the collector's server ended by itself; its log may say why")
 
 
 def is_loopback(host: str) -> bool:
@@ -105,47 +107,63 @@ def _listening(options: Options) -> socket.socket:
 
 
 class _Serving:
-    """The server, in a thread of its own: signals stay with the main thread."""
+    """The server, in a thread of its own: signals stay with the main thread.
+
+    Attributes:
+        error: why it ended, unless it was drained.
+    """
 
     def __init__(self, settings: Settings, limits: Limits, keys: Keys | None, journal: Journal | None) -> None:
         self._settings, self._limits, self._keys, self._journal = settings, limits, keys, journal
-        self._server: uvicorn.Server | None = None
         self._routes: Routes | None = None
+        self._begun = threading.Event()
         self.error: Exception | None = None
-
-    def run(self, listening: socket.socket) -> None:
-        """Serve until ``drain``."""
-        protocol = type("Protocol", (BoundedProtocol,), {"head_timeout_s": self._limits.timeout_s})
+        protocol = type("Protocol", (BoundedProtocol,), {"head_timeout_s": limits.timeout_s})
         app = Starlette(lifespan=self._lifespan, exception_handlers={HTTPException: refused, Exception: failed})
-        # What is there now stays: the collector of garbage would go through it again and again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GARBAGE)
         config = uvicorn.Config(
             app, http=protocol, ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_S, timeout_graceful_shutdown=_DRAIN_S, limit_concurrency=_MOST_CONNECTIONS,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
+
+    def run(self, listening: socket.socket) -> None:
+        """Serve until ``drain``."""
+        # What is there now stays: the collector of garbage would go through it again and again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GARBAGE)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._server.serve(sockets=[listening]))
         except Exception as error:
             self.error = error
+        except SystemExit:
+            # uvicorn's way to end after a start that failed, of which ``error`` says why.
+            pass
         finally:
             listening.close()
+            self._begun.set()
+
+    def begins(self) -> bool:
+        """Wait until requests are answered; returns whether they are."""
+        self._begun.wait()
+        return self._routes is not None
 
     def drain(self) -> None:
         """Take no more requests, answer those in flight, and end."""
         if self._routes:
             self._routes.draining = True
-        if self._server:
-            self._server.should_exit = True
+        self._server.should_exit = True
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         kafka = Kafka(self._settings)
         topics = [kafka.topic_name(feed.topic) for feed in FEEDS.values()]
-        delivery = Delivery(kafka, topics, timeout_s=self._limits.timeout_s, most_messages=self._limits.events)
+        try:
+            delivery = Delivery(kafka, topics, timeout_s=self._limits.timeout_s, most_messages=self._limits.events)
+        except BytemeterError as error:
+            self.error = error
+            raise
         await delivery.start()
         backlog = Backlog(self._journal, delivery) if self._journal else None
         if backlog:
@@ -158,6 +176,7 @@ class _Serving:
         metrics.show("kafka_available", "Whether Kafka answers", lambda: float(delivery.available))
         metrics.show("journal_bytes", "Bytes that wait for Kafka", lambda: backlog.size if backlog else 0)
         app.router.routes.extend(self._routes.all())
+        self._begun.set()
         yield
         if backlog:
             await backlog.stop()

@@ -107,6 +107,7 @@ def test_a_missing_topic_is_told_and_found_once_it_is_there(place: Settings) -> 
         ready = httpx.get(f"{url}/ready")
         assert ready.status_code == 503
         assert f"Kafka has no topic {bare.topic_prefix}devices, " in ready.json()["reasons"][0]
+        assert post(url, now_device()).status_code == 503
         kafka = Kafka(bare)
         for feed in ("devices", "agreements", "data-records", "game-events"):
             kafka.create(kafka.topic_name(feed))

@@ -230,3 +230,12 @@ def test_everybody_may_send_on_loopback_only(settings: Settings) -> None:
     complaint = r"--host 0\.0\.0\.0 can be reached by others, .* give --keys FILE"
     with pytest.raises(BytemeterError, match=complaint), serving(settings, host="0.0.0.0"):  # noqa: S104
         pass
+
+
+def test_settings_that_kafkas_client_refuses_are_told_in_one_line(settings: Settings, tmp_path: Path) -> None:
+    authority = tmp_path / "ca.pem"
+    authority.write_text("-----BEGIN CERTIFICATE-----\nnonsense\n")
+    refused = {"kafka_security_protocol": "SSL", "kafka_ssl_ca_location": authority}
+    complaint = "^Kafka's client refuses its settings: [^\\n]*; check BYTEMETER_KAFKA_"
+    with pytest.raises(BytemeterError, match=complaint), serving(settings.model_copy(update=refused)):
+        pass
