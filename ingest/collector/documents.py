@@ -13,6 +13,7 @@ import bytemeter
 from bytemeter.feeds import FEEDS, Decimal, Feed, Text, Whole, WholeList
 from bytemeter.feeds.fields import FieldType
 from ingest.collector.game import ACTIONS
+from ingest.collector.identities import IDEMPOTENCY_KEY
 from ingest.collector.splitting import CLOUD_EVENT, CLOUD_EVENTS, JSON, NDJSON
 
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
@@ -115,14 +116,14 @@ def _post(feed: Feed) -> dict[str, Any]:
     results = {JSON: {"schema": {"$ref": "#/components/schemas/Results"}}}
     return {
         "summary": f"Sends events to {feed.name}; answers once Kafka or the journal has them.",
+        "description": "The body may be sent with Content-Encoding: gzip.",
         "parameters": [
             {
                 "name": "Idempotency-Key",
                 "in": "header",
                 "description": "A request that is repeated with it gives events without id the same ids.",
-                "schema": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[!-~]+$"},
+                "schema": {"type": "string", "pattern": IDEMPOTENCY_KEY.pattern},
             },
-            {"name": "Content-Encoding", "in": "header", "schema": {"enum": ["identity", "gzip"]}},
         ],
         "requestBody": {"required": True, "content": content},
         "responses": {

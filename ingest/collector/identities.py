@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -13,7 +14,7 @@ from bytemeter.feeds import Feed
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://bytemeter.dev/idempotency-key")
 _SPACE = b" \t\r\n"
-MOST_KEY_CHARACTERS = 256
+IDEMPOTENCY_KEY = re.compile("^[!-~]{1,256}$")
 
 
 def identified(

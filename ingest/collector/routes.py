@@ -17,7 +17,7 @@ from ingest.collector.bodies import body_of
 from ingest.collector.collecting import Collecting
 from ingest.collector.documents import openapi, page
 from ingest.collector.game import ACTIONS, PARTITION, Action, event_of
-from ingest.collector.identities import MOST_KEY_CHARACTERS, new_ids
+from ingest.collector.identities import IDEMPOTENCY_KEY, new_ids
 from ingest.collector.keys import ANYBODY, Client, Keys
 from ingest.collector.limits import InFlight, Limits
 from ingest.collector.metrics import Metrics
@@ -146,8 +146,8 @@ class Routes:
 
 def _idempotency_key(request: Request) -> str | None:
     key = request.headers.get("idempotency-key")
-    if key is not None and not 0 < len(key) <= MOST_KEY_CHARACTERS:
-        raise wrong_parameter(400, "Idempotency-Key", key, f"1 to {MOST_KEY_CHARACTERS} characters")
+    if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
+        raise wrong_parameter(400, "Idempotency-Key", key, "1 to 256 characters of ASCII, without spaces")
     return key
 
 

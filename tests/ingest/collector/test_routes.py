@@ -115,6 +115,7 @@ def test_cloud_events_are_taken_with_id_and_source_as_event_id(client: httpx.Cli
         (b"", {}, 400, "the body is empty"),
         (b"[{]", {}, 400, "not a JSON array of events"),
         (b"{}", {"Idempotency-Key": "k" * 257}, 400, "expected 1 to 256 characters"),
+        (b"{}", {"Idempotency-Key": "a b"}, 400, "Idempotency-Key is 'a b'; expected 1 to 256 characters of ASCII"),
         (b"{}", {"Authorization": "Bearer other"}, 401, "unknown API key"),
         (b"{}", {"Authorization": "Bearer key-2"}, 403, "may not send to the feed 'devices'"),
     ],
