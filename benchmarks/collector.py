@@ -17,13 +17,16 @@ import psutil
 import uvloop
 
 from benchmarks.topics import Topics, own_process, seconds_to_send
+from bytemeter.kafka import Kafka
 from bytemeter.settings import PREFIX, Settings
+from embedded.home import HOST, free_port, listens, wait_until
 from simulator.devices import DeviceSimulation
 from simulator.traffic import Message, Traffic
 
 BATCH, RATE = 500, 1_000
 _BATCH_CONNECTIONS, _SINGLE_CONNECTIONS = 4, 32
 _WARM_UP_S = 3
+_BARE, _PLAIN, _OURS = "bare producer, built before", "plain route that only produces", f"collector, batches of {BATCH}"
 
 
 @dataclass
@@ -49,19 +52,22 @@ def measure_collector(topics: Topics, rounds: int, seconds: int) -> None:
     """Print events/s of a bare producer and of one collector in batches, and percentiles of single requests."""
     settings = topics.place("collector.")
     built = [[message["value"] or b"" for message in messages] for messages in _messages(topics.records)]
-    rates: dict[str, list[float]] = {"bare producer, built before": [], f"collector, batches of {BATCH}": []}
-    with _collector(settings) as (process, url), own_process() as clients:
+    rates: dict[str, list[float]] = {_BARE: [], _PLAIN: [], _OURS: []}
+    with _plain_route(settings) as plain, _collector(settings) as (process, url), own_process() as clients:
         clients.submit(_batches, url, built[:20]).result()
         memory_mib = [process.memory_info().rss / 2**20]
         cpu_s = 0.0
         for _ in range(rounds):
             pieces = ((0.0, messages) for messages in _messages(topics.records))
-            rates["bare producer, built before"].append(topics.records / seconds_to_send(settings, "devices", pieces))
+            rates[_BARE].append(topics.records / seconds_to_send(settings, "devices", pieces))
+            load = clients.submit(_batches, plain, built).result()
+            rates[_PLAIN].append(load.events / load.seconds)
             cpu_s -= _cpu_s(process)
             load = clients.submit(_batches, url, built).result()
             cpu_s += _cpu_s(process)
-            rates[f"collector, batches of {BATCH}"].append(load.events / load.seconds)
+            rates[_OURS].append(load.events / load.seconds)
         memory_mib.append(process.memory_info().rss / 2**20)
+        plain_single = clients.submit(_singles, plain, built[0], min(10, seconds)).result()
         batch_us, cpu_s = 1e6 * cpu_s / rounds / topics.records, -_cpu_s(process)
         single = clients.submit(_singles, url, built[0], seconds).result()
         single_us = 1e6 * (cpu_s + _cpu_s(process)) / RATE / (seconds + _WARM_UP_S)
@@ -69,11 +75,12 @@ def measure_collector(topics: Topics, rounds: int, seconds: int) -> None:
     print(f"\ncollector: {topics.records:,} devices with event ids, {rounds} rounds")
     for name, measured in rates.items():
         print(f"{name:<36}best {max(measured):>10,.0f}/s   median {median(measured):>10,.0f}/s")
-    print(
-        f"single events, {RATE:,} requests/s for {seconds} s: {single.events:,} accepted, "
-        f"p50 {single.percentile(0.5):.1f} ms, p99 {single.percentile(0.99):.1f} ms, "
-        f"longest {max(single.latencies) * 1_000:.1f} ms"
-    )
+    for name, measured_load in (("plain route", plain_single), ("collector", single)):
+        print(
+            f"single events, {RATE:,} requests/s, {name}: {measured_load.events:,} accepted, "
+            f"p50 {measured_load.percentile(0.5):.1f} ms, p99 {measured_load.percentile(0.99):.1f} ms, "
+            f"longest {max(measured_load.latencies) * 1_000:.1f} ms"
+        )
     print(f"CPU time of the collector: {batch_us:.1f} μs an event in batches, {single_us:.0f} μs a single request")
     print("resident memory, MiB: " + ", ".join(f"{mib:.0f}" for mib in memory_mib), flush=True)
 
@@ -87,6 +94,20 @@ def _messages(records: int) -> Iterator[list[Message]]:
     traffic = Traffic(time.time() - 3_600, rate=records / 3_600, records=records, subscribers=100_000, antennas=500)
     for _, messages in DeviceSimulation(traffic).pieces(BATCH):
         yield messages
+
+
+@contextmanager
+def _plain_route(settings: Settings) -> Iterator[str]:
+    """The plain route, served by uvicorn as a process of its own; its URL."""
+    kafka, port = Kafka(settings), free_port()
+    command = [sys.executable, "-m", "uvicorn", "benchmarks.plain_route:app", "--port", str(port), "--no-access-log"]
+    environment = {**os.environ, "PLAIN_KAFKA": kafka.servers, "PLAIN_TOPIC": kafka.topic_name("devices")}
+    with subprocess.Popen([*command, "--log-level", "error"], env=environment) as running:
+        try:
+            wait_until(lambda: listens(port), what="the plain route", log=settings.home)
+            yield f"http://{HOST}:{port}"
+        finally:
+            running.terminate()
 
 
 @contextmanager
@@ -172,4 +193,4 @@ class _Connection:
         if not head.startswith((b"http/1.1 200", b"http/1.1 207")):
             raise ValueError(answer.decode())
         # The answer begins with it.
-        return int(answer.partition(b":")[2].partition(b",")[0])
+        return int(answer.partition(b":")[2].partition(b",")[0].strip(b" }"))

@@ -96,7 +96,7 @@ class Backlog:
     def _written(self, appended: list[list[bytes]]) -> list[bool]:
         try:
             self._journal.append(record for records in appended for record in records)
-        except JournalFullError as error:
+        except (JournalFullError, OSError) as error:
             if len(appended) > 1:
                 # Smaller ones may still fit.
                 return [kept for records in appended for kept in self._written([records])]
@@ -108,8 +108,13 @@ class Backlog:
         while True:
             await self._wake_sender.wait()
             self._wake_sender.clear()
-            while await self._send_oldest():
-                pass
+            try:
+                while await self._send_oldest():
+                    pass
+            except (OSError, msgspec.MsgspecError) as error:
+                logger().error("the journal cannot be sent; trying again", error=repr(error))
+                await asyncio.sleep(_AGAIN_S)
+                self._wake_sender.set()
 
     async def _send_oldest(self) -> bool:
         """Send the oldest segment and remove it; returns whether there was one."""

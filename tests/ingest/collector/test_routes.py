@@ -227,6 +227,16 @@ def test_a_full_journal_refuses_what_it_cannot_keep(settings: Settings, tmp_path
     assert sorted(statuses) == statuses
 
 
+def test_a_journal_whose_folder_is_gone_accepts_nothing_until_it_is_back(settings: Settings, tmp_path: Path) -> None:
+    journal, aside = tmp_path / "journal", tmp_path / "aside"
+    with serving(settings, journal=journal) as url:
+        statuses = []
+        for change in (lambda: journal.rename(aside), lambda: aside.rename(journal)):
+            change()
+            statuses.append(httpx.post(f"{url}/v1/events/devices", json=json.loads(now_device())).status_code)
+    assert statuses == [503, 200]
+
+
 def test_everybody_may_send_on_loopback_only(settings: Settings) -> None:
     complaint = r"--host 0\.0\.0\.0 can be reached by others, .* give --keys FILE"
     with pytest.raises(BytemeterError, match=complaint), serving(settings, host="0.0.0.0"):  # noqa: S104
