@@ -33,7 +33,8 @@ _PORT = 5_000
 @click.pass_obj
 def collector(settings: Settings, port: int, host: str, keys: Path | None, journal: Path | None) -> None:
     """Take events over HTTP until Ctrl-C: POST /v1/events/FEED; /docs describes it."""
-    from ingest.collector.server import Options, serve
+    from ingest.collector.server import Options, serve, spare_garbage_collection
 
+    spare_garbage_collection()
     with until_signal() as signals, endpoints(settings, "kafka", notify=notify) as ready, signals.deferred() as stop:
         serve(ready, Options(host, port, keys, journal), stop, lambda url: click.echo(f"collector  {url}"))
