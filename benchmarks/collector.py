@@ -66,7 +66,7 @@ def measure_collector(topics: Topics, rounds: int, seconds: int) -> None:
             load = clients.submit(_batches, url, built).result()
             cpu_s += _cpu_s(process)
             rates[_OURS].append(load.events / load.seconds)
-        memory_mib.append(process.memory_info().rss / 2**20)
+            memory_mib.append(process.memory_info().rss / 2**20)
         plain_single = clients.submit(_singles, plain, built[0], min(10, seconds)).result()
         batch_us, cpu_s = 1e6 * cpu_s / rounds / topics.records, -_cpu_s(process)
         single = clients.submit(_singles, url, built[0], seconds).result()
@@ -82,7 +82,7 @@ def measure_collector(topics: Topics, rounds: int, seconds: int) -> None:
             f"longest {max(measured_load.latencies) * 1_000:.1f} ms"
         )
     print(f"CPU time of the collector: {batch_us:.1f} μs an event in batches, {single_us:.0f} μs a single request")
-    print("resident memory, MiB: " + ", ".join(f"{mib:.0f}" for mib in memory_mib), flush=True)
+    print("resident memory after each round and the single events, MiB: " + ", ".join(f"{mib:.0f}" for mib in memory_mib), flush=True)
 
 
 def _cpu_s(process: psutil.Process) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -122,7 +123,7 @@ def wait_until(reached: Any) -> None:
 
 
 def test_while_kafka_is_away_events_wait_in_the_journal_also_for_the_next_process(
-    place: Settings, servers: Settings, tmp_path: Path
+    place: Settings, servers: Settings, tmp_path: Path, full: bool
 ) -> None:
     broker, _ = EmbeddedStack(Home(servers.home)).servers
     quick = place.model_copy(update={"collector_timeout_s": 3})
@@ -138,7 +139,9 @@ def test_while_kafka_is_away_events_wait_in_the_journal_also_for_the_next_proces
     with process(quick, "--journal", str(tmp_path)) as (collector, url):
         send(url, 5)
         broker.stop()
-        send(url, 20)
+        send(url, 10)
+        threading.Event().wait(60 if full else 0)
+        send(url, 10)
         assert "bytemeter_collector_kafka_available 0.0" in httpx.get(f"{url}/metrics").text
         collector.kill()
         collector.wait()
