@@ -82,7 +82,10 @@ def measure_collector(topics: Topics, rounds: int, seconds: int) -> None:
             f"longest {max(measured_load.latencies) * 1_000:.1f} ms"
         )
     print(f"CPU time of the collector: {batch_us:.1f} μs an event in batches, {single_us:.0f} μs a single request")
-    print("resident memory after each round and the single events, MiB: " + ", ".join(f"{mib:.0f}" for mib in memory_mib), flush=True)
+    print(
+        "resident memory after each round and the single events, MiB: " + ", ".join(f"{mib:.0f}" for mib in memory_mib),
+        flush=True,
+    )
 
 
 def _cpu_s(process: psutil.Process) -> float:

@@ -21,7 +21,6 @@ _LAST_S = 5.0
 _QUEUED_KIB = 262_144
 _ANY = -1  # RD_KAFKA_PARTITION_UA
 
-
 # A message for Kafka, as confluent-kafka takes many at a time: ``value`` and ``key``, which may be None.
 Message = dict[str, Any]
 
@@ -174,7 +173,7 @@ class Delivery:
             raise BytemeterError(f"Kafka's client refuses its settings: {error}; check BYTEMETER_KAFKA_*") from None
 
     def _told(self, error: KafkaError) -> None:
-        # Called by poll, in the thread of the event loop, and by flush and list_topics in others.
+        # Called by poll, and at the end by flush in another thread.
         self._fatal = self._fatal or error.fatal()
         if self._tasks:
             self._tasks[0].get_loop().call_soon_threadsafe(self._doubted.set)
@@ -184,7 +183,8 @@ class Delivery:
         logger().error("Kafka refused the producer's state; going on with a new one", kafka=self._kafka.servers)
         broken, self._producer, self._fatal = self._producer, self._new(), False
         broken.purge()
-        broken.poll(0)
+        # Who waits for its messages is told.
+        broken.flush(_LAST_S)
 
 
 class _Batch:

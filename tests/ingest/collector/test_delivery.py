@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from bytemeter.kafka import Kafka
 from bytemeter.settings import Settings
@@ -114,6 +115,33 @@ def test_a_missing_topic_is_told_and_found_once_it_is_there(place: Settings) -> 
             kafka.create(kafka.topic_name(feed))
         wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
         assert post(url, now_device()).json()["accepted"] == 1
+
+
+def test_a_topic_that_was_created_anew_takes_events_again(place: Settings) -> None:
+    quick = place.model_copy(update={"collector_timeout_s": 3})
+    kafka = Kafka(place)
+    topic = kafka.topic_name("devices")
+    accepted: list[str] = []
+
+    def accepts(url: str, number: int) -> bool:
+        answer = post(url, now_device(event_id=f"e{number}", id="one-partition"))
+        assert answer.status_code in (200, 503)
+        if answer.status_code == 200:
+            accepted.append(f"e{number}")
+        return answer.status_code == 200
+
+    with serving(quick) as url:
+        assert all(accepts(url, number) for number in range(5))
+        admin = AdminClient(kafka.librdkafka())
+        admin.delete_topics([topic])[topic].result()
+        wait_until(lambda: kafka.describe(topic) is None)
+        accepts(url, 5)
+        kafka.create(topic)
+        accepted.clear()
+        wait_until(lambda: accepts(url, 6))
+        assert all(accepts(url, number) for number in range(7, 10))
+    found = {json.loads(message.value)["event_id"] for message in oracle.received(place)}
+    assert found >= set(accepted)
 
 
 def wait_until(reached: Any) -> None:
