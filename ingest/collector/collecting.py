@@ -13,7 +13,7 @@ from ingest.collector.backlog import Backlog
 from ingest.collector.delivery import Delivery, Destination, Message
 from ingest.collector.gathering import Gathering
 from ingest.collector.identities import identified
-from ingest.collector.judging import field_of, judge
+from ingest.collector.judging import field_of, judge, value_of
 from ingest.collector.results import ACCEPTED, DUPLICATE, INVALID, RETRY, Result
 from ingest.collector.splitting import Events
 
@@ -116,7 +116,8 @@ class Collecting:
             results.append([])
             for value, reason, id_, key, hour in islice(found, len(of_request)):
                 if reason is not None:
-                    result = Result(INVALID, reason=reason, field=field_of(feed, reason))
+                    field = field_of(feed, reason)
+                    result = Result(INVALID, reason=reason, field=field, value=value_of(feed, field, value))
                 # As in the stream: the same id in the same event hour.
                 elif id_ is not None and (id_, hour) in seen:
                     result = Result(DUPLICATE, id_)

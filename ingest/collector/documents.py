@@ -162,7 +162,7 @@ _SCHEMAS: dict[str, Any] = msgspec.json.decode(
         "results": {"type": "array", "items": {"$ref": "#/components/schemas/Result"}}}},
     "Result": {"type": "object", "required": ["status"], "properties": {
         "status": {"enum": ["accepted", "duplicate", "invalid", "retry"]}, "eventId": {"type": "string"},
-        "reason": {"type": "string"}, "field": {"type": "string"}}},
+        "reason": {"type": "string"}, "field": {"type": "string"}, "value": {"type": "string"}}},
     "Problem": {"type": "object", "required": ["title", "status", "detail"], "properties": {
         "title": {"type": "string"}, "status": {"type": "integer"}, "detail": {"type": "string"},
         "name": {"type": "string"}, "value": {"type": "string"}, "expected": {"type": "string"}}}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import msgspec
 import pyarrow as pa
 
 from bytemeter.feeds import Feed
@@ -17,6 +18,8 @@ MOST_EVENT_BYTES = 900_000
 # The stream's clock may be so much behind the collector's.
 _CLOCKS_DIFFER_US = 60_000_000
 _HOUR_US = 3_600_000_000
+_MOST_SHOWN = 100
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TOO_LARGE = f"event over {MOST_EVENT_BYTES} bytes"
 
 
@@ -59,6 +62,18 @@ def judge(feed: Feed, values: Sequence[bytes], now_us: int) -> Judged:
 def field_of(feed: Feed, reason: str) -> str | None:
     """The field that a reason is about: reasons name it."""
     return _named(tuple(feed.names), reason)
+
+
+def value_of(feed: Feed, field: str | None, event: bytes) -> str | None:
+    """The beginning of what an event has in a field, as JSON; None if it has nothing there, or cannot be read."""
+    path = next((known.path for known in feed.fields if known.name == field), ())
+    found = msgspec.Raw(event)
+    try:
+        for member in path:
+            found = _MEMBERS.decode(found)[member]
+        return bytes(found).decode()[:_MOST_SHOWN] if path else None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError):
+        return None
 
 
 @lru_cache(4_096)

@@ -21,13 +21,15 @@ class Result(msgspec.Struct, omit_defaults=True, rename="camel"):
         status: ``accepted``: Kafka or the journal has it; ``duplicate``: the request has it twice; ``invalid``: it was
             refused for the ``reason``; ``retry``: it may or may not have arrived, send it again with its event id.
         event_id: of an event that is not invalid, if its feed has event ids.
-        reason, field: what is wrong with an invalid event, and the field that is to blame if it is one.
+        reason, field, value: what is wrong with an invalid event; the field that is to blame, if it is one; and the
+            beginning of what the event has there, as JSON.
     """
 
     status: str
     event_id: str | None = None
     reason: str | None = None
     field: str | None = None
+    value: str | None = None
 
 
 def answer(results: Sequence[Result]) -> Response:

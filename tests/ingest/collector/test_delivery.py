@@ -45,7 +45,12 @@ def test_accepted_events_are_in_the_topic_as_sent_with_the_feeds_key(place: Sett
     records = [data_record(id=f"r{n}", msisdn=str(n % 7)) for n in range(2_500)]
     with serving(place) as url:
         answer = post(url, array(*records, b'{"id":1}'), "data-records")
-        assert answer.json()["results"][-1] == {"status": "invalid", "reason": "id is not a text", "field": "id"}
+        assert answer.json()["results"][-1] == {
+            "status": "invalid",
+            "reason": "id is not a text",
+            "field": "id",
+            "value": "1",
+        }
         assert [result.get("eventId") for result in answer.json()["results"][:-1]] == [f"r{n}" for n in range(2_500)]
         # Fewer events, one that gets its id, and none.
         named = post(url, now_device()).json()["results"][0]
@@ -154,7 +159,7 @@ def test_while_kafka_is_away_events_wait_in_the_journal_also_for_the_next_proces
     place: Settings, servers: Settings, tmp_path: Path, full: bool
 ) -> None:
     broker, _ = EmbeddedStack(Home(servers.home)).servers
-    quick = place.model_copy(update={"collector_timeout_s": 3})
+    quick = place.model_copy(update={"collector_timeout_s": 1})
     accepted: list[str] = []
 
     def send(url: str, count: int) -> None:

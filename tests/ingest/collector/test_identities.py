@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, Field, Text
@@ -57,6 +57,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=30)
 @given(st.dictionaries(st.text() | st.just("event_id"), JSON), st.booleans())
 def test_any_object_keeps_its_members(event: dict[str, object], indented: bool) -> None:
     value = json.dumps(event, indent=2 if indented else None).encode("utf-8", "surrogatepass")

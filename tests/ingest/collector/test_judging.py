@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from bytemeter.feeds import DATA_RECORDS, DEVICES, FEEDS
+from bytemeter.feeds import DATA_RECORDS, DEVICES, FEEDS, Field, Text
 from bytemeter.parsing import parse
-from ingest.collector.judging import MOST_EVENT_BYTES, field_of, judge
+from ingest.collector.judging import MOST_EVENT_BYTES, field_of, judge, value_of
 from tests.messages import NOW_S, data_record, device, messages
 from tests.samples import ACCEPTED_DEVICES, REFUSED_DEVICES
 
@@ -50,3 +52,26 @@ def test_reasons_name_their_field(feed: object) -> None:
     assert field_of(declared, "not JSON") is None
     unnamed = {rule.reason for rule in declared.rules if field_of(declared, rule.reason) is None}
     assert unnamed == ({"threshold not of 1 to 1000 percent"} if feed.name == "agreements" else set())  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("event", "value"),
+    [
+        (device(bytes="9" * 200), '"' + "9" * 99),
+        (device(bytes={"a": [1]}), '{"a":[1]}'),
+        (device(bytes=None), None),
+        (b'{"bytes":null}', "null"),
+        (b'{"bytes":"\xff"}', None),
+        (b"[1]", None),
+        (b"", None),
+    ],
+)
+def test_the_value_of_a_field_is_shown_as_it_is_written(event: bytes, value: str | None) -> None:
+    assert value_of(DEVICES, "bytes", event) == value
+    assert value_of(DEVICES, None, event) is None
+
+
+def test_the_value_of_a_field_inside_other_objects_is_found() -> None:
+    nested = replace(DEVICES, fields=(*DEVICES.fields, Field("channel", Text(), path=("context", "channel"))))
+    assert value_of(nested, "channel", b'{"context":{"channel":7}}') == "7"
+    assert value_of(nested, "channel", b'{"context":7}') is None

@@ -64,7 +64,12 @@ def test_each_event_has_its_result_in_order(client: httpx.Client) -> None:
     assert again == {"status": "duplicate", "eventId": "a"}
     assert named["status"] == "accepted"
     assert named["eventId"]
-    assert ahead == {"status": "invalid", "reason": "timestamp over a day in the future", "field": "timestamp"}
+    assert ahead == {
+        "status": "invalid",
+        "reason": "timestamp over a day in the future",
+        "field": "timestamp",
+        "value": str(json.loads(bad)["timestamp"]),
+    }
 
 
 def test_the_same_id_in_another_event_hour_is_no_duplicate(client: httpx.Client) -> None:
