@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,36 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import KafkaError as RdKafkaError
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic, OffsetSpec
-from kafka.errors import (
-    AuthorizationError,
-    DelegationTokenAuthorizationFailedError,
-    IllegalSaslStateError,
-    KafkaError,
-    SaslAuthenticationFailedError,
-    TopicAlreadyExistsError,
-    UnsupportedSaslMechanismError,
-    for_code,
-)
+from kafka.errors import AuthorizationError, KafkaError, TopicAlreadyExistsError, for_code
 
-from bytemeter.errors import BytemeterError, TransientError, UnknownHostError, first_line
-from bytemeter.hosts import is_unknown
+from bytemeter.errors import BytemeterError
+from bytemeter.kafka_errors import CONCLUSIVE, TELLING, config_refused, refusal, unreachable
 from bytemeter.settings import Settings
 
 _TIMEOUT_MS = 10_000
 _POLL_S = 0.05
 _ASK_S = 6.0
-_AUTHENTICATION = RdKafkaError._AUTHENTICATION
-_TELLING = (_AUTHENTICATION, RdKafkaError._SSL)
-_CONCLUSIVE = (*_TELLING, RdKafkaError._ALL_BROKERS_DOWN)
-_REFUSED_LOGIN = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, IllegalSaslStateError)
-_REFUSED = (AuthorizationError, DelegationTokenAuthorizationFailedError)
-_WRITE_REFUSED = (RdKafkaError.TOPIC_AUTHORIZATION_FAILED, RdKafkaError.CLUSTER_AUTHORIZATION_FAILED)
-# For producers: librdkafka also prints an error that ends a producer, which is raised anyway.
-RDKAFKA_LOGGER = logging.getLogger("rdkafka")
-RDKAFKA_LOGGER.addFilter(lambda record: record.levelno < logging.CRITICAL)
+_BROKERS_TIME = {"message.timestamp.type": "LogAppendTime"}
 
 
 @dataclass(frozen=True)
@@ -150,6 +133,10 @@ class Kafka:
         """Create the topic unless it exists. Returns whether it was created.
 
         A user who may not create topics may use those that exist: Kafka refuses before it says that one exists.
+
+        Its messages bear the time at which the broker took them, also those of a topic that exists: retention goes by
+        that time, and would delete accepted events whose producer said that they are old.
+
         The controller answers before the brokers know the topic; this returns once a broker does, or after ten seconds.
 
         Raises:
@@ -158,19 +145,34 @@ class Kafka:
         """
         with self._admin() as admin:
             if _metadata(admin, topic) is not None:
+                self._take_brokers_time(topic)
                 return False
             try:
-                admin.create_topics([NewTopic(topic, self._settings.partitions, -1)])
+                admin.create_topics([NewTopic(topic, self._settings.partitions, -1, topic_configs=_BROKERS_TIME)])
             except TopicAlreadyExistsError:
-                return False
-            except AuthorizationError:
-                if _metadata(admin, topic) is None:
-                    raise
+                # By another process, since.
                 return False
             deadline = time.monotonic() + _TIMEOUT_MS / 1_000
             while _metadata(admin, topic) is None and time.monotonic() < deadline:
                 time.sleep(_POLL_S)
             return True
+
+    def _take_brokers_time(self, topic: str) -> None:
+        """Let the messages of a topic bear the broker's time, if they do not yet."""
+        # By librdkafka: kafka-python does not tell that it was refused.
+        admin = AdminClient({**self.librdkafka(), "log_level": 0})
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        ((name, value),) = _BROKERS_TIME.items()
+        wanted = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        changed = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[wanted])
+        options: dict[str, Any] = {"request_timeout": self._timeout_ms / 1_000}
+        try:
+            (found,) = admin.describe_configs([resource], **options).values()
+            if found.result()[name].value != value:
+                (done,) = admin.incremental_alter_configs([changed], **options).values()
+                done.result()
+        except KafkaException as error:
+            raise config_refused(error.args[0], topic, f"{name}={value}") from error
 
     @property
     def _password(self) -> str | None:
@@ -227,39 +229,17 @@ class Kafka:
             finally:
                 admin.close()
         except KafkaError as error:
-            raise self._explained(error) from error
-
-    def _explained(self, error: KafkaError) -> BytemeterError:
-        where, reason = f"Kafka at {self.servers}", first_line(error)
-        if isinstance(error, _REFUSED_LOGIN):
-            return BytemeterError(f"{where} refused the login: {reason}; check BYTEMETER_KAFKA_SASL_*")
-        if isinstance(error, _REFUSED):
-            return BytemeterError(f"{where} refused {self._user}: {reason}; let its administrator allow it (ACL)")
-        told = self._ask_librdkafka()
-        if told is not None and told.code() == _AUTHENTICATION:
-            return BytemeterError(f"{where} refused the login: {told.str()}; check BYTEMETER_KAFKA_SASL_*")
-        unknown = all(is_unknown(server.rpartition(":")[0].strip("[]")) for server in self.servers.split(","))
-        kind = UnknownHostError if unknown else TransientError
-        said = told.str() if told is not None else reason
-        return kind(f"{where} cannot be reached: {said}; is it up, and BYTEMETER_KAFKA right?")
+            refused = refusal(error, self.servers, self._user)
+            raise refused or unreachable(error, self.servers, self._ask_librdkafka()) from error
 
     def _ask_librdkafka(self) -> RdKafkaError | None:
         """Why no connection is made: kafka-python says only that it has tried. None if nothing is known within 6 s."""
         told: list[RdKafkaError] = []
         settings: dict[str, Any] = {**self.librdkafka(), "error_cb": told.append, "log_level": 0}
         client, deadline = AdminClient(settings), time.monotonic() + _ASK_S
-        while time.monotonic() < deadline and not any(error.code() in _CONCLUSIVE for error in told):
+        while time.monotonic() < deadline and not any(error.code() in CONCLUSIVE for error in told):
             client.poll(_POLL_S)
-        return next((error for error in told if error.code() in _TELLING), None)
-
-
-def write_refused(error: RdKafkaError, topic: str) -> BytemeterError | None:
-    """The line for a message, or a producer, that an ACL kept out of a topic; None for any other error."""
-    if error.code() not in _WRITE_REFUSED:
-        return None
-    return BytemeterError(
-        f"Kafka does not let this user write to the topic {topic}: {error.str()}; let its administrator allow it (ACL)"
-    )
+        return next((error for error in told if error.code() in TELLING), None)
 
 
 def _metadata(admin: Any, topic: str) -> dict[str, Any] | None:

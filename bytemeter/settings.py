@@ -114,6 +114,9 @@ _SECRET_NAME = r"^projects/[^/]+/secrets/[A-Za-z0-9_-]+(/versions/[A-Za-z0-9_-]+
 # Settings that may come from Secret Manager, by the setting that names the secret.
 _FROM_SECRETS = {"database_url_secret": "database_url", "kafka_sasl_password_secret": "kafka_sasl_password"}
 
+# A header of a request with one of these words in its name carries a secret.
+_SECRET_HEADERS = "authorization,cookie,token,secret,password,api-key,signature,session,csrf,xsrf"  # noqa: S105
+
 
 class Settings(BaseSettings):
     """The settings in force; a flag wins over its variable.
@@ -164,6 +167,11 @@ class Settings(BaseSettings):
     partition_idle_s: float = Field(600, ge=0)
     lease_s: float = Field(30, gt=0)
     schedule: str = ""
+    collector_body_bytes: int = Field(8 * 2**20, ge=1_024, le=2**30)
+    collector_events: int = Field(100_000, ge=1, le=2_000_000)
+    collector_timeout_s: float = Field(10, gt=0, le=300)
+    collector_journal_bytes: int = Field(2**30, ge=2**20)
+    collector_secret_headers: str = _SECRET_HEADERS
     class_archive: bool = True
     driver_memory: str = Field("2g", pattern="^[0-9]+[mg]$")
     log_format: str = Field("console", pattern="^(console|json)$")

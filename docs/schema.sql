@@ -344,6 +344,54 @@ CREATE TABLE public.duplicate_events (
 
 COMMENT ON COLUMN public.duplicate_events.conflict IS 'whether its content differs from that of the first record with its id';
 
+CREATE TABLE public.event_counts (
+    feed text NOT NULL COLLATE pg_catalog."C",
+    dimension text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    "timestamp" timestamp with time zone NOT NULL,
+    value bigint NOT NULL
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE public.event_counts IS 'live: events per window of five minutes; timestamp is the start of the window';
+
+CREATE TABLE public.event_counts_hourly (
+    feed text NOT NULL COLLATE pg_catalog."C",
+    dimension text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    "timestamp" timestamp with time zone NOT NULL,
+    value bigint NOT NULL
+);
+
+COMMENT ON TABLE public.event_counts_hourly IS 'batch: events per hour, recomputed from the history; timestamp is the start of the hour';
+
+CREATE VIEW public.events_hourly AS
+ SELECT event_counts_hourly.feed,
+    event_counts_hourly.dimension,
+    event_counts_hourly.id,
+    event_counts_hourly."timestamp",
+    event_counts_hourly.value,
+    'batch'::text AS source,
+    hours.recomputed_at AS as_of
+   FROM (public.event_counts_hourly
+     JOIN public.hours ON (((event_counts_hourly.feed = hours.feed) AND (event_counts_hourly."timestamp" = hours.hour) AND (NOT hours.dirty))))
+UNION ALL
+ SELECT event_counts.feed,
+    event_counts.dimension,
+    event_counts.id,
+    hours.hour AS "timestamp",
+    (sum(event_counts.value))::bigint AS value,
+    'live'::text AS source,
+    ( SELECT max(ledger.updated_at) AS max
+           FROM public.ledger
+          WHERE (ledger.feed = event_counts.feed)) AS as_of
+   FROM (public.hours
+     JOIN public.event_counts ON (((hours.feed = event_counts.feed) AND (event_counts."timestamp" >= hours.hour) AND (event_counts."timestamp" < (hours.hour + '01:00:00'::interval)))))
+  WHERE hours.dirty
+  GROUP BY event_counts.feed, event_counts.dimension, event_counts.id, hours.hour;
+
+COMMENT ON VIEW public.events_hourly IS 'events per hour, from batch or live as source tells, as of as_of';
+
 CREATE TABLE public.topic_ends (
     feed text NOT NULL,
     partition integer NOT NULL,
@@ -982,6 +1030,12 @@ ALTER TABLE ONLY public.data_plan_usage
 ALTER TABLE ONLY public.duplicate_events
     ADD CONSTRAINT duplicate_events_pkey PRIMARY KEY (feed, partition, record_offset);
 
+ALTER TABLE ONLY public.event_counts_hourly
+    ADD CONSTRAINT event_counts_hourly_pkey PRIMARY KEY (feed, dimension, id, "timestamp");
+
+ALTER TABLE ONLY public.event_counts
+    ADD CONSTRAINT event_counts_pkey PRIMARY KEY (feed, dimension, id, "timestamp");
+
 ALTER TABLE ONLY public.history_ends
     ADD CONSTRAINT history_ends_pkey PRIMARY KEY (feed, partition);
 
@@ -1057,6 +1111,10 @@ CREATE INDEX data_plan_usage_open ON public.data_plan_usage USING btree (period_
 CREATE UNIQUE INDEX data_plan_usage_usage_id ON public.data_plan_usage USING btree (usage_id);
 
 CREATE INDEX duplicate_events_event_time ON public.duplicate_events USING btree (feed, event_time);
+
+CREATE INDEX event_counts_hourly_timestamp ON public.event_counts_hourly USING btree ("timestamp");
+
+CREATE INDEX event_counts_timestamp ON public.event_counts USING btree ("timestamp");
 
 CREATE INDEX hours_dirty ON public.hours USING btree (feed, hour) WHERE dirty;
 

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Delivered
 
 from bytemeter.errors import BytemeterError, TransientError
-from bytemeter.kafka import RDKAFKA_LOGGER, write_refused
+from bytemeter.kafka_errors import RDKAFKA_LOGGER, write_refused
 from simulator.traffic import Message
 
 _FLUSH_S = 60

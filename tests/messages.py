@@ -45,6 +45,11 @@ def agreement_document(**changes: Any) -> bytes:
     return _document(AGREEMENT, changes)
 
 
+def game_event(**changes: Any) -> bytes:
+    """A message of ``game-events``; a field that is changed to ``...`` is left out."""
+    return _document({"event_type": "purchase_sword", "timestamp": NOW_S, "Host": "localhost:5000"}, changes)
+
+
 def messages(*values: bytes | None, partition: int = 1) -> pa.Table:
     """Messages as Spark's Kafka source gives them to executors: rows of partition, offset and value, from offset 0."""
     offsets = range(len(values))

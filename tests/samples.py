@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 
-from bytemeter.feeds import DATA_RECORDS, DEVICES
-from tests.messages import DEVICE, NOW_S, agreement_document, data_record, device
+from bytemeter.feeds import DATA_RECORDS, DEVICES, GAME_EVENTS
+from tests.messages import DEVICE, NOW_S, agreement_document, data_record, device, game_event
 
 # When the samples of data records are judged.
 PLANS_NOW_S = int(dt.datetime(2020, 6, 1, tzinfo=dt.UTC).timestamp())
@@ -166,4 +166,24 @@ REFUSED_AGREEMENTS: dict[str, tuple[bytes | None, str]] = {
     "anchor day 0": (agreement_document(anchorDay=0), "anchorDay not of 1 to 31"),
     "anchor day 32": (agreement_document(anchorDay=32), "anchorDay not of 1 to 31"),
     "anchor day as text": (agreement_document(anchorDay="1"), "anchorDay is not a whole number"),
+}
+
+ACCEPTED_GAME_EVENTS: dict[str, bytes] = {
+    "with a header": game_event(),
+    "with an id": game_event(event_id="e-1"),
+    "with many long headers": game_event(**{f"X-{n}": "x" * 2_000 for n in range(50)}),
+    "an empty header": game_event(Accept=""),
+    "a header that is like a field": game_event(Timestamp="now", Event_Type="other"),
+    "a day ahead": game_event(timestamp=NOW_S + 86_400),
+}
+
+REFUSED_GAME_EVENTS: dict[str, tuple[bytes | None, str]] = {
+    "no type": (game_event(event_type=...), "missing event_type"),
+    "empty type": (game_event(event_type=""), "empty event_type"),
+    "number as type": (game_event(event_type=7), "event_type is not a text"),
+    "no time": (game_event(timestamp=...), "missing timestamp"),
+    "milliseconds": (game_event(timestamp=NOW_S * 1_000), "timestamp after 2200"),
+    "before 2000": (game_event(timestamp=0), "timestamp before 2000"),
+    "over a day ahead": (game_event(timestamp=NOW_S + 86_401), GAME_EVENTS.clock_reason),
+    "number as event id": (game_event(event_id=5), "event_id is not a text"),
 }

@@ -8,15 +8,17 @@ from bytemeter.feeds.data_records import DATA_RECORDS
 from bytemeter.feeds.devices import DEVICES
 from bytemeter.feeds.feed import Feed, Kinds, Rule
 from bytemeter.feeds.fields import Decimal, Field, Text, Whole, WholeList
+from bytemeter.feeds.game_events import GAME_EVENTS
 from bytemeter.feeds.totals import Dimension, Quotas, Totals, TotalsTable
 
-FEEDS = {feed.name: feed for feed in (DEVICES, AGREEMENTS, DATA_RECORDS)}
+FEEDS = {feed.name: feed for feed in (DEVICES, AGREEMENTS, DATA_RECORDS, GAME_EVENTS)}
 
 __all__ = [
     "AGREEMENTS",
     "DATA_RECORDS",
     "DEVICES",
     "FEEDS",
+    "GAME_EVENTS",
     "Decimal",
     "Dimension",
     "Feed",

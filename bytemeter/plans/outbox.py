@@ -13,7 +13,8 @@ from confluent_kafka import Message as Delivered
 from sqlalchemy import Connection, Engine
 
 from bytemeter.errors import BytemeterError, TransientError
-from bytemeter.kafka import RDKAFKA_LOGGER, Kafka, write_refused
+from bytemeter.kafka import Kafka
+from bytemeter.kafka_errors import RDKAFKA_LOGGER, write_refused
 from bytemeter.logs import logger
 from bytemeter.plans.events import TOPIC, ThresholdEvent
 from bytemeter.postgres import one_line_errors

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from bytemeter.errors import BytemeterError, TransientError, UnknownHostError
 from bytemeter.kafka import Kafka, Topic
@@ -31,6 +33,25 @@ def test_a_topic_is_created_once_and_described_with_its_offsets(place: Settings)
     other = kafka.describe(kafka.topic_name("devices"))
     assert other is not None
     assert topic.id != other.id
+
+
+def test_messages_bear_the_time_at_which_the_broker_took_them_also_in_a_topic_of_an_earlier_version(
+    place: Settings,
+) -> None:
+    kafka = Kafka(place)
+    new, earlier = kafka.topic_name("new"), kafka.topic_name("earlier")
+    assert kafka.create(new)
+    admin = AdminClient(kafka.librdkafka())
+    admin.create_topics([NewTopic(earlier, 1, 1)])[earlier].result()
+    assert [kafka.create(earlier), kafka.create(earlier)] == [False, False]
+    before_ms = time.time() * 1_000 - 60_000
+    times: list[tuple[int, int]] = []
+    producer = Producer({**kafka.librdkafka(), "on_delivery": lambda _, message: times.append(message.timestamp())})
+    for topic in (new, earlier):
+        producer.produce(topic, b"message", timestamp=1_000)
+    assert producer.flush(30) == 0
+    assert [kind for kind, _ in times] == [TIMESTAMP_LOG_APPEND_TIME] * 2
+    assert min(at_ms for _, at_ms in times) > before_ms
 
 
 def test_an_unreachable_cluster_is_reported_in_one_line() -> None:

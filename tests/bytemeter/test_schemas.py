@@ -51,6 +51,8 @@ CONTRACT = {
     "invalid_events": [
         "feed", "partition", "record_offset", "reason", "payload", "length", "digest", "received_at", "replayed_at",
     ],
+    "event_counts": ["feed", "dimension", "id", "timestamp", "value"],
+    "events_hourly": ["feed", "dimension", "id", "timestamp", "value", "source", "as_of"],
     "ledger": [
         "feed", "partition", "topic_id", "next_offset", "received", "counted", "duplicate", "invalid", "unmatched",
         "voids", "latest_event_time",

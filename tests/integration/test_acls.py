@@ -25,7 +25,9 @@ from pyspark.sql import SparkSession
 from sqlalchemy import Engine
 
 from bytemeter.errors import BytemeterError, TransientError
+from bytemeter.feeds import FEEDS
 from bytemeter.kafka import Kafka
+from bytemeter.plans.events import TOPIC as THRESHOLD_EVENTS
 from bytemeter.plans.outbox import Outbox, write
 from bytemeter.prepare import prepare
 from bytemeter.settings import PREFIX, Settings, load_settings
@@ -36,7 +38,7 @@ from tests.bytemeter.plans.test_outbox import event
 from tests.commands import signal_handlers_restored
 from tests.integration.tls import KAFKA_PASSWORD, KAFKA_USER, SecureBroker, make_certificates
 
-TOPICS = ("devices", "agreements", "data-records", "threshold-events")
+TOPICS = (*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS)
 MONTH = f"{dt.datetime.now(dt.UTC):%Y-%m}"
 DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
 _SOON_S = 20.0
@@ -59,6 +61,10 @@ class Cluster:
     def allow(self, topic: str, *operations: str) -> None:
         """Allow the user these operations on a topic, and no others."""
         self._add(ResourceType.TOPIC, self.certified.topic_prefix + topic, AclPermissionType.ALLOW, *operations)
+
+    def close(self, topic: str) -> None:
+        """Allow another user something on a topic: one without ACLs is open to everybody."""
+        self._add(ResourceType.TOPIC, self.certified.topic_prefix + topic, AclPermissionType.ALLOW, "READ", user="bob")
 
     def deny(self, topic: str, *operations: str) -> None:
         """Deny the user these operations on a topic."""
@@ -84,11 +90,11 @@ class Cluster:
             producer.produce(self.certified.topic_prefix + topic, value, partition=0)
         assert producer.flush(30) == 0
 
-    def _add(self, kind: ResourceType, name: str, permission: AclPermissionType, *operations: str) -> None:
+    def _add(
+        self, kind: ResourceType, name: str, permission: AclPermissionType, *operations: str, user: str = KAFKA_USER
+    ) -> None:
         acls = [
-            AclBinding(
-                kind, name, ResourcePatternType.LITERAL, f"User:{KAFKA_USER}", "*", AclOperation[one], permission
-            )
+            AclBinding(kind, name, ResourcePatternType.LITERAL, f"User:{user}", "*", AclOperation[one], permission)
             for one in operations
         ]
         for done in self.admin.create_acls(acls).values():
@@ -172,7 +178,7 @@ def refused(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
         assert main(command) == 1
         lines = [line for line in capfd.readouterr().err.splitlines() if "[info " not in line]
         assert len(lines) == 1, lines
-        assert re.search(r"let its administrator allow .*\(ACL\)", lines[0]), lines
+        assert re.search(r"let (its|Kafka's) administrator .*\(ACL\)", lines[0]), lines
         return lines[0]
 
     return run
@@ -186,6 +192,15 @@ def test_a_topic_that_the_user_may_not_see_ends_every_command(
     for command in (["migrate"], ["stream"], ["simulate", "devices", "--records", "1"]):
         line = refused(*command)
         assert re.search(rf"refused the user {KAFKA_USER}: \[Error 29\] TopicAuthorizationFailedError: .*{topic}", line)
+
+
+def test_a_topic_whose_configuration_the_user_may_not_see_is_told_by_its_acl(
+    cluster: Cluster, refused: Callable[..., str]
+) -> None:
+    cluster.allow("devices", "DESCRIBE")
+    topic = f"{cluster.certified.topic_prefix}devices"
+    line = f"the topic {topic} may lack the configuration message.timestamp.type=LogAppendTime, which cannot be read or set"
+    assert line in refused("migrate")
 
 
 def test_a_topic_that_the_user_may_not_read_or_write_is_refused_at_once(
@@ -246,10 +261,12 @@ def test_the_rights_of_the_docs_suffice(
     cluster: Cluster, rows: Rows, spark: SparkSession, capfd: pytest.CaptureFixture[str]
 ) -> None:
     rights = list(documented_rights())
-    assert {command for command, _, _ in rights} == {"migrate", "simulate", "stream", "batch monthly"}
+    assert {command for command, _, _ in rights} == {"migrate", "simulate", "collector", "stream", "batch monthly"}
     for deleted in cluster.admin.delete_topics([cluster.certified.topic_prefix + topic for topic in TOPICS]).values():
         deleted.result()
     commands = (
+        ["migrate"],
+        # Again, now that the topics exist.
         ["migrate"],
         ["simulate", "devices", "--records", "20"],
         ["simulate", "agreements", "--subscribers", "3"],
@@ -262,7 +279,7 @@ def test_the_rights_of_the_docs_suffice(
         cluster.forget()
         cluster.deny_elsewhere(writing=False)
         for topic in TOPICS:
-            cluster.allow(topic, "ALTER_CONFIGS")  # a topic without ACL is open to everyone
+            cluster.close(topic)
         for name, topics, operations in rights:
             if " ".join(command).startswith(name):
                 for topic in topics:

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, GAME_EVENTS
 from bytemeter.kafka import Kafka
 from bytemeter.logs import logger
 from bytemeter.settings import Settings
@@ -30,6 +30,7 @@ from simulator.traffic import DAY_S, Traffic
 from tests.builders import agreement, record
 from tests.commands import endpoints
 from tests.integration.browser import Browser, Dashboard, browser
+from tests.messages import game_event
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 SUBSCRIBERS, DAYS = 60, 45
@@ -65,7 +66,8 @@ def filled(
     at = dt.datetime.fromtimestamp(now, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     put([agreement()], topic="agreements")
     put([record("over the limit", 1_200, at)], topic="data-records")
-    stream(DEVICES, AGREEMENTS, DATA_RECORDS, history=False)
+    put([game_event(event_type=type_, timestamp=int(now)) for type_ in ("default", "join_guild")], topic="game-events")
+    stream(DEVICES, AGREEMENTS, DATA_RECORDS, GAME_EVENTS, history=False)
 
 
 @pytest.fixture

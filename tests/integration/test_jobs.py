@@ -64,7 +64,7 @@ def test_stream_and_hourly(
     hour = ["--hour", f"{first:%Y-%m-%dT%H}", "--dry-run"]
     lines = printed(hourly_usage.main, [*target, *hour])
     assert len(lines) > 1
-    assert lines[0].startswith(f"{first:%Y-%m-%dT%H} antenna_bytes_total ")
+    assert lines[0].startswith(f"devices: {first:%Y-%m-%dT%H} antenna_bytes_total ")
     assert lines == printed(bytemeter, [*endpoints(place), "batch", "hourly", *hour])
     assert rows("select * from bytes_hourly") == []
 
@@ -72,7 +72,7 @@ def test_stream_and_hourly(
     assert hourly_usage.main([*target, "--from", f"{first:%Y-%m-%dT%H}", "--to", f"{until:%Y-%m-%dT%H}"]) == 0
     assert rows("select sum(value) from bytes_hourly where type like 'app%'") == [(sent.valid_bytes,)]
     assert printed(hourly_usage.main, [*target, "--dirty"]) == [
-        "0 hours recomputed, changed 0 totals; 0 quota breaches"
+        f"{feed.name}: 0 hours recomputed, changed 0 totals; 0 quota breaches" for feed in FEEDS.values() if feed.totals
     ]
 
 

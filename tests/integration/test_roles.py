@@ -35,6 +35,8 @@ TABLES = {
     "bytes_monthly": "SIUD",  # as bytes_hourly
     "data_plan_usage": "SIUD",  # a period without records that its agreement no longer has is deleted
     "duplicate_events": "I",  # a list that grows; jobs read it through refused_events
+    "event_counts": "SIU",  # as bytes
+    "event_counts_hourly": "SIUD",  # as bytes_hourly
     "hours": "SIU",  # versions grow
     "history_ends": "SIU",  # as the history grows
     "job_runs": "SIU",  # a run begins, and ends

@@ -8,17 +8,19 @@ import tracemalloc
 from collections.abc import Sequence
 from types import SimpleNamespace
 
-from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, Feed
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, GAME_EVENTS, Feed
 from bytemeter.parsing import parse
 from simulator import faults
 from tests.messages import AGREEMENT, DATA_RECORD, NOW_S, data_record, device, messages
 from tests.samples import (
     ACCEPTED_AGREEMENTS,
     ACCEPTED_DEVICES,
+    ACCEPTED_GAME_EVENTS,
     ACCEPTED_INSTANTS,
     PLANS_NOW_S,
     REFUSED_AGREEMENTS,
     REFUSED_DEVICES,
+    REFUSED_GAME_EVENTS,
     REFUSED_RECORDS,
 )
 
@@ -39,6 +41,17 @@ def test_good_messages_are_accepted_with_their_fields() -> None:
         assert row.reason is None, f"{name}: {row.reason}"
         assert {key: getattr(row, key) for key in DEVICES.names} == {key: sent.get(key) for key in DEVICES.names}, name
         assert row.event_us == sent["timestamp"] * 1_000_000, name
+
+
+def test_game_events_are_judged_by_type_and_time_and_not_by_their_headers() -> None:
+    accepted = parsed(GAME_EVENTS, list(ACCEPTED_GAME_EVENTS.values()))
+    assert dict(zip(ACCEPTED_GAME_EVENTS, (row.reason for row in accepted), strict=True)) == dict.fromkeys(
+        ACCEPTED_GAME_EVENTS
+    )
+    assert {row.event_type for row in accepted} == {"purchase_sword"}
+    refused = parsed(GAME_EVENTS, [value for value, _ in REFUSED_GAME_EVENTS.values()])
+    reasons = dict(zip(REFUSED_GAME_EVENTS, (row.reason for row in refused), strict=True))
+    assert reasons == {name: reason for name, (_, reason) in REFUSED_GAME_EVENTS.items()}
 
 
 def test_bad_messages_are_refused_with_a_reason_and_their_bytes() -> None:

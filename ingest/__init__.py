@@ -1,0 +1,1 @@
+"""Ways in: what takes events from clients and brings them to the feeds' topics."""

@@ -1,0 +1,99 @@
+"""The body of a request: read within the limits of size and time, and inflated within them."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.requests import Request
+
+from ingest.collector.limits import InFlight, Limits
+from ingest.collector.problems import Problem, wrong_parameter
+
+_GZIP = 31  # zlib's wbits for the format gzip
+
+
+class _Held:
+    """Bytes that a request holds."""
+
+    def __init__(self, in_flight: InFlight) -> None:
+        self._in_flight = in_flight
+        self.bytes = 0
+
+    def add(self, size: int) -> None:
+        self._in_flight.hold(size)
+        self.bytes += size
+
+    def release(self) -> None:
+        self._in_flight.release(self.bytes)
+
+
+@asynccontextmanager
+async def body_of(request: Request, limits: Limits, in_flight: InFlight) -> AsyncIterator[bytes]:
+    """The body, inflated if it is sent with ``Content-Encoding: gzip``; its bytes are held while the block runs.
+
+    Raises:
+        Problem: 400 if it is no gzip, 408 if it does not arrive in time, 413 if it is too large, 415 if it is encoded
+            in another way, 429 if there is no room for it now.
+    """
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("gzip", "identity"):
+        raise wrong_parameter(415, "Content-Encoding", encoding, "gzip or none")
+    held = _Held(in_flight)
+    try:
+        body = await _read(request, limits, held)
+        if encoding == "gzip":
+            body = inflated(body, limits.body_bytes)
+            held.add(len(body))
+        yield body
+    finally:
+        held.release()
+
+
+async def _read(request: Request, limits: Limits, held: _Held) -> bytes:
+    announced = request.headers.get("content-length", "0")
+    if announced.isdigit() and int(announced) > limits.body_bytes:
+        raise _too_large(f"{announced} bytes", limits.body_bytes)
+    chunks: list[bytes] = []
+    try:
+        async with asyncio.timeout(limits.timeout_s):
+            async for chunk in request.stream():
+                chunks.append(chunk)
+                held.add(len(chunk))
+                if held.bytes > limits.body_bytes:
+                    raise _too_large(f"over {limits.body_bytes} bytes", limits.body_bytes)
+    except TimeoutError:
+        detail = f"{held.bytes} bytes of the body arrived in {limits.timeout_s:g} s; expected all of it"
+        raise Problem(408, detail, headers={"Connection": "close"}) from None
+    return b"".join(chunks)
+
+
+def inflated(body: bytes, most: int) -> bytes:
+    """The content of a gzip file of one or more members.
+
+    Raises:
+        Problem: 400 if it is no gzip or is cut short, 413 if it has more than ``most`` bytes.
+    """
+    parts: list[bytes] = []
+    size = 0
+    while body or not parts:
+        inflating = zlib.decompressobj(_GZIP)
+        try:
+            parts.append(inflating.decompress(body, most - size + 1))
+        except zlib.error:
+            raise Problem(400, "the body is not gzip; expected what Content-Encoding says") from None
+        size += len(parts[-1])
+        if size > most:
+            raise _too_large(f"over {most} bytes when inflated", most)
+        if not inflating.eof:
+            raise Problem(400, "the body's gzip is cut short; send all of it")
+        body = inflating.unused_data
+    return b"".join(parts)
+
+
+def _too_large(seen: str, most: int) -> Problem:
+    return Problem(
+        413, f"the body has {seen}; send at most {most}, also when inflated", headers={"Connection": "close"}
+    )

@@ -1,0 +1,142 @@
+"""API keys: which client may send to which feeds. A file holds their hashes, and is read again when it changes.
+
+A line of the file is ``CLIENT SHA256 FEED[,FEED…]``, where ``*`` stands for all feeds and ``#`` begins a comment. A
+client may have several lines, so that a new key can be given out before the old one is removed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bytemeter.errors import BytemeterError
+from bytemeter.feeds import FEEDS
+from bytemeter.logs import logger
+from bytemeter.secret_files import read_private
+from ingest.collector.problems import Problem
+
+_ALL = "*"
+_LINE = re.compile(r"(?P<client>[A-Za-z0-9._-]{1,64})\s+(?P<hash>[0-9a-f]{64})\s+(?P<feeds>\S+)")
+_LOOK_AGAIN_S = 1.0
+_MOST_BYTES = 10_000_000
+
+
+@dataclass(frozen=True)
+class Client:
+    """Who sends.
+
+    Attributes:
+        name: of the client.
+        feeds: the names of the feeds that it may send; None for all.
+    """
+
+    name: str
+    feeds: frozenset[str] | None = None
+
+    def require(self, feed: str) -> None:
+        """Let the client send to a feed.
+
+        Raises:
+            Problem: 403 if it may not.
+        """
+        if self.feeds is not None and feed not in self.feeds:
+            raise Problem(403, f"this API key may not send to the feed {feed!r}", name="feed", value=feed)
+
+
+# Without keys everybody is the same client.
+ANYBODY = Client("anybody")
+
+
+class Keys:
+    """The keys of a file, as it is now."""
+
+    def __init__(self, file: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        """Read the file.
+
+        Raises:
+            BytemeterError: it cannot be read, or a line is malformed.
+        """
+        self._file, self._clock = file, clock
+        self._looked_at = clock()
+        self._version = self._version_now()
+        self._clients = read_keys(file)
+
+    def client(self, authorization: str | None) -> Client:
+        """The client with the key of a request's header ``Authorization``.
+
+        Raises:
+            Problem: 401 without a key, or with one that is unknown.
+        """
+        self._look_again()
+        scheme, _, key = (authorization or "").partition(" ")
+        client = self._clients.get(_hash(key.strip())) if scheme.lower() == "bearer" else None
+        if client is None:
+            seen = "an unknown API key" if authorization else "no API key"
+            raise Problem(
+                401,
+                f"the request has {seen}; expected the header Authorization: Bearer KEY",
+                headers={"WWW-Authenticate": "Bearer"},
+                name="Authorization",
+                expected="Bearer KEY",
+            )
+        return client
+
+    def _look_again(self) -> None:
+        """Read the file if it has changed. A file that cannot be used leaves the keys as they are."""
+        if self._clock() < self._looked_at + _LOOK_AGAIN_S:
+            return
+        self._looked_at = self._clock()
+        version = self._version_now()
+        if version == self._version:
+            return
+        self._version = version
+        try:
+            self._clients = read_keys(self._file)
+            logger().info("API keys read", file=str(self._file), keys=len(self._clients))
+        except BytemeterError as error:
+            logger().error("API keys stay as they were", error=str(error))
+
+    def _version_now(self) -> tuple[int, int, int] | None:
+        try:
+            stat = self._file.stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def read_keys(file: Path) -> Mapping[str, Client]:
+    """The clients of a file by the SHA-256 of their keys.
+
+    Raises:
+        BytemeterError: the file cannot be read, others may write it, or a line is malformed.
+    """
+    try:
+        text = read_private(file, _MOST_BYTES)
+    except ValueError as error:
+        raise BytemeterError(f"--keys: {error}") from None
+    clients: dict[str, Client] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        content = line.partition("#")[0].strip()
+        if content:
+            hash_, client = _client(content, f"--keys: line {number} of {file}")
+            clients[hash_] = client
+    return clients
+
+
+def _client(line: str, where: str) -> tuple[str, Client]:
+    match = _LINE.fullmatch(line)
+    if match is None:
+        # The line is not shown: it may hold a key in place of its hash.
+        raise BytemeterError(f"{where} is malformed; expected CLIENT, the SHA-256 of the key in hex, and FEED[,FEED]")
+    feeds = frozenset(match["feeds"].split(","))
+    if unknown := sorted(feeds - FEEDS.keys() - {_ALL}):
+        raise BytemeterError(f"{where} names the feed {unknown[0]!r}; the feeds are {', '.join(FEEDS)}, or * for all")
+    return match["hash"], Client(match["client"], None if _ALL in feeds else feeds)
+
+
+def _hash(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()

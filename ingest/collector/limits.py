@@ -1,0 +1,87 @@
+"""What a collector takes at most, so that neither a client nor an outage of Kafka makes its memory grow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from bytemeter.settings import Settings
+from ingest.collector.problems import Problem, try_later
+
+# So many bodies of the largest size are held at once.
+_BODIES_HELD = 8
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one collector.
+
+    Attributes:
+        body_bytes: of one body, as sent and inflated.
+        events: in flight, of all requests.
+        timeout_s: seconds for a head, for a body, and for Kafka's acknowledgement.
+        journal_bytes: of the journal on disk.
+    """
+
+    body_bytes: int = 8 * 2**20
+    events: int = 100_000
+    timeout_s: float = 10.0
+    journal_bytes: int = 2**30
+
+    @staticmethod
+    def of(settings: Settings) -> Limits:
+        """The limits in force."""
+        return Limits(
+            settings.collector_body_bytes,
+            settings.collector_events,
+            settings.collector_timeout_s,
+            settings.collector_journal_bytes,
+        )
+
+
+class InFlight:
+    """What is in flight now.
+
+    Attributes:
+        events: events of requests that were not answered yet.
+        held_bytes: bytes of their bodies.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.events = 0
+        self.held_bytes = 0
+
+    @contextmanager
+    def taking(self, events: int) -> Iterator[None]:
+        """Have so many events in flight.
+
+        Raises:
+            Problem: 413 if they are more than there may ever be, 429 if others have to be answered first.
+        """
+        most = self._limits.events
+        if events > most:
+            raise Problem(413, f"the body has {events} events; send at most {most} in one request")
+        if self.events + events > most:
+            raise try_later(429, f"{self.events} events are in flight, of at most {most}; repeat the request", 1)
+        self.events += events
+        try:
+            yield
+        finally:
+            self.events -= events
+
+    def hold(self, size: int) -> None:
+        """Hold so many more bytes.
+
+        Raises:
+            Problem: 429 if bodies of other requests take the room.
+        """
+        most = _BODIES_HELD * self._limits.body_bytes
+        if self.held_bytes + size > most:
+            raise try_later(429, f"bodies of {self.held_bytes} bytes are in flight; repeat the request", 1)
+        self.held_bytes += size
+
+    def release(self, size: int) -> None:
+        """Give back what was held."""
+        self.held_bytes -= size

@@ -1,0 +1,164 @@
+"""The routes of the collector: each reads a request and answers it, or raises a ``Problem``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from bytemeter.feeds import FEEDS, GAME_EVENTS, Feed
+from bytemeter.logs import logger
+from ingest.collector.bodies import body_of
+from ingest.collector.collecting import Collecting
+from ingest.collector.documents import openapi, page
+from ingest.collector.game import ACTIONS, PARTITION, Action, event_of
+from ingest.collector.identities import IDEMPOTENCY_KEY, new_ids
+from ingest.collector.keys import ANYBODY, Client, Keys
+from ingest.collector.limits import InFlight, Limits
+from ingest.collector.metrics import Metrics
+from ingest.collector.problems import Problem, try_later, wrong_parameter
+from ingest.collector.results import ACCEPTED, RETRY_AFTER_S, answer
+from ingest.collector.splitting import split
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass
+class Routes:
+    """The routes, with what they need.
+
+    Attributes:
+        keys: None where everybody may send to all feeds.
+        secret: words by which headers that carry secrets are known.
+        draining: set when the process is about to end.
+    """
+
+    collecting: Collecting
+    limits: Limits
+    keys: Keys | None
+    secret: tuple[str, ...]
+    metrics: Metrics
+    in_flight: InFlight
+    draining: bool = field(default=False)
+
+    def all(self) -> list[Route]:
+        """All routes."""
+        return [
+            Route("/v1/events/{feed}", self._answered(self._events), methods=["POST"]),
+            *(Route(action.path, self._answered(self._action(action)), methods=["GET"]) for action in ACTIONS),
+            Route("/health", self._health),
+            Route("/ready", self._ready),
+            Route("/metrics", self._metrics),
+            Route("/openapi.json", self._openapi),
+            Route("/docs", self._docs),
+        ]
+
+    async def _events(self, request: Request) -> Response:
+        feed = self._feed(request.path_params["feed"])
+        client = self._client(request, feed)
+        key = _idempotency_key(request)
+        self._require_available(feed)
+        async with body_of(request, self.limits, self.in_flight) as body:
+            events = split(body, request.headers.get("content-type", ""))
+            with self.in_flight.taking(len(events.values)):
+                results = await self.collecting.collect(feed, events, new_ids(feed, client.name, key))
+        self.metrics.count(feed.name, results)
+        return answer(results)
+
+    def _action(self, action: Action) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            client = self._client(request, GAME_EVENTS)
+            # HEAD comes here, too, and is no action.
+            if request.method == "GET":
+                self._require_available(GAME_EVENTS)
+                now_s = int(self.collecting.clock())
+                events = event_of(action, request.headers.raw, at_s=now_s, secret=self.secret)
+                with self.in_flight.taking(1):
+                    results = await self.collecting.collect(
+                        GAME_EVENTS, events, new_ids(GAME_EVENTS, client.name, None), partition=PARTITION
+                    )
+                self.metrics.count(GAME_EVENTS.name, results)
+                if results[0].status != ACCEPTED:
+                    return answer(results)
+            return PlainTextResponse(action.text)
+
+        return endpoint
+
+    def _answered(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint with its problems as answers, counted."""
+
+        async def answered(request: Request) -> Response:
+            began = time.perf_counter()
+            try:
+                response = await endpoint(request)
+            except Problem as problem:
+                response = problem.response()
+            except ClientDisconnect:
+                # Nobody reads the answer.
+                response = Response(status_code=400)
+            self.metrics.answered(response.status_code, time.perf_counter() - began)
+            return response
+
+        return answered
+
+    def _feed(self, name: str) -> Feed:
+        if name not in FEEDS:
+            raise wrong_parameter(404, "feed", name, f"one of {', '.join(FEEDS)}")
+        return FEEDS[name]
+
+    def _client(self, request: Request, feed: Feed) -> Client:
+        client = self.keys.client(request.headers.get("authorization")) if self.keys else ANYBODY
+        client.require(feed.name)
+        return client
+
+    def _require_available(self, feed: Feed) -> None:
+        if not self.collecting.available:
+            raise try_later(503, "Kafka cannot be reached; repeat the request", RETRY_AFTER_S)
+        if self.collecting.lacks_topic(feed):
+            raise try_later(503, f"Kafka has no topic for the feed {feed.name}; repeat the request", RETRY_AFTER_S)
+
+    async def _health(self, _: Request) -> Response:
+        return JSONResponse({"status": "up"})
+
+    async def _ready(self, _: Request) -> Response:
+        delivery = self.collecting.delivery
+        reasons = ["the collector is about to end"] if self.draining else []
+        if not self.collecting.available:
+            reasons.append("Kafka cannot be reached")
+        if delivery.missing:
+            reasons.append(f"Kafka has no topic {', '.join(delivery.missing)}; run `bytemeter migrate`")
+        return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+
+    async def _metrics(self, _: Request) -> Response:
+        return self.metrics.response()
+
+    async def _openapi(self, _: Request) -> Response:
+        return JSONResponse(openapi(keys=self.keys is not None))
+
+    async def _docs(self, _: Request) -> Response:
+        return page(keys=self.keys is not None)
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
+        raise wrong_parameter(400, "Idempotency-Key", key, "1 to 256 characters of ASCII, without spaces")
+    return key
+
+
+async def refused(_: Request, error: Exception) -> Response:
+    """The answer to a request that no route takes."""
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return Problem(status, "see /docs for the routes and their methods", headers=headers).response()
+
+
+async def failed(request: Request, error: Exception) -> Response:
+    """The answer after a defect of the collector: nothing of the error is shown."""
+    logger().error("unexpected error", route=request.url.path, error=repr(error))
+    return Problem(500, "the collector failed; its log says why").response()

@@ -1,0 +1,73 @@
+"""A body becomes the events in it, each as it was sent; a body that cannot be read is refused as a whole."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from ingest.collector.bodies import inflated
+from ingest.collector.problems import Problem
+from ingest.collector.splitting import CLOUD_EVENTS, JSON, NDJSON, split
+
+
+@pytest.mark.parametrize(
+    ("body", "media", "values"),
+    [
+        (b'{"a":1}', JSON, [b'{"a":1}']),
+        (b' [ {"a" : 1.0} ,{"b":"]"}]\n', f"{JSON}; charset=utf-8", [b'{"a" : 1.0}', b'{"b":"]"}']),
+        (b"[]", JSON, []),
+        (b"[1,null]", JSON, [b"1", b"null"]),
+        (b'{"a":1}\n\r\n  \n{"b":2}\r\nrubbish', NDJSON[0], [b'{"a":1}', b'{"b":2}\r', b"rubbish"]),
+        (b"17", JSON, [b"17"]),
+        (b'[1, NaN ,{"a":"\\ud800]"}]\n', JSON, [b"1", b"NaN", b'{"a":"\\ud800]"}']),
+        (b"[" + b"9" * 5_000 + b",NaN]", JSON, [b"9" * 5_000, b"NaN"]),
+        (b'[{"a":"\xff"},1]', JSON, [b'{"a":"\xff"}', b"1"]),
+    ],
+)
+def test_a_body_becomes_the_events_in_it(body: bytes, media: str, values: list[bytes]) -> None:
+    assert split(body, media).values == values
+
+
+@pytest.mark.parametrize(
+    ("body", "media", "status", "detail"),
+    [
+        (b"[{}", JSON, 400, "not a JSON array of events"),
+        (b'[{"a":1}]]', JSON, 400, "not a JSON array of events"),
+        (b"[NaN,]", JSON, 400, "not a JSON array of events"),
+        (b"[NaN] 1", JSON, 400, "not a JSON array of events"),
+        (b"[NaN 1]", JSON, 400, "not a JSON array of events"),
+        (b'[NaN,"\xff"]', JSON, 400, "not a JSON array of events"),
+        (b"[" * 100_000, JSON, 400, "not a JSON array of events"),
+        (b" \n", JSON, 400, "the body is empty"),
+        (b"{}", CLOUD_EVENTS, 400, "not a JSON array of events"),
+        (b"{}", "text/plain", 415, "Content-Type is 'text/plain'; expected application/json or"),
+        (b"{}", "", 415, "Content-Type is ''"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused(body: bytes, media: str, status: int, detail: str) -> None:
+    with pytest.raises(Problem, match=detail) as caught:
+        split(body, media)
+    assert caught.value.status == status
+
+
+def test_gzip_of_several_members_is_inflated() -> None:
+    assert inflated(gzip.compress(b"one ") + gzip.compress(b"two"), 7) == b"one two"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (gzip.compress(bytes(10**8)), 413),
+        (gzip.compress(bytes(600)) * 2, 413),
+        (gzip.compress(b"content")[:-1], 400),
+        (gzip.compress(b"content") + b"more", 400),
+        (b"", 400),
+        (b"{}", 400),
+    ],
+    ids=["a bomb", "together too large", "cut short", "with a tail", "empty", "none"],
+)
+def test_gzip_that_is_none_or_grows_too_large_is_refused(body: bytes, status: int) -> None:
+    with pytest.raises(Problem) as caught:
+        inflated(body, 1_000)
+    assert caught.value.status == status
