@@ -20,6 +20,7 @@ from pyspark.sql import SparkSession
 
 from bytemeter.class_archive import ClassArchive, class_archive
 from bytemeter.cluster_check import require_fitting_executors
+from bytemeter.cluster_jars import require_fitting_jars
 from bytemeter.ending import uninterrupted
 from bytemeter.errors import BytemeterError
 from bytemeter.history import storage
@@ -91,11 +92,13 @@ def submitted_session(name: str) -> SparkSession:
     Unless ``spark-submit`` says otherwise, it has no web interface, and its processes authenticate each other.
 
     Raises:
-        BytemeterError: Spark's version is not supported, its processes are to authenticate each other but have no
-            secret for it, or its executors lack what they need (see ``require_fitting_executors``).
+        BytemeterError: Spark's version is not supported, its jars do not fit (see ``require_fitting_jars``), the
+            cluster does not take it, its processes are to authenticate each other but have no secret for it, or its
+            executors lack what they need (see ``require_fitting_executors``).
     """
     release_of(installed_spark())
     SparkContext._ensure_initialized()
+    require_fitting_jars(SparkContext._jvm)
     given = SparkConf()
     closed = {key: value for key, value in _CLOSED.items() if not given.contains(key)}
     try:

@@ -43,6 +43,8 @@ RELEASES: Mapping[str, Release] = {
 }
 JAVA = (17, 21)
 PYTHON = ((3, 11), (3, 12), (3, 13))
+# Superset has an environment of its own. It pins packages that do not exist for newer ones.
+SUPERSET_PYTHON = ((3, 11), (3, 12))
 # The least versions of what executors import.
 EXECUTOR_PACKAGES: Mapping[str, str] = {"numpy": "1.26", "pandas": "2.2", "pyarrow": "18"}
 

@@ -31,7 +31,7 @@ from bytemeter.settings import Settings
 from embedded.home import wait_until
 from speed_layer.stream import Streams
 from tests.buckets import BUCKET
-from tests.integration.cluster import EXECUTOR_PACKAGES, SECRET, Cluster, cluster, executor_python
+from tests.integration.cluster import EXECUTOR_PACKAGES, SECRET, Cluster, cluster, executor_python, secret_file
 from tests.messages import agreement_document, data_record
 
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -59,12 +59,6 @@ def kill(submitted: subprocess.Popen[bytes]) -> None:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     submitted.wait()
-
-
-def secret_file(path: Path, content: str) -> str:
-    path.touch(mode=0o600)
-    path.write_text(content)
-    return str(path)
 
 
 @pytest.fixture(scope="module")
