@@ -26,7 +26,8 @@ from bytemeter.errors import BytemeterError
 from bytemeter.history import storage
 from bytemeter.jars import bundled_jars, spark_jars
 from bytemeter.java import java_home
-from bytemeter.versions import installed_spark, release_of
+from bytemeter.spark_errors import causes, explained
+from bytemeter.versions import installed_spark, minor, release_of
 
 _LOGGING = """rootLogger.level=warn
 rootLogger.appenderRef.file.ref=file
@@ -104,20 +105,27 @@ def submitted_session(name: str) -> SparkSession:
     try:
         session = _configured(SparkSession.builder.appName(name), {**SHARED, **closed}).getOrCreate()
     except Exception as error:
-        raise _explained(error) from error
+        raise _explained(error, given.get("spark.master", "local")) from error
     require_fitting_executors(session.sparkContext)
     storage.use(session, storage.Login.of(os.environ))
     return session
 
 
-def _explained(error: Exception) -> Exception:
-    """The error of a session that did not start, in one line as far as it is known."""
+def _explained(error: Exception, master: str) -> Exception:
+    """The error of a session that did not start, in one line."""
     if _SECRET in str(error):
         return BytemeterError(
             f"{_SECRET} is not set, by which Spark's processes authenticate each other; give it to the cluster, and to "
             "spark-submit in a --properties-file, or turn it off: --conf spark.authenticate=false"
         )
-    return error
+    if known := explained(error, "the session"):
+        return known
+    # Only Spark's log tells why a master did not answer.
+    *_, innermost = causes(error)
+    return BytemeterError(
+        f"the cluster {master} does not take the job: {innermost.line}; it has to run Spark {minor(installed_spark())} "
+        f"as this driver does, to be reachable from here and to have the same {_SECRET}"
+    )
 
 
 def local_session(
