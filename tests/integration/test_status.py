@@ -54,8 +54,13 @@ def test_a_new_stack_is_healthy_and_one_that_is_not_counted_is_not(
 
 
 def test_a_topic_that_was_deleted_or_re_created_is_one_line(
-    as_reader: Settings, simulate: Callable[..., Sent], stream: Callable[..., None], capsys: pytest.CaptureFixture[str]
+    as_reader: Settings,
+    simulate: Callable[..., Sent],
+    stream: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("BYTEMETER_TOPIC_PREFIX", as_reader.topic_prefix)
     simulate(100)
     stream()
     kafka, topic = Kafka(as_reader), as_reader.topic_prefix + "devices"
