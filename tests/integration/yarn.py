@@ -90,7 +90,7 @@ def _started(jvm: Any) -> Any:
 
 def _as_xml(settings: Any) -> str:
     """The addresses of a running cluster, as Hadoop reads them."""
-    found = {entry.getKey(): entry.getValue() for entry in settings}
-    kept = {name: value for name, value in found.items() if name.startswith("yarn.resourcemanager.")}
-    lines = (f"<property><name>{name}</name><value>{value}</value></property>" for name, value in kept.items())
+    prefix = "yarn.resourcemanager."
+    found = dict(settings.getPropsWithPrefix(prefix))
+    lines = (f"<property><name>{prefix}{name}</name><value>{value}</value></property>" for name, value in found.items())
     return f"<configuration>{''.join(lines)}</configuration>"
