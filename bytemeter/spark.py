@@ -20,12 +20,14 @@ from pyspark.sql import SparkSession
 
 from bytemeter.class_archive import ClassArchive, class_archive
 from bytemeter.cluster_check import require_fitting_executors
+from bytemeter.cluster_jars import require_fitting_jars
 from bytemeter.ending import uninterrupted
 from bytemeter.errors import BytemeterError
 from bytemeter.history import storage
 from bytemeter.jars import bundled_jars, spark_jars
 from bytemeter.java import java_home
-from bytemeter.versions import installed_spark, release_of
+from bytemeter.spark_errors import causes, explained
+from bytemeter.versions import installed_spark, minor, release_of
 
 _LOGGING = """rootLogger.level=warn
 rootLogger.appenderRef.file.ref=file
@@ -91,30 +93,39 @@ def submitted_session(name: str) -> SparkSession:
     Unless ``spark-submit`` says otherwise, it has no web interface, and its processes authenticate each other.
 
     Raises:
-        BytemeterError: Spark's version is not supported, its processes are to authenticate each other but have no
-            secret for it, or its executors lack what they need (see ``require_fitting_executors``).
+        BytemeterError: Spark's version is not supported, its jars do not fit (see ``require_fitting_jars``), the
+            cluster does not take it, its processes are to authenticate each other but have no secret for it, or its
+            executors lack what they need (see ``require_fitting_executors``).
     """
     release_of(installed_spark())
     SparkContext._ensure_initialized()
+    require_fitting_jars(SparkContext._jvm)
     given = SparkConf()
     closed = {key: value for key, value in _CLOSED.items() if not given.contains(key)}
     try:
         session = _configured(SparkSession.builder.appName(name), {**SHARED, **closed}).getOrCreate()
     except Exception as error:
-        raise _explained(error) from error
+        raise _explained(error, given.get("spark.master", "local")) from error
     require_fitting_executors(session.sparkContext)
     storage.use(session, storage.Login.of(os.environ))
     return session
 
 
-def _explained(error: Exception) -> Exception:
-    """The error of a session that did not start, in one line as far as it is known."""
+def _explained(error: Exception, master: str) -> Exception:
+    """The error of a session that did not start, in one line."""
     if _SECRET in str(error):
         return BytemeterError(
             f"{_SECRET} is not set, by which Spark's processes authenticate each other; give it to the cluster, and to "
             "spark-submit in a --properties-file, or turn it off: --conf spark.authenticate=false"
         )
-    return error
+    if known := explained(error, "the session"):
+        return known
+    # Only Spark's log tells why a master did not answer.
+    *_, innermost = causes(error)
+    return BytemeterError(
+        f"the cluster {master} does not take the job: {innermost.line}; it has to run Spark {minor(installed_spark())} "
+        f"as this driver does, to be reachable from here and to have the same {_SECRET}"
+    )
 
 
 def local_session(

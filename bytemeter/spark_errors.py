@@ -14,9 +14,11 @@ from pyspark import SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql.streaming.query import StreamingQuery
 
+from bytemeter.cluster_jars import remedy
 from bytemeter.errors import BytemeterError, TransientError, UnknownHostError, first_line
 from bytemeter.postgres_errors import is_outage
 from bytemeter.storage_errors import Answer, answer_of, reason_of
+from bytemeter.versions import installed_spark
 
 _KAFKA = "org.apache.kafka.common"
 _MOST_CAUSES = 50
@@ -88,6 +90,12 @@ _MEANINGS: Sequence[_Meaning] = (
         _is_a("java.lang.OutOfMemoryError", "MemoryError", "pyarrow.lib.ArrowMemoryError"),
         BytemeterError,
         "ran out of memory: {line}; raise BYTEMETER_DRIVER_MEMORY, or lower BYTEMETER_MAX_RECORDS_PER_BATCH",
+    ),
+    _Meaning(
+        # Code that calls another version of a library than it was built with, e.g. a method that is gone.
+        _is_a("java.lang.IncompatibleClassChangeError", "java.lang.NoClassDefFoundError"),
+        BytemeterError,
+        f"has jars of versions that do not fit each other: {{line}}; {remedy(installed_spark())}",
     ),
     _Meaning(
         lambda thrown: thrown.is_a("org.apache.spark.SparkException") and "Python worker exited" in thrown.message,

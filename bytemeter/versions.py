@@ -47,6 +47,8 @@ SERVERLESS_RUNTIMES: Mapping[str, str] = {"3.0": "4.0"}
 CLUSTER_IMAGES: Mapping[str, str] = {"3.0": "4.1", "4.0": "4.2"}
 JAVA = (17, 21)
 PYTHON = ((3, 11), (3, 12), (3, 13))
+# Superset has an environment of its own. It pins packages that do not exist for newer ones.
+SUPERSET_PYTHON = ((3, 11), (3, 12))
 # The least versions of what executors import.
 EXECUTOR_PACKAGES: Mapping[str, str] = {"numpy": "1.26", "pandas": "2.2", "pyarrow": "18"}
 

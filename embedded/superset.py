@@ -26,6 +26,7 @@ from embedded.administrator import ADMIN, set_password
 from embedded.home import HOST, SUPERSET_PORT, Daemon, Home, listens, wait_until
 from embedded.modes import files_of_owner
 from embedded.stack import Notify
+from embedded.superset_python import superset_python
 from serving.dashboards import SUPERSET, SupersetClient
 
 _LOCK = SUPERSET / "requirements.txt"
@@ -67,7 +68,7 @@ class Environment:
         """Create the environment unless it exists; takes some minutes.
 
         Raises:
-            BytemeterError: uv and pip, or Superset, failed; the message names the log.
+            BytemeterError: no Python fits; or uv and pip, or Superset, failed: the message names the log.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.with_suffix(".lock").open("w") as lock:
@@ -76,10 +77,11 @@ class Environment:
                 self._install()
 
     def _install(self) -> None:
+        python = superset_python()
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir()
         self.notify("installing Superset into an environment of its own: once, some minutes")
-        self._run([sys.executable, "-m", "venv", str(self.path)])
+        self._run([python, "-m", "venv", str(self.path)])
         shows = partial(self._run, shows=("Downloading ", "Installed ", "Collecting ", "Installing "))
         locked.install(self.program("python"), [_LOCK], shows, self.notify)
         self.notify("preparing Superset's metadata")

@@ -23,6 +23,7 @@ Start = Callable[[Next], None]
 _POLL_S = 10.0
 # After a run that could not even record its beginning.
 _FIRST_PAUSE, _LONGEST_PAUSE = dt.timedelta(minutes=1), dt.timedelta(hours=1)
+_TOLD_AGAIN = dt.timedelta(minutes=1)
 
 
 @dataclass
@@ -51,6 +52,7 @@ class Scheduler:
     terms: Terms | None = None
     _refused: dict[str, tuple[int, dt.datetime]] = field(default_factory=dict, init=False)
     _told: str = field(default="", init=False)
+    _told_at: dt.datetime = field(default=dt.datetime.min.replace(tzinfo=dt.UTC), init=False)
 
     def run(self) -> None:
         """Run until stopped. While PostgreSQL is away, or another scheduler works, it waits.
@@ -68,7 +70,7 @@ class Scheduler:
             except HeldError as error:
                 self._tell("standing by", reason=str(error))
             except TransientError as error:
-                self._tell("waiting", reason=str(error))
+                self._tell("waiting", again=_TOLD_AGAIN, reason=str(error))
             self.stop.wait(self.poll_s)
 
     def step(self, store: ScheduleStore) -> bool:
@@ -97,8 +99,9 @@ class Scheduler:
     def _may_try(self, run: Next, now: dt.datetime) -> bool:
         return run.job.name not in self._refused or self._refused[run.job.name][1] <= now
 
-    def _tell(self, what: str, **details: object) -> None:
-        """Log a change of what the scheduler does, once."""
-        if self._told != what:
-            self._told = what
+    def _tell(self, what: str, again: dt.timedelta | None = None, **details: object) -> None:
+        """Log a change of what the scheduler does: once, or again after a time."""
+        now = self.clock()
+        if self._told != what or (again is not None and now - self._told_at >= again):
+            self._told, self._told_at = what, now
             logger().info(what, **details)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection, Engine
 
@@ -91,7 +91,8 @@ def schedule_store(
         HeldError: another scheduler runs.
         TransientError: PostgreSQL cannot be reached.
     """
-    terms = terms or Terms.of_job(settings.lease_s)
+    # Its own lease, which it could not give back while PostgreSQL was away, keeps it from nothing.
+    terms = terms or replace(Terms.of_job(settings.lease_s), retakes=True)
     with one_line_errors(engine.url):
         connection = engine.connect()
     with connection, leased_job(engine, connection, LEASE, terms) as lease:

@@ -25,7 +25,7 @@ _HOUR_S = 3_600
 )
 @click.pass_context
 def schedule(context: click.Context, limit_h: float) -> None:
-    """Run hourly, dirty-hours and monthly when they are due, until Ctrl-C; `schedule list` shows last and next runs.
+    """Run the batch jobs when they are due, until Ctrl-C; `schedule list` shows last and next runs.
 
     BYTEMETER_SCHEDULE changes the times (cron, UTC), e.g. 'dirty-hours=*/5 * * * *; monthly=off'.
     """

@@ -14,9 +14,11 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from bytemeter.cluster_jars import remedy
 from bytemeter.errors import BytemeterError, TransientError, UnknownHostError
 from bytemeter.executors import map_tables
 from bytemeter.spark_errors import explained
+from bytemeter.versions import installed_spark
 
 Thrown = Callable[..., Exception]
 
@@ -92,6 +94,12 @@ SPARK, KAFKA = "org.apache.spark.SparkException", "org.apache.kafka.common"
             [(SPARK, "Job aborted"), ("java.io.IOException", "No space left on device")],
             TransientError,
             "the query q found a disk full: java.io.IOException: No space left on device; make room",
+        ),
+        (
+            [(SPARK, "Job aborted"), ("java.lang.NoSuchMethodError", "org.apache.spark.sql.Gone.gone()")],
+            BytemeterError,
+            "the query q has jars of versions that do not fit each other: java.lang.NoSuchMethodError: "
+            f"org.apache.spark.sql.Gone.gone(); {remedy(installed_spark())}",
         ),
         (
             [(SPARK, "Job aborted"), ("java.lang.OutOfMemoryError", "Java heap space")],

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 import venv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pyspark
 from packaging.requirements import Requirement
@@ -31,7 +32,7 @@ _MOST_S, _BETWEEN_LOOKS_S = 300, 0.5
 EXECUTOR_PACKAGES = ("numpy", "pandas", "pyarrow")
 
 SECRET = secrets.token_urlsafe(24)
-# As docs/commands.md says.
+# As docs/clusters.md says.
 _AUTHENTICATED = """
 spark.authenticate            true
 spark.authenticate.secret     {secret}
@@ -47,6 +48,7 @@ class Cluster:
         python: the interpreter of the executors: it has pyarrow, pandas and numpy, and nothing of ours.
         dist: a folder with what ``make dist`` builds.
         properties: a file with the secret by which the processes authenticate each other.
+        variables: of ``spark-submit``.
         arguments: of all processes that were seen while mains ran.
     """
 
@@ -54,19 +56,13 @@ class Cluster:
     python: Path
     dist: Path
     properties: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
     arguments: set[str] = field(default_factory=set)
 
-    def submit(
-        self, main: str, arguments: Sequence[str], *, python: Path | None = None, archive: Path | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Run one of the mains by ``spark-submit`` and wait for its end.
-
-        Args:
-            python: of the executors, in place of the cluster's.
-            archive: the zip, in place of the one of ``dist``.
-        """
+    def submit(self, main: str, arguments: Sequence[str], **other: Any) -> subprocess.CompletedProcess[str]:
+        """Run one of the mains by ``spark-submit`` and wait for its end; see ``start``."""
         with (self.dist / "submitted.err").open("w+") as errors:
-            process = self.start(main, arguments, errors, python=python, archive=archive)
+            process = self.start(main, arguments, errors, **other)
             deadline = time.monotonic() + _MOST_S
             while (code := _ended(process)) is None:
                 assert time.monotonic() < deadline
@@ -82,9 +78,16 @@ class Cluster:
         *,
         python: Path | None = None,
         archive: Path | None = None,
+        jars: Sequence[str] = (),
     ) -> subprocess.Popen[bytes]:
-        """Run one of the mains by ``spark-submit``; see ``submit``."""
-        jars = ",".join(map(str, not_bundled((*spark_coordinates(), GCS))))
+        """Run one of the mains by ``spark-submit``.
+
+        Args:
+            python: of the executors, in place of the cluster's.
+            archive: the zip, in place of the one of ``dist``.
+            jars: coordinates, in place of those that belong to Spark.
+        """
+        files = ",".join(map(str, not_bundled((*(jars or spark_coordinates()), GCS))))
         options = {
             "spark.pyspark.python": str(python or self.python),
             "spark.pyspark.driver.python": sys.executable,
@@ -99,12 +102,12 @@ class Cluster:
         }
         confs = [part for name, value in options.items() for part in ("--conf", f"{name}={value}")]
         command = [
-            *(_program("spark-submit"), "--master", self.master, "--properties-file", str(self.properties)),
-            *("--jars", jars, *confs),
+            *(str(_SPARK / "bin/spark-submit"), "--master", self.master, "--properties-file", str(self.properties)),
+            *("--jars", files, *confs),
             *("--py-files", str(archive or self.dist / "bytemeter.zip"), str(self.dist / main), *arguments),
         ]
         # Not from the checkout: the packages are those of the zip.
-        environment = _environment() | {EMULATOR: os.environ[EMULATOR]}
+        environment = _environment() | {EMULATOR: os.environ[EMULATOR], **self.variables}
         return subprocess.Popen(command, cwd=self.dist, env=environment, stdout=output, stderr=output)
 
 
@@ -117,25 +120,33 @@ def _ended(process: subprocess.Popen[bytes]) -> int | None:
 
 
 @contextmanager
-def cluster(folder: Path, dist: Path, workers: int = 2) -> Iterator[Cluster]:
-    """A master and workers of one core each; all end with the context."""
-    port, properties = free_port(), folder / "spark.conf"
-    properties.touch(mode=0o600)
-    properties.write_text(_AUTHENTICATED.format(secret=SECRET))
-    common = ("--properties-file", str(properties), "--host", HOST)
+def cluster(folder: Path, dist: Path, workers: int = 2, spark: Path = _SPARK) -> Iterator[Cluster]:
+    """A master and workers of one core each, of the Spark in a folder; all end with the context."""
+    port = free_port()
+    properties = secret_file(folder / "spark.conf", _AUTHENTICATED.format(secret=SECRET))
+    common = ("--properties-file", properties, "--host", HOST)
     with ExitStack() as running:
-        _start(running, folder / "master.log", "deploy.master.Master", *common, "--port", str(port))
+        start = partial(_start, running, spark)
+        start(folder / "master.log", "deploy.master.Master", *common, "--port", str(port))
         wait_until(lambda: listens(port), what="the master", log=folder / "master.log")
         for n in range(workers):
             work = (*common, "--cores", "1", "--memory", "1g", "--work-dir", str(folder / f"work-{n}"))
-            _start(running, folder / f"worker-{n}.log", "deploy.worker.Worker", *work, f"spark://{HOST}:{port}")
-        yield Cluster(f"spark://{HOST}:{port}", executor_python(folder / "python"), dist, properties)
+            start(folder / f"worker-{n}.log", "deploy.worker.Worker", *work, f"spark://{HOST}:{port}")
+        yield Cluster(f"spark://{HOST}:{port}", executor_python(folder / "python"), dist, Path(properties))
 
 
-def _start(running: ExitStack, log: Path, name: str, *arguments: str) -> None:
+def secret_file(path: Path, content: str) -> str:
+    """Write a file that only its owner may read; returns its path."""
+    path.touch(mode=0o600)
+    path.write_text(content)
+    return str(path)
+
+
+def _start(running: ExitStack, spark: Path, log: Path, name: str, *arguments: str) -> None:
     output = running.enter_context(log.open("w"))
-    command = [_program("spark-class"), f"org.apache.spark.{name}", "--webui-port", "0", *arguments]
-    process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=_environment())
+    command = [str(spark / "bin/spark-class"), f"org.apache.spark.{name}", "--webui-port", "0", *arguments]
+    environment = _environment() | {"SPARK_HOME": str(spark)}
+    process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment)
     running.callback(process.wait)
     running.callback(process.terminate)
 
@@ -163,10 +174,6 @@ def _with_requirements(names: Iterable[str]) -> list[Distribution]:
             required = [Requirement(text) for text in found[name].requires or ()]
             wanted += [one.name for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
     return list(found.values())
-
-
-def _program(name: str) -> str:
-    return str(_SPARK / "bin" / name)
 
 
 def _environment() -> dict[str, str]:

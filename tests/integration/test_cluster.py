@@ -27,11 +27,13 @@ from batch_layer.monthly.job import MonthlyJob
 from batch_layer.months import Month
 from bytemeter.dist import build
 from bytemeter.feeds import DEVICES, FEEDS
+from bytemeter.jars import spark_coordinates
 from bytemeter.settings import Settings
+from bytemeter.versions import RELEASES, installed_spark, minor
 from embedded.home import wait_until
 from speed_layer.stream import Streams
 from tests.buckets import BUCKET
-from tests.integration.cluster import EXECUTOR_PACKAGES, SECRET, Cluster, cluster, executor_python
+from tests.integration.cluster import EXECUTOR_PACKAGES, SECRET, Cluster, cluster, executor_python, secret_file
 from tests.messages import agreement_document, data_record
 
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -44,6 +46,7 @@ FIGURES = {
     "ledger": "select feed, partition, next_offset, received, counted, duplicate, invalid from ledger order by 1, 2",
 }
 
+RUNS = "select job, outcome, runner from job_runs order by run"
 COUNTED = "select coalesce(sum(counted), 0)::bigint from ledger"
 
 FORGET = """
@@ -59,12 +62,6 @@ def kill(submitted: subprocess.Popen[bytes]) -> None:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     submitted.wait()
-
-
-def secret_file(path: Path, content: str) -> str:
-    path.touch(mode=0o600)
-    path.write_text(content)
-    return str(path)
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +88,12 @@ def refused(
     """Submit a job that ends before it counts; returns its only line."""
     monkeypatch.setenv("BYTEMETER_DATABASE_URL_FILE", secret_file(tmp_path / "url", place.require_database_url()))
 
-    def submit(**what: Any) -> str:
-        done = standalone.submit("hourly_usage.py", ["--history", "/nowhere", "--dirty"], **what)
+    def submit(of: Cluster = standalone, **what: Any) -> str:
+        done = of.submit("hourly_usage.py", ["--history", "/nowhere", "--dirty"], **what)
         assert done.returncode == 1, done.stderr[-3_000:]
         assert "Traceback" not in done.stderr
-        assert "\tat " not in done.stderr
+        # Of a cluster that does not answer, Spark's log has more to say.
+        assert of is not standalone or "\tat " not in done.stderr
         (line,) = [line for line in done.stderr.splitlines() if line.startswith("bytemeter: ")]
         return line
 
@@ -122,6 +120,28 @@ def test_a_zip_of_another_build_than_the_main_is_refused(
     assert re.match(
         "bytemeter: hourly_usage.py is of the build [0-9a-f]{12}, the package that it imports of 0123", line
     )
+
+
+def test_jars_for_another_spark_are_refused(refused: Callable[..., str]) -> None:
+    (other,) = (spark for spark in RELEASES if spark != minor(installed_spark()))
+    line = refused(jars=spark_coordinates(other))
+    assert f"{RELEASES[other].kafka.split(':')[1]}-" in line
+    assert f" is for Spark {other}, this is Spark {installed_spark()}; " in line
+    assert f"give spark-submit --packages with the lines of jars-{minor(installed_spark())}.txt" in line
+
+
+def test_a_cluster_of_another_spark_is_one_line(
+    standalone: Cluster, refused: Callable[..., str], tmp_path: Path
+) -> None:
+    own = minor(installed_spark())
+    installed = Path().glob(".venv*/lib/python*/site-packages/pyspark-*.dist-info")
+    others = [path.with_name("pyspark") for path in installed if minor(path.name) != own]
+    if not others:
+        pytest.skip("needs another Spark beside this one, as .ci/versions installs it")
+    with cluster(tmp_path, standalone.dist, workers=0, spark=others[0]) as other:
+        line = refused(of=other)
+    assert line.startswith(f"bytemeter: the cluster {other.master} does not take the job: ")
+    assert f"it has to run Spark {own} as this driver does" in line
 
 
 def other_python() -> Path | None:
@@ -183,6 +203,7 @@ def test_stream_hourly_and_monthly_give_the_same_figures_as_on_this_machine(
         ("stream_usage.py", *kafka, "--once"),
         ("hourly_usage.py", *jdbc, "--dirty"),
         ("monthly_usage.py", *kafka, "--month", f"{year}-{month:02}"),
+        ("maintain.py", "--quiet", "0"),
     ):
         done = standalone.submit(main, [*where, *arguments])
         assert done.returncode == 0, done.stderr[-5_000:]
@@ -191,3 +212,4 @@ def test_stream_hourly_and_monthly_give_the_same_figures_as_on_this_machine(
     assert "CoarseGrainedExecutorBackend" in shown
     assert not [secret for secret in (SECRET, str(url.password)) if secret in shown]
     assert {name: rows(query) for name, query in FIGURES.items()} == expected
+    assert rows(RUNS) == [(job, "done", "spark-submit") for job in ("dirty-hours", "monthly", "maintain")]

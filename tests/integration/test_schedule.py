@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,11 +31,14 @@ from bytemeter.leases.lease import HeldError, Terms
 from bytemeter.runs.recording import Task, recorded
 from bytemeter.settings import Settings
 from cli.commands.schedule import job_environment
+from embedded.home import Home
+from embedded.stack import EmbeddedStack
 from simulator.traffic import Sent
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 HOURLY, DIRTY = SCHEDULED[0], SCHEDULED[1]
 DEADLINE_S = 90
+OTHERS_OFF = "; ".join(f"{job.name}=off" for job in SCHEDULED if job is not DIRTY)
 THIS_HOUR = "select date_trunc('hour', now(), 'UTC')"
 RUNS = "select job, outcome, runner from job_runs order by run"
 
@@ -152,7 +157,7 @@ def test_the_next_scheduler_takes_over_from_one_that_was_killed_in_a_run(
     simulate(300, duplicates=0.1)
     stream()
     over = rows(THIS_HOUR)[0][0]
-    command, environment = _program(as_writer, "hourly=off; monthly=off; dirty-hours=* * * * *")
+    command, environment = _program(as_writer, f"{OTHERS_OFF}; dirty-hours=* * * * *")
     log = tmp_path / "log"
     with log.open("w") as output:
         killed = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
@@ -172,6 +177,61 @@ def test_the_next_scheduler_takes_over_from_one_that_was_killed_in_a_run(
     live = "select sum(value) from bytes where type like 'app%' and timestamp < :over"
     assert rows(recomputed, over=over) == rows(live, over=over) != [(None,)]
     assert "Traceback" not in log.read_text()
+
+
+def test_a_run_over_the_limit_is_ended(
+    as_writer: Settings, simulate: Callable[..., Sent], stream: Callable[..., None], rows: Rows, tmp_path: Path
+) -> None:
+    simulate(100)
+    # The recompute waits for the history, which never comes.
+    stream(history=False)
+    command, environment = _program(as_writer, f"{OTHERS_OFF}; dirty-hours=* * * * *")
+    log = tmp_path / "log"
+    with log.open("w") as output:
+        limited = subprocess.Popen([*command, "--limit", "0.0025"], env=environment, stdout=output, stderr=output)
+        _wait_until(lambda: ("dirty-hours", "ended", "schedule") in rows(RUNS), log.read_text)
+        limited.send_signal(signal.SIGTERM)
+        assert limited.wait(DEADLINE_S) == 0, log.read_text()
+    assert rows("select told from job_runs order by run limit 1") == [("ended by SIGTERM",)]
+    assert "ending a run that takes too long job=dirty-hours limit_s=9.0" in log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
+def test_the_scheduler_waits_for_postgresql_and_goes_on(
+    engine: Engine, runs: Runs, servers: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, database = EmbeddedStack(Home(servers.home)).servers
+    looks, told = itertools.count(1), []
+    scheduler = runs.scheduler(engine)
+    scheduler.poll_s = 0.02
+    scheduler.clock = lambda: next(looks) and runs.now
+
+    def waits() -> int:
+        told.append(capsys.readouterr().err)
+        return "".join(told).count("] waiting")
+
+    runs.now = _hour("2026-11-21T10:06")
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(scheduler.run)
+        try:
+            _wait_until(lambda: len(runs.started) == 1)
+            database.stop()
+            _wait_until(lambda: waits() == 1)
+            seen = next(looks)
+            _wait_until(lambda: next(looks) > seen + 20)
+            assert waits() == 1
+            runs.now += dt.timedelta(minutes=1)
+            _wait_until(lambda: waits() == 2)
+            database.start()
+            runs.now = _hour("2026-11-21T11:06")
+            _wait_until(lambda: len(runs.started) == 2)
+        finally:
+            scheduler.stop.set()
+            if not database.running():
+                database.start()
+        running.result()
+    assert waits() == 2
+    assert "standing by" not in "".join(told)
 
 
 def test_the_line_of_cron_runs_in_its_poor_environment(

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from kafka import KafkaAdminClient
 from pydantic import SecretStr
 from sqlalchemy import Engine, make_url, text
 
+from bytemeter.kafka import Kafka
 from bytemeter.settings import Settings
 from cli.main import main
 from serving.status.facts import read_facts
@@ -49,6 +51,42 @@ def test_a_new_stack_is_healthy_and_one_that_is_not_counted_is_not(
     devices, *_ = summary(facts, [])["feeds"]
     assert devices["lag"] == 50
     assert 0 <= devices["lag_s"] < 60
+
+
+def test_a_topic_that_was_deleted_or_re_created_is_one_line(
+    as_reader: Settings,
+    simulate: Callable[..., Sent],
+    stream: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BYTEMETER_TOPIC_PREFIX", as_reader.topic_prefix)
+    simulate(100)
+    stream()
+    kafka, topic = Kafka(as_reader), as_reader.topic_prefix + "devices"
+    admin = KafkaAdminClient(bootstrap_servers=as_reader.kafka)
+    admin.delete_topics([topic])
+    admin.close()
+    _wait_until(lambda: kafka.describe(topic) is None)
+    (line,) = _wrong(as_reader, capsys)
+    assert line.startswith("devices: the ledger has counted a topic that Kafka does not have any more; start over")
+    _wait_until(lambda: kafka.create(topic))
+    (line,) = _wrong(as_reader, capsys)
+    assert line.startswith(f"devices: topic {topic} was re-created since it was counted; start over")
+
+
+def _wrong(settings: Settings, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What the command calls wrong; it exits with 1."""
+    capsys.readouterr()
+    assert main([*endpoints(settings), "status", "--json"]) == 1
+    answer: dict[str, list[str]] = json.loads(capsys.readouterr().out)
+    return answer["wrong"]
+
+
+def _wait_until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not reached():
+        assert time.monotonic() < deadline
 
 
 def test_servers_that_are_away_are_lines_that_come_soon(
