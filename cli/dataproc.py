@@ -97,6 +97,12 @@ class Submission:
         }
 
 
+def location(bucket: str, placement: Placement) -> list[str]:
+    """Prints where a bucket is: a region such as ``EUROPE-WEST1``, or several, such as ``EU``."""
+    project = [f"--project={placement.project}"] if placement.project else []
+    return ["gcloud", "storage", "buckets", "describe", *project, "--format=value(location)", bucket]
+
+
 def lasts(job: Job, arguments: tuple[str, ...]) -> bool:
     """Whether a job with these arguments is meant to run until somebody ends it."""
     return job.name == "stream" and "--once" not in arguments

@@ -20,11 +20,16 @@ _NO_LOGIN = re.compile(
     r"gcloud auth (application-default )?login",
     re.IGNORECASE,
 )
+_NOT_ALLOWED = re.compile(r"\b403\b|PERMISSION_DENIED|does not have \S+ access", re.IGNORECASE)
 _NO_BUCKET = re.compile(r"(bucket does not exist|\b404\b)", re.IGNORECASE)
 
 
 class AlreadyExistsError(BytemeterError):
     """Google Cloud knows the id that the command gave."""
+
+
+class NotAllowedError(BytemeterError):
+    """The login lacks a right."""
 
 
 def shown(command: Sequence[str]) -> str:
@@ -37,6 +42,7 @@ def run(command: Sequence[str]) -> None:
 
     Raises:
         AlreadyExistsError: it was to make what exists.
+        NotAllowedError: the login lacks a right.
         BytemeterError: gcloud is missing, has no login, or failed: one line.
     """
     # A driver, whose output is shown, may have errors of its own.
@@ -103,4 +109,5 @@ def _failure(command: Sequence[str], printed: Sequence[str]) -> BytemeterError:
             f"{bucket} does not exist, or this login may not see it; make it: gcloud storage buckets create {bucket} "
             "--uniform-bucket-level-access --location=REGION"
         )
-    return BytemeterError(f"gcloud {what} failed: {first_line(said.removeprefix('ERROR:'))}")
+    kind = NotAllowedError if _NOT_ALLOWED.search(said) else BytemeterError
+    return kind(f"gcloud {what} failed: {first_line(said.removeprefix('ERROR:'))}")

@@ -18,6 +18,10 @@ EXISTS = (
     "Batch projects/p/locations/europe-west1/batches/b"
 )
 NO_BUCKET = "ERROR: (gcloud.storage.cp) gs://code not found: 404."
+NOT_ALLOWED = (
+    "ERROR: (gcloud.storage.buckets.describe) [ann@example.com] does not have permission to access b instance [history] "
+    "(or it may not exist): ann@example.com does not have storage.buckets.get access to the Google Cloud Storage bucket."
+)
 NO_CLUSTER = "ERROR: (gcloud.dataproc.clusters.describe) NOT_FOUND: Not found: Cluster projects/p/regions/europe-west1/clusters/c"
 JOB_FAILED = """Waiting for job output...
 bytemeter: PostgreSQL at db:5432 cannot be reached

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,9 +104,31 @@ def _submit(job: Job, settings: Settings, options: Sequence[str], own: dict[str,
         alone = f'test -z "$({gcloud.shown(dataproc.running(submission))})" && ' if submission.lasts else ""
         click.echo(f"{gcloud.shown(upload)}\n{alone}{gcloud.shown(start)}")
     elif not (submission.lasts and _runs(submission)):
+        _require_history_near(placement, settings)
         gcloud.run(upload)
         _start(submission, run, start)
         click.echo(f"submitted {run}")
+
+
+def _require_history_near(placement: Placement, settings: Settings) -> None:
+    """Refuse a history in another region, each byte of which would cross regions; a login that may not see it passes.
+
+    Raises:
+        BytemeterError: it is in another region, or there is no such bucket.
+    """
+    from cli import dataproc, gcloud
+
+    if not (history := settings.history or "").startswith("gs://"):
+        return
+    bucket = "/".join(history.split("/")[:3])
+    with suppress(gcloud.NotAllowedError):
+        location = "".join(gcloud.output(dataproc.location(bucket, placement))).lower()
+        # Without a hyphen it is several regions, such as EU.
+        if "-" in location and location != placement.region:
+            raise BytemeterError(
+                f"the history {history} is in {location}, the job would run in {placement.region}; "
+                f"run it there (--region {location}), or name a bucket in {placement.region}"
+            )
 
 
 def _runs(submission: Submission) -> bool:

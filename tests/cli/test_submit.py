@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
@@ -28,7 +29,7 @@ from cli.main import main
 from embedded.home import wait_until
 from speed_layer.jobs import stream_usage
 from tests.buckets import Buckets
-from tests.gcloud import EXISTS, JOB_FAILED, NO_BUCKET, NO_CLUSTER, NO_LOGIN, Gcloud
+from tests.gcloud import EXISTS, JOB_FAILED, NO_BUCKET, NO_CLUSTER, NO_LOGIN, NOT_ALLOWED, Gcloud
 
 CODE = "gs://code/bytemeter"
 SETTINGS = {
@@ -191,8 +192,9 @@ def test_the_real_gcloud_uploads_what_the_bucket_lacks(
 def test_a_recompute_is_uploaded_started_and_waited_for(gcloud: Gcloud, capsys: pytest.CaptureFixture[str]) -> None:
     gcloud.answer("clusters describe", code=0, printed="3.0.3-debian12\n")
     assert main(["submit", "hourly", "--dirty", "--cluster", "c"]) == 0
-    image, upload, start = gcloud.calls
+    image, location, upload, start = gcloud.calls
     assert image[:4] == ["dataproc", "clusters", "describe", "c"]
+    assert location == ["storage", "buckets", "describe", "--format=value(location)", "gs://history"]
     assert upload[:4] == ["storage", "cp", "--recursive", "--no-clobber"]
     assert start[:4] == ["dataproc", "jobs", "submit", "pyspark"]
     assert "--async" not in start
@@ -202,10 +204,27 @@ def test_a_recompute_is_uploaded_started_and_waited_for(gcloud: Gcloud, capsys: 
     assert capsys.readouterr().out == f"submitted {flags(start)['id']}\n"
 
 
+def test_a_history_in_another_region_is_refused(gcloud: Gcloud, capsys: pytest.CaptureFixture[str]) -> None:
+    gcloud.answer("buckets describe", code=0, printed="US-EAST1\n")
+    assert failure(["hourly", "--dirty", "--serverless"], capsys) == (
+        "bytemeter: the history gs://history/usage is in us-east1, the job would run in europe-west1; run it there "
+        "(--region us-east1), or name a bucket in europe-west1"
+    )
+    assert len(gcloud.calls) == 1
+
+
+@pytest.mark.parametrize("answer", [{"code": 0, "printed": "EU\n"}, {"error": NOT_ALLOWED}], ids=["several", "hidden"])
+def test_a_history_in_several_regions_or_that_the_login_may_not_see_is_left_to_the_job(
+    answer: dict[str, Any], gcloud: Gcloud
+) -> None:
+    gcloud.answer("buckets describe", **answer)
+    assert main(["submit", "hourly", "--dirty", "--serverless"]) == 0
+
+
 def test_a_call_that_is_repeated_waits_for_the_first_one(gcloud: Gcloud, capsys: pytest.CaptureFixture[str]) -> None:
     gcloud.answer("batches submit", error=EXISTS)
     assert main(["submit", "maintain", "--serverless"]) == 0
-    start, wait = gcloud.calls[1:]
+    start, wait = gcloud.calls[2:]
     run = flags(start)["batch"]
     assert wait[:4] == ["dataproc", "batches", "wait", run]
     assert f"bytemeter: {run} was submitted before and does not run a second time; --attempt 2" in (
@@ -248,7 +267,7 @@ def test_a_stream_that_runs_is_not_started_beside_itself(
 ) -> None:
     arguments = ["submit", "stream", "--runtime", "3.0", *PLACES[place]]
     assert main(arguments) == 0
-    looked, _, start = gcloud.calls
+    looked, location, upload, start = gcloud.calls
     assert looked[1] == start[1] == ("batches" if place == "serverless" else "jobs")
     assert "--async" in start
     identity = "SERVICE_ACCOUNT" if place == "serverless" else None
@@ -262,7 +281,7 @@ def test_a_stream_that_runs_is_not_started_beside_itself(
     gcloud.answer(" list ", code=0, printed=f"{labels['run']}\tbytemeter-stream-1\n")
     assert main(arguments) == 0
     assert capsys.readouterr().err.endswith("bytemeter: bytemeter-stream-1 runs already; nothing was submitted\n")
-    assert len(gcloud.calls) == len([looked, "upload", start]) + 1
+    assert len(gcloud.calls) == len([looked, location, upload, start]) + 1
 
 
 def test_a_stream_of_another_version_has_to_be_ended_first(gcloud: Gcloud, capsys: pytest.CaptureFixture[str]) -> None:
