@@ -21,11 +21,7 @@ def superset_python(supported: Sequence[tuple[int, int]] = SUPERSET_PYTHON) -> s
         return sys.executable
     for major, minor in supported:
         found = shutil.which(f"python{major}.{minor}")
-        # Debian's Python is without venv unless its package is installed; a shim of pyenv may have no Python behind it.
-        if (
-            found
-            and subprocess.run([found, "-c", "import ensurepip"], capture_output=True, check=False).returncode == 0
-        ):
+        if found and _makes_environments(found):
             return found
     names = " or ".join(f"{major}.{minor}" for major, minor in supported)
     own = f"{sys.version_info[0]}.{sys.version_info[1]}"
