@@ -14,6 +14,7 @@ from bytemeter.executors import Read
 from bytemeter.kafka import Kafka, Topic
 from bytemeter.logs import logger
 from bytemeter.source import between
+from bytemeter.spark import BATCH_BYTES
 from speed_layer.engine.live_query import FeedOffsets
 
 Result = TypeVar("Result")
@@ -25,6 +26,9 @@ Between = Callable[[FeedOffsets, FeedOffsets, int], DataFrame]
 # session of this machine that fails the task only (see ``bytemeter.spark``).
 _HEAP_IS_FULL = "java.lang.OutOfMemoryError"
 _OFFSETS_AFTER_FULL_HEAP = 64
+# A micro-batch is read at once if each task is likely to read less than this share of its bound. Slices are smaller, so
+# that few of them are tried in vain.
+_READ_AT_ONCE, _IN_A_SLICE = 0.8, 0.5
 
 
 class EndedEarlyError(BytemeterError):
@@ -45,6 +49,30 @@ class Slice(Generic[Result]):
     end: FeedOffsets
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """What a query may read at a time.
+
+    Attributes:
+        task_bytes: what a task may read; beyond it the task gives up.
+        tasks: how many tasks share the messages.
+        batch_bytes: what all of them may read together, as far as the messages before let it be foreseen.
+    """
+
+    task_bytes: int
+    tasks: int
+    batch_bytes: int
+
+    @staticmethod
+    def of(batch_bytes: int, cores: int, topics: int) -> Bounds:
+        """The bounds of a query that reads so many topics.
+
+        Each topic has a task per core, but tasks run one per core at a time, and topics seldom have as many messages
+        as each other: so a task may read its core's share, whichever topic it reads.
+        """
+        return Bounds(max(batch_bytes // cores, BATCH_BYTES), topics * cores, max(batch_bytes, cores * BATCH_BYTES))
+
+
 @dataclass
 class Slices:
     """Cuts micro-batches into slices that tasks can read within their bound of bytes.
@@ -54,17 +82,17 @@ class Slices:
 
     Attributes:
         between: reads a slice.
-        task_bytes: what a task may read. In a slice each is to read half of that.
-        tasks: how many tasks share the messages of a slice.
+        bounds: what tasks may read.
         ending: set when the query is to end: it ends after the slice that is being read.
     """
 
     between: Between
-    task_bytes: int
-    tasks: int
+    bounds: Bounds
     ending: threading.Event = field(default_factory=threading.Event)
     _message_bytes: int = field(default=0, init=False)
+    # Foreseen, of the largest task and of all tasks together; 0: not known.
     _task_bytes_per_message: float = field(default=0.0, init=False)
+    _batch_bytes_per_message: float = field(default=0.0, init=False)
 
     @classmethod
     def of_topics(
@@ -73,8 +101,7 @@ class Slices:
         kafka: Kafka,
         topics: Mapping[str, Topic],
         made_of: Callable[[Mapping[str, DataFrame]], DataFrame],
-        task_bytes: int,
-        tasks: int,
+        bounds: Bounds,
         ending: threading.Event,
     ) -> Slices:
         """Slices of the micro-batches of a query.
@@ -91,7 +118,7 @@ class Slices:
             }
             return made_of(messages)
 
-        return cls(read, task_bytes, tasks, ending)
+        return cls(read, bounds, ending)
 
     def read(
         self,
@@ -145,27 +172,33 @@ class Slices:
         self._observe(read)
         if not read.gave_up:
             return Slice(result, start, end)
-        logger().info("too large", offsets=end, messages_read=read.messages, task_bytes=self.task_bytes)
+        logger().info("too large", offsets=end, messages_read=read.messages, task_bytes=self.bounds.task_bytes)
         return None
 
     def _assume_large(self) -> None:
-        self._message_bytes = self.task_bytes
-        self._task_bytes_per_message = self.task_bytes / 2 / _OFFSETS_AFTER_FULL_HEAP
+        self._message_bytes = self.bounds.task_bytes
+        self._task_bytes_per_message = _IN_A_SLICE * self.bounds.task_bytes / _OFFSETS_AFTER_FULL_HEAP
+        self._batch_bytes_per_message = 0.0
 
     def _observe(self, read: Read) -> None:
         if not read.messages:
             return
         self._message_bytes = read.bytes // read.messages
         # How evenly the tasks share the messages shows only where there are many.
-        shared_evenly = read.most_bytes < self.task_bytes / 4
-        largest = read.bytes / self.tasks if shared_evenly else read.most_bytes
+        shared_evenly = read.most_bytes < self.bounds.task_bytes / 4
+        largest = read.bytes / self.bounds.tasks if shared_evenly else read.most_bytes
         self._task_bytes_per_message = largest / read.messages
+        self._batch_bytes_per_message = read.bytes / read.messages
 
     def _next_end(self, start: FeedOffsets, end: FeedOffsets) -> FeedOffsets:
         if not self._task_bytes_per_message:
             return end
-        most = max(1, int(self.task_bytes / 2 / self._task_bytes_per_message))
-        return end if length(start, end) <= most else cut(start, end, most)
+        offsets, bounds = length(start, end), self.bounds
+        of_task = offsets * self._task_bytes_per_message / bounds.task_bytes
+        of_batch = offsets * self._batch_bytes_per_message / bounds.batch_bytes
+        if of_task <= _READ_AT_ONCE and of_batch <= 1:
+            return end
+        return cut(start, end, max(1, int(_IN_A_SLICE * offsets / max(of_task, of_batch))))
 
 
 def length(start: FeedOffsets, end: FeedOffsets) -> int:

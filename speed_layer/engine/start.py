@@ -28,7 +28,6 @@ from bytemeter.plans.outbox import Outbox
 from bytemeter.postgres import database
 from bytemeter.settings import Settings
 from bytemeter.source import stream
-from bytemeter.spark import BATCH_BYTES
 from speed_layer.engine.batches import LiveBatches, blocks_of_feeds
 from speed_layer.engine.commits import CommitQueue
 from speed_layer.engine.history import HistoryBatches
@@ -37,7 +36,7 @@ from speed_layer.engine.idle import IdlePartitions
 from speed_layer.engine.live_store import live_store
 from speed_layer.engine.progress import ProgressWatch
 from speed_layer.engine.running import BatchFunction, ErrorCapture, RunningQuery
-from speed_layer.engine.slices import Slices
+from speed_layer.engine.slices import Bounds, Slices
 from speed_layer.live_queries import CountingContext, LiveQueryPlan
 
 _CHECK_PROGRESS_S = 5.0
@@ -83,9 +82,11 @@ class Starter:
         commits = _commit_queue(resources)
         # Already now, so that it runs beside Spark's reading of the first micro-batch: each takes seconds.
         commits.submit(store.load)
-        tasks, task_bytes = self._tasks(topics)
-        blocks_of = partial(blocks_of_feeds, query, task_bytes=task_bytes, payload_bytes=settings.invalid_payload_bytes)
-        slices = Slices.of_topics(self.session, kafka, topics, blocks_of, task_bytes, tasks, self.ending)
+        bounds = self._bounds(topics)
+        blocks_of = partial(
+            blocks_of_feeds, query, task_bytes=bounds.task_bytes, payload_bytes=settings.invalid_payload_bytes
+        )
+        slices = Slices.of_topics(self.session, kafka, topics, blocks_of, bounds, self.ending)
         batches = LiveBatches(query, store, commits, OffsetLog(checkpoint), start, slices)
         blocks = blocks_of({name: self._messages(kafka, topic, start[name]) for name, topic in topics.items()})
         progress = ProgressWatch(kafka, store, every_s=min(settings.partition_idle_s / 4, _CHECK_PROGRESS_S))
@@ -112,16 +113,15 @@ class Starter:
             end_offsets, sink="the history", remedy="start over with an empty BYTEMETER_HISTORY"
         )
         commits = _commit_queue(resources)
-        tasks, task_bytes = self._tasks([topic])
-        gathered = MOST_GATHERED_BYTES // tasks
-        files_of = HistoryFiles(feed, history.path, invalid.path, task_bytes, invalid_ends, gathered).of
+        bounds = self._bounds([topic])
+        gathered = MOST_GATHERED_BYTES // bounds.tasks
+        files_of = HistoryFiles(feed, history.path, invalid.path, bounds.task_bytes, invalid_ends, gathered).of
         slices = Slices.of_topics(
             self.session,
             kafka,
             {feed.name: topic},
             lambda messages: files_of(messages[feed.name]),
-            task_bytes,
-            tasks,
+            bounds,
             self.ending,
         )
         batches = HistoryBatches(
@@ -136,10 +136,9 @@ class Starter:
     def _messages(self, kafka: Kafka, topic: Topic, start: Offsets) -> DataFrame:
         return stream(self.session, kafka, topic.name, start, most_records=self.settings.max_records_per_batch)
 
-    def _tasks(self, topics: Collection[object]) -> tuple[int, int]:
-        """How many tasks a query has at a time, one per topic and core, and the bytes that each may read."""
-        tasks = len(topics) * self.session.sparkContext.defaultParallelism
-        return tasks, max(self.settings.max_bytes_per_batch // tasks, BATCH_BYTES)
+    def _bounds(self, topics: Collection[object]) -> Bounds:
+        cores = self.session.sparkContext.defaultParallelism
+        return Bounds.of(self.settings.max_bytes_per_batch, cores, len(topics))
 
     def _start(
         self,

@@ -23,7 +23,7 @@ from speed_layer.engine.commits import CommitQueue
 from speed_layer.engine.idle import IdlePartitions
 from speed_layer.engine.live_query import FeedOffsets
 from speed_layer.engine.live_store import live_store
-from speed_layer.engine.slices import Slices
+from speed_layer.engine.slices import Bounds, Slices
 from speed_layer.plans.query import DataPlanQuery
 from speed_layer.totals.query import TotalsQuery
 from tests.messages import agreement_document, data_record, device
@@ -75,7 +75,7 @@ def devices(
     topic = kafka.describe(kafka.topic_name(DEVICES.topic))
     assert topic is not None
     with live_store(engine, query, {"devices": topic}, IdlePartitions(0)) as store:
-        slices = Slices(never, BOUNDS["task_bytes"], tasks=2)
+        slices = Slices(never, Bounds(BOUNDS["task_bytes"], 2, 2 * BOUNDS["task_bytes"]))
         yield Devices(spark, LiveBatches(query, store, commits, OffsetLog(tmp_path), {"devices": {0: 0}}, slices))
         commits.close()
 

@@ -17,7 +17,7 @@ from bytemeter.offset_log import OffsetLog
 from speed_layer.engine.commits import CommitQueue
 from speed_layer.engine.history import HistoryBatches
 from speed_layer.engine.live_query import FeedOffsets
-from speed_layer.engine.slices import Slices
+from speed_layer.engine.slices import Bounds, Slices
 from tests.histories import messages_of
 from tests.messages import device
 
@@ -38,7 +38,7 @@ def started(spark: SparkSession, folder: Path, queue: CommitQueue) -> HistoryBat
     for table in (history, invalid):
         table.create()
     end, invalid_ends = history.end_offsets(), invalid.end_offsets()
-    slices = Slices(never, TASK_BYTES, tasks=2)
+    slices = Slices(never, Bounds(TASK_BYTES, 2, 2 * TASK_BYTES))
     return HistoryBatches(history, invalid, queue, OffsetLog(folder), "devices", end, end, invalid_ends, slices)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bytemeter.executors import Read
-from speed_layer.engine.slices import EndedEarlyError, Slices, cut, length
+from speed_layer.engine.slices import Bounds, EndedEarlyError, Slices, cut, length
 
 RANGES = st.lists(st.tuples(st.integers(0, 1_000), st.integers(0, 1_000)), min_size=1, max_size=5)
 
@@ -49,7 +49,8 @@ class Topic:
 
     def __init__(self, *sizes: int, tasks: int = 2, task_bytes: int = 1_000, heap: int = 10_000) -> None:
         self.sizes, self.tasks, self.task_bytes, self.heap = sizes, tasks, task_bytes, heap
-        self.slices = Slices(lambda start, end, _: (start["a"][0], end["a"][0]), task_bytes, tasks)
+        self.bounds = Bounds(task_bytes, tasks, tasks * task_bytes)
+        self.slices = Slices(lambda start, end, _: (start["a"][0], end["a"][0]), self.bounds)
         self.tried: list[int] = []
 
     def evaluate(self, offsets: Any) -> tuple[range, Read]:
@@ -88,6 +89,23 @@ def test_a_micro_batch_beyond_the_bound_is_read_in_slices_and_so_are_the_next_on
     assert topic.tried[1:] == [10] * 5
     assert topic.read(50, 100) == [range(first, first + 10) for first in range(50, 100, 10)]
     assert topic.tried[6:] == [10] * 5
+
+
+def test_a_topic_without_messages_takes_no_share() -> None:
+    """Agreements are read beside data records, and are seldom many."""
+    size, both = 2**28, Bounds.of(2**28, cores=2, topics=2)
+    assert both == Bounds(task_bytes=size // 2, tasks=4, batch_bytes=size)
+    topic = Topic(*[10] * 150)
+    topic.slices.bounds = Bounds(topic.task_bytes, 2 * topic.tasks, 2 * topic.task_bytes)
+    assert topic.read(0, 10) == [range(10)]
+    assert topic.read(10, 150) == [range(10, 150)]
+
+
+def test_two_topics_together_stay_within_the_bound_of_the_micro_batch() -> None:
+    topic = Topic(*[10] * 300, tasks=4)
+    topic.slices.bounds = Bounds(topic.task_bytes, 4, 2 * topic.task_bytes)
+    assert topic.read(0, 10) == [range(10)]
+    assert topic.read(10, 300) == [range(10, 110), range(110, 300)]
 
 
 def test_after_large_messages_small_ones_are_read_at_once_again() -> None:
