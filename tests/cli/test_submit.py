@@ -59,9 +59,10 @@ for call in json.load(sys.stdin):
         codes.append(ended.code)
 print(bytemeter.__file__, *codes, sep="\\n")
 """
-# The command in a process of its own, with the folder in which files are laid out as the first argument.
+# The command in a process of its own, with the folder in which files are laid out as the first argument. Where tests run in
+# the background, they ignore Ctrl-C, and would hand that on.
 IN_FOLDER = (
-    "import pathlib, sys; from cli.commands import submit; from cli.main import main; "
+    "import pathlib, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from cli.commands import submit; from cli.main import main; "
     "folder = pathlib.Path(sys.argv.pop(1)); submit._cache = lambda: folder; sys.exit(main())"
 )
 PLACES = {"serverless": ["--serverless"], "cluster": ["--cluster", "c"]}
