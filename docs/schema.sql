@@ -58,6 +58,12 @@ $$;
 
 COMMENT ON FUNCTION public.open_periods(agreement_ids text[], starts timestamp with time zone[]) IS 'opens billing periods, with 0 bytes and no threshold reached; periods that exist stay as they are';
 
+CREATE FUNCTION public.round_half_even(amount numeric, decimals integer) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN round((round(amount, decimals) - CASE WHEN ((((abs((amount - trunc(amount, decimals))) * (2)::numeric) * power((10)::numeric, (decimals)::numeric)) = (1)::numeric) AND (mod((abs(trunc(amount, decimals)) * power((10)::numeric, (decimals)::numeric)), (2)::numeric) = (0)::numeric)) THEN (sign(amount) * power((10)::numeric, ((- decimals))::numeric)) ELSE (0)::numeric END), decimals);
+
+COMMENT ON FUNCTION public.round_half_even(amount numeric, decimals integer) IS 'rounds to the nearest, and halves to the even neighbour';
+
 CREATE FUNCTION public.seen_generation(of_feed text, of_era integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -251,6 +257,92 @@ CREATE VIEW public.antenna_hours AS
   WHERE (type = 'antenna_bytes_total'::text);
 
 COMMENT ON VIEW public.antenna_hours IS 'bytes per antenna and hour, from batch or live as source tells';
+
+CREATE TABLE public.billable_monthly (
+    month timestamp with time zone NOT NULL,
+    dimension text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    total numeric NOT NULL
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE public.billable_monthly IS 'live, corrected by each monthly recompute: euros per calendar month, unrounded';
+
+COMMENT ON COLUMN public.billable_monthly.month IS 'the first instant of the month in the billing zone';
+
+COMMENT ON COLUMN public.billable_monthly.dimension IS 'customer, type, or customer_type: then id is both, e.g. Charlie/CALL, with % and / of a customer as %25 and %2F';
+
+CREATE TABLE public.billable_recomputes (
+    month timestamp with time zone NOT NULL,
+    as_of timestamp with time zone NOT NULL,
+    corrected bigint NOT NULL
+);
+
+COMMENT ON TABLE public.billable_recomputes IS 'batch: the last recompute of each month of billable events';
+
+COMMENT ON COLUMN public.billable_recomputes.as_of IS 'billable_recomputed has what was counted until then';
+
+COMMENT ON COLUMN public.billable_recomputes.corrected IS 'how many live totals it has corrected';
+
+CREATE TABLE public.billing_zone (
+    zone text NOT NULL,
+    noted_at timestamp with time zone DEFAULT now() NOT NULL,
+    the_only_row boolean DEFAULT true NOT NULL,
+    CONSTRAINT billing_zone_the_only_row_check CHECK (the_only_row)
+);
+
+COMMENT ON TABLE public.billing_zone IS 'the time zone of billing months, noted when the first event is counted: months that are stored never move';
+
+CREATE VIEW public.billable_by_month AS
+ SELECT to_char((billable_monthly.month AT TIME ZONE billing_zone.zone), 'YYYY-MM'::text) AS month,
+    billable_monthly.dimension,
+    billable_monthly.id,
+    public.round_half_even(billable_monthly.total, 2) AS total_eur,
+    billable_monthly.total,
+    (public.round_half_even(billable_monthly.total, 2) - billable_monthly.total) AS rounding,
+    billable_monthly.month AS month_start,
+    ( SELECT max(ledger.updated_at) AS max
+           FROM public.ledger
+          WHERE (ledger.feed = 'billable-events'::text)) AS as_of,
+    billable_recomputes.as_of AS recomputed_at
+   FROM ((public.billable_monthly
+     CROSS JOIN public.billing_zone)
+     LEFT JOIN public.billable_recomputes ON ((billable_monthly.month = billable_recomputes.month)));
+
+COMMENT ON VIEW public.billable_by_month IS 'euros per month of the billing zone, rounded half even; total is exact, rounding what was added to show it';
+
+CREATE TABLE public.billable_hourly (
+    dimension text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    "timestamp" timestamp with time zone NOT NULL,
+    total numeric NOT NULL
+);
+
+COMMENT ON TABLE public.billable_hourly IS 'batch: euros per hour, recomputed from the history, unrounded; timestamp is the start of the hour (UTC)';
+
+CREATE TABLE public.billable_recomputed (
+    month timestamp with time zone NOT NULL,
+    dimension text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    total numeric NOT NULL
+);
+
+COMMENT ON TABLE public.billable_recomputed IS 'batch: euros per month as the last monthly recompute found them, unrounded';
+
+CREATE VIEW public.billable_live_against_batch AS
+ SELECT COALESCE(live.month, batch.month) AS month,
+    COALESCE(live.dimension, batch.dimension) AS dimension,
+    COALESCE(live.id, batch.id) AS id,
+    live.total AS live,
+    batch.total AS batch,
+    (COALESCE(batch.total, (0)::numeric) - COALESCE(live.total, (0)::numeric)) AS delta,
+    recomputes.as_of AS recomputed_at
+   FROM ((public.billable_monthly live
+     FULL JOIN public.billable_recomputed batch ON (((live.month = batch.month) AND (live.dimension = batch.dimension) AND (live.id = batch.id))))
+     JOIN public.billable_recomputes recomputes ON ((COALESCE(live.month, batch.month) = recomputes.month)))
+  WHERE (live.total IS DISTINCT FROM batch.total);
+
+COMMENT ON VIEW public.billable_live_against_batch IS 'totals of recomputed months that differ from the last recompute: by events that were counted since';
 
 CREATE TABLE public.billing_calendars (
     time_zone text NOT NULL COLLATE pg_catalog."C",
@@ -1009,11 +1101,26 @@ COMMENT ON TABLE public.user_quota_limit IS 'batch: hours in which a user''s usa
 ALTER TABLE ONLY public.agreements
     ADD CONSTRAINT agreements_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.billable_hourly
+    ADD CONSTRAINT billable_hourly_pkey PRIMARY KEY (dimension, id, "timestamp");
+
+ALTER TABLE ONLY public.billable_monthly
+    ADD CONSTRAINT billable_monthly_pkey PRIMARY KEY (month, dimension, id);
+
+ALTER TABLE ONLY public.billable_recomputed
+    ADD CONSTRAINT billable_recomputed_pkey PRIMARY KEY (month, dimension, id);
+
+ALTER TABLE ONLY public.billable_recomputes
+    ADD CONSTRAINT billable_recomputes_pkey PRIMARY KEY (month);
+
 ALTER TABLE ONLY public.billing_calendars
     ADD CONSTRAINT billing_calendars_pkey PRIMARY KEY (time_zone, anchor_day);
 
 ALTER TABLE ONLY public.billing_periods
     ADD CONSTRAINT billing_periods_pkey PRIMARY KEY (time_zone, anchor_day, period_start);
+
+ALTER TABLE ONLY public.billing_zone
+    ADD CONSTRAINT billing_zone_pkey PRIMARY KEY (the_only_row);
 
 ALTER TABLE ONLY public.bytes_hourly
     ADD CONSTRAINT bytes_hourly_pkey PRIMARY KEY (type, "timestamp", id);
@@ -1097,6 +1204,8 @@ ALTER TABLE ONLY public.user_quota_limit
     ADD CONSTRAINT user_quota_limit_pkey PRIMARY KEY (email, "timestamp");
 
 CREATE INDEX agreements_msisdn ON public.agreements USING btree (msisdn, service_start_at);
+
+CREATE INDEX billable_hourly_timestamp ON public.billable_hourly USING btree ("timestamp");
 
 CREATE INDEX billing_periods_month ON public.billing_periods USING btree (year, month);
 

@@ -8,12 +8,14 @@ from collections import Counter
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from batch_layer.history.coverage import WAIT_S, wait_until_covered
 from batch_layer.history.plans import broadcast_if_few, crossings, data_records, owned_records, totals_by_period
 from batch_layer.history.records import CountedRecords, counted_records
 from batch_layer.history.spans import Span
 from batch_layer.history.totals import totals_by_window
+from batch_layer.monthly.billing import MonthOfBilling
 from batch_layer.monthly.store import (
     SOURCE,
     Corrected,
@@ -27,7 +29,7 @@ from batch_layer.months import Month
 from batch_layer.postgres.counted import read_counted_offsets
 from batch_layer.postgres.staging import Staged, require_all, stage
 from batch_layer.postgres.totals import Compared, Difference, compare, write
-from bytemeter.feeds import DATA_RECORDS, FEEDS, Feed, TotalsTable
+from bytemeter.feeds import BILLABLE_EVENTS, DATA_RECORDS, FEEDS, Feed, TotalsTable
 from bytemeter.history.table import History
 from bytemeter.jdbc import jdbc_options
 from bytemeter.kafka import Kafka
@@ -102,9 +104,10 @@ class MonthlyJob:
         if not self.dry_run:
             outbox.publish_waiting()
         began = time.perf_counter()
-        with plan_store(engine, self.month, self.lease) as store:
+        billing = MonthOfBilling.of(self.settings, self.month)
+        with plan_store(engine, self.month, self.lease, [billing.keep]) as store:
             snapshot = store.snapshot()
-            compared = self._totals(store, snapshot)
+            compared = self._totals(store, snapshot, billing)
             corrected = self._plans(store, snapshot)
         if not self.dry_run:
             outbox.publish(corrected.events)
@@ -121,26 +124,31 @@ class MonthlyJob:
         )
         return result
 
-    def _totals(self, store: PlanStore, snapshot: MonthSnapshot) -> Compared:
+    def _totals(self, store: PlanStore, snapshot: MonthSnapshot, billing: MonthOfBilling) -> Compared:
         """Replace the month's totals of each feed that has monthly totals and has counted records."""
         compared = Compared(0, ())
-        for feed in FEEDS.values():
+        for feed in (feed.in_zone(self.settings.billing_zone) for feed in FEEDS.values()):
             if feed.totals and feed.totals.monthly and feed.name in snapshot.offsets:
-                compared += self._totals_of(feed, feed.totals.monthly, store, snapshot)
+                compared += self._totals_of(feed, feed.totals.monthly, store, snapshot, billing)
         return compared
 
-    def _totals_of(self, feed: Feed, into: TotalsTable, store: PlanStore, snapshot: MonthSnapshot) -> Compared:
-        records = self._records(feed, Span(self.month.start, self.month.end), store, snapshot)
-        staged = stage(totals_by_window(records, into.window), _STAGED_TOTALS, jdbc_options(store.connection))
+    def _totals_of(
+        self, feed: Feed, into: TotalsTable, store: PlanStore, snapshot: MonthSnapshot, billing: MonthOfBilling
+    ) -> Compared:
+        start, end = into.month(self.month.year, self.month.month)
+        records = self._records(feed, Span.around(start, end), store, snapshot)
+        totals = totals_by_window(records, into.window).where(F.col("window_s") == int(start.timestamp()))
+        staged = stage(totals, _STAGED_TOTALS, jdbc_options(store.connection))
         connection = store.connection
         with one_line_errors(connection.engine.url), connection.begin() as transaction:
             store.lease.check(connection)
             require_all(connection, staged)
-            compared = compare(connection, staged, feed, into, [self.month.start])
+            compared = compare(connection, staged, feed, into, [start])
+            write(connection, feed, into)
+            if feed.name == BILLABLE_EVENTS.name:
+                billing.correct(connection)
             if self.dry_run:
                 transaction.rollback()
-            else:
-                write(connection, feed, into)
         return compared
 
     def _plans(self, store: PlanStore, snapshot: MonthSnapshot) -> Corrected:

@@ -28,6 +28,11 @@ WRITER, READER = "bytemeter_writer", "bytemeter_reader"
 # and its rights in the migration that makes it.
 TABLES = {
     "agreements": "SIU",  # a later version replaces an earlier one; served_until follows the next agreement
+    "billable_hourly": "SIUD",  # as bytes_hourly
+    "billable_monthly": "SIUD",  # live totals grow; the recompute removes one of which no record is left
+    "billable_recomputed": "SIUD",  # as bytes_monthly
+    "billable_recomputes": "SIU",  # each month's last one
+    "billing_zone": "SI",  # noted once
     "billing_calendars": "SIU",  # how far calendars are computed
     "billing_periods": "SI",  # computed once
     "bytes": "SIU",  # live totals grow; no job removes one
