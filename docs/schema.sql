@@ -25,6 +25,31 @@ CREATE FUNCTION public.is_reached(total bigint, threshold_bytes bigint) RETURNS 
 
 COMMENT ON FUNCTION public.is_reached(total bigint, threshold_bytes bigint) IS 'whether a total reaches a threshold; null where there is no total: the period has no record';
 
+CREATE FUNCTION public.keep_issued_events() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if exists (
+        select from changed
+        inner join invoices on changed.number = invoices.number
+        where invoices.state <> 'draft'
+    ) then
+        raise exception 'the events of a line that is not a draft stay as they are'
+            using errcode = 'integrity_constraint_violation';
+    end if;
+    return null;
+end
+$$;
+
+CREATE FUNCTION public.keep_issued_lines() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    raise exception 'the line % is % and stays as it is; an amendment changes what is owed', old.number, old.state
+        using errcode = 'integrity_constraint_violation';
+end
+$$;
+
 CREATE FUNCTION public.next_threshold(thresholds integer[], max_bytes bigint, total bigint) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
@@ -621,6 +646,98 @@ CREATE VIEW public.invalid_samples AS
 
 COMMENT ON VIEW public.invalid_samples IS 'invalid records with the beginning of what was received, as text';
 
+CREATE TABLE public.invoice_events (
+    number text NOT NULL COLLATE pg_catalog."C",
+    partition integer NOT NULL,
+    record_offset bigint NOT NULL,
+    counts smallint NOT NULL,
+    event_time timestamp with time zone NOT NULL,
+    amount numeric(21,6) NOT NULL,
+    event_id text,
+    CONSTRAINT invoice_events_counts_check CHECK ((counts = ANY (ARRAY[1, '-1'::integer])))
+);
+
+COMMENT ON TABLE public.invoice_events IS 'the events behind each line of the invoices';
+
+COMMENT ON COLUMN public.invoice_events.counts IS '1, or -1 for an event that an amendment takes back';
+
+CREATE TABLE public.invoices (
+    number text NOT NULL COLLATE pg_catalog."C",
+    invoice text NOT NULL COLLATE pg_catalog."C",
+    month text NOT NULL,
+    customer text NOT NULL COLLATE pg_catalog."C",
+    type text NOT NULL COLLATE pg_catalog."C",
+    total numeric DEFAULT 0 NOT NULL,
+    events bigint DEFAULT 0 NOT NULL,
+    state text DEFAULT 'draft'::text NOT NULL,
+    digest text DEFAULT ''::text NOT NULL,
+    amends text COLLATE pg_catalog."C",
+    reason text,
+    made_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT invoices_check CHECK (((amends IS NULL) = (reason IS NULL))),
+    CONSTRAINT invoices_check1 CHECK (((state <> 'amended'::text) OR (amends IS NOT NULL))),
+    CONSTRAINT invoices_month_check CHECK ((month ~ '^\d{4}-\d{2}$'::text)),
+    CONSTRAINT invoices_state_check CHECK ((state = ANY (ARRAY['draft'::text, 'final'::text, 'amended'::text])))
+);
+
+COMMENT ON TABLE public.invoices IS 'lines of invoices and of their amendments; all but drafts are kept as they are; see docs/billing.md';
+
+COMMENT ON COLUMN public.invoices.number IS 'of the line: the invoice and the type, e.g. 2026-11-000003-CALL';
+
+COMMENT ON COLUMN public.invoices.invoice IS 'of the invoice, e.g. 2026-11-000003; of its amendments 2026-11-000003-A1 …';
+
+COMMENT ON COLUMN public.invoices.total IS 'euros, unrounded; of an amendment the difference that its events make';
+
+COMMENT ON COLUMN public.invoices.state IS 'draft: made anew by each run; final: made after the grace; amended: an amendment, which leaves the invoice as it is';
+
+COMMENT ON COLUMN public.invoices.digest IS 'SHA-256 over the events of the line, in hexadecimal; see docs/billing.md';
+
+COMMENT ON COLUMN public.invoices.amends IS 'the invoice that an amendment is to';
+
+CREATE VIEW public.invoice_lines AS
+ SELECT number,
+    invoice,
+    month,
+    customer,
+    type,
+    events,
+    public.round_half_even(total, 2) AS total_eur,
+    total,
+    (public.round_half_even(total, 2) - total) AS rounding,
+    state,
+    amends,
+    reason,
+    digest,
+    made_at
+   FROM public.invoices;
+
+COMMENT ON VIEW public.invoice_lines IS 'lines of invoices, rounded half even; total is exact, rounding what was added to show it';
+
+CREATE TABLE public.invoice_numbers (
+    month text NOT NULL,
+    customer text NOT NULL COLLATE pg_catalog."C",
+    ordinal integer NOT NULL
+);
+
+COMMENT ON TABLE public.invoice_numbers IS 'the number that the invoice of a customer and month has, from its first draft on';
+
+CREATE VIEW public.invoice_totals AS
+ SELECT invoice,
+    month,
+    customer,
+    count(*) AS lines,
+    (sum(events))::bigint AS events,
+    public.round_half_even(sum(total), 2) AS total_eur,
+    sum(total) AS total,
+    (public.round_half_even(sum(total), 2) - sum(total)) AS rounding,
+    state,
+    amends,
+    max(made_at) AS made_at
+   FROM public.invoices
+  GROUP BY invoice, month, customer, state, amends;
+
+COMMENT ON VIEW public.invoice_totals IS 'invoices and amendments, rounded half even from their exact lines';
+
 CREATE TABLE public.job_runs (
     run bigint NOT NULL,
     job text NOT NULL,
@@ -1015,6 +1132,17 @@ ALTER TABLE public.seen_segments ALTER COLUMN segment ADD GENERATED ALWAYS AS ID
     CACHE 1
 );
 
+CREATE UNLOGGED TABLE public.staged_billable (
+    attempt bigint DEFAULT (current_setting('bytemeter.attempt'::text))::bigint NOT NULL,
+    customer text NOT NULL COLLATE pg_catalog."C",
+    type text NOT NULL COLLATE pg_catalog."C",
+    partition integer NOT NULL,
+    record_offset bigint NOT NULL,
+    event_us bigint NOT NULL,
+    amount numeric NOT NULL,
+    event_id text
+);
+
 CREATE UNLOGGED TABLE public.staged_hourly (
     attempt bigint DEFAULT (current_setting('bytemeter.attempt'::text))::bigint NOT NULL,
     type text NOT NULL,
@@ -1152,6 +1280,18 @@ ALTER TABLE ONLY public.hours
 ALTER TABLE ONLY public.invalid_events
     ADD CONSTRAINT invalid_events_pkey PRIMARY KEY (feed, partition, record_offset);
 
+ALTER TABLE ONLY public.invoice_events
+    ADD CONSTRAINT invoice_events_pkey PRIMARY KEY (number, partition, record_offset);
+
+ALTER TABLE ONLY public.invoice_numbers
+    ADD CONSTRAINT invoice_numbers_month_ordinal_key UNIQUE (month, ordinal);
+
+ALTER TABLE ONLY public.invoice_numbers
+    ADD CONSTRAINT invoice_numbers_pkey PRIMARY KEY (month, customer);
+
+ALTER TABLE ONLY public.invoices
+    ADD CONSTRAINT invoices_pkey PRIMARY KEY (number);
+
 ALTER TABLE ONLY public.job_runs
     ADD CONSTRAINT job_runs_pkey PRIMARY KEY (run);
 
@@ -1229,6 +1369,10 @@ CREATE INDEX hours_dirty ON public.hours USING btree (feed, hour) WHERE dirty;
 
 CREATE INDEX invalid_events_event_time ON public.invalid_events USING btree (feed, event_time) WHERE (event_time IS NOT NULL);
 
+CREATE INDEX invoices_invoice ON public.invoices USING btree (invoice);
+
+CREATE INDEX invoices_month ON public.invoices USING btree (month, customer);
+
 CREATE INDEX job_runs_job ON public.job_runs USING btree (job, run);
 
 CREATE INDEX seen_segments_feed ON public.seen_segments USING btree (feed, segment);
@@ -1242,3 +1386,11 @@ CREATE INDEX threshold_events_unpublished ON public.threshold_events USING btree
 CREATE INDEX unmatched_records_msisdn ON public.unmatched_records USING btree (msisdn, recorded_us);
 
 CREATE INDEX user_quota_limit_timestamp ON public.user_quota_limit USING btree ("timestamp");
+
+CREATE TRIGGER added_events_are_of_drafts AFTER INSERT ON public.invoice_events REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.keep_issued_events();
+
+CREATE TRIGGER issued_lines_stay BEFORE DELETE OR UPDATE ON public.invoices FOR EACH ROW WHEN ((old.state <> 'draft'::text)) EXECUTE FUNCTION public.keep_issued_lines();
+
+CREATE TRIGGER removed_events_are_of_drafts AFTER DELETE ON public.invoice_events REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.keep_issued_events();
+
+CREATE TRIGGER updated_events_are_of_drafts AFTER UPDATE ON public.invoice_events REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.keep_issued_events();

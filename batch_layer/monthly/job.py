@@ -15,7 +15,8 @@ from batch_layer.history.plans import broadcast_if_few, crossings, data_records,
 from batch_layer.history.records import CountedRecords, counted_records
 from batch_layer.history.spans import Span
 from batch_layer.history.totals import totals_by_window
-from batch_layer.monthly.billing import MonthOfBilling
+from batch_layer.monthly.billing import Billed, MonthOfBilling
+from batch_layer.monthly.invoices import export
 from batch_layer.monthly.store import (
     SOURCE,
     Corrected,
@@ -54,6 +55,7 @@ class MonthRecomputed:
         plans: how many billing periods have another total or latest record than the live query had counted.
         plan_differences: the first of them.
         events: how many events of each type were emitted.
+        billed: what was done about billable events; None if none was ever counted.
     """
 
     totals: int
@@ -61,12 +63,13 @@ class MonthRecomputed:
     plans: int
     plan_differences: tuple[PlanDifference, ...]
     events: dict[str, int]
+    billed: Billed | None = None
 
     @staticmethod
-    def of(totals: Compared, plans: Corrected) -> MonthRecomputed:
-        """The outcome of the month's totals and of its billing periods."""
+    def of(totals: Compared, plans: Corrected, billed: Billed | None) -> MonthRecomputed:
+        """The outcome of the month's totals, of its billing periods and of its invoices."""
         events = dict(Counter(event.type for event in plans.events))
-        return MonthRecomputed(totals.changed, totals.differences, plans.changed, plans.differences, events)
+        return MonthRecomputed(totals.changed, totals.differences, plans.changed, plans.differences, events, billed)
 
 
 @dataclass
@@ -104,15 +107,18 @@ class MonthlyJob:
         if not self.dry_run:
             outbox.publish_waiting()
         began = time.perf_counter()
-        billing = MonthOfBilling.of(self.settings, self.month)
+        billing = MonthOfBilling.of(self.settings, self.month, self.now)
         with plan_store(engine, self.month, self.lease, [billing.keep]) as store:
             snapshot = store.snapshot()
             compared = self._totals(store, snapshot, billing)
             corrected = self._plans(store, snapshot)
+            if billing.billed and not self.dry_run:
+                with one_line_errors(store.connection.engine.url):
+                    export(store.connection, billing.month, self.settings.require_history())
         if not self.dry_run:
             outbox.publish(corrected.events)
             outbox.close()
-        result = MonthRecomputed.of(compared, corrected)
+        result = MonthRecomputed.of(compared, corrected, billing.billed)
         logger().info(
             "recomputed",
             month=str(self.month),
@@ -138,15 +144,16 @@ class MonthlyJob:
         start, end = into.month(self.month.year, self.month.month)
         records = self._records(feed, Span.around(start, end), store, snapshot)
         totals = totals_by_window(records, into.window).where(F.col("window_s") == int(start.timestamp()))
-        staged = stage(totals, _STAGED_TOTALS, jdbc_options(store.connection))
         connection = store.connection
+        staged = stage(totals, _STAGED_TOTALS, jdbc_options(connection))
+        events = billing.stage(records, connection) if feed.name == BILLABLE_EVENTS.name else None
         with one_line_errors(connection.engine.url), connection.begin() as transaction:
             store.lease.check(connection)
             require_all(connection, staged)
             compared = compare(connection, staged, feed, into, [start])
             write(connection, feed, into)
-            if feed.name == BILLABLE_EVENTS.name:
-                billing.correct(connection)
+            if events:
+                billing.bill(connection, events)
             if self.dry_run:
                 transaction.rollback()
         return compared
