@@ -42,7 +42,7 @@ from embedded.superset import SupersetServer
 from simulator.users import provision
 from speed_layer.stream import Streams
 
-_PARTS = 6
+_PARTS = 7
 _REFRESH_S = 1.0
 # The first recompute comes soon; then few, since each takes all of a small machine for seconds.
 _FIRST_RECOMPUTE_S, _DIRTY_HOURS = 15.0, Cron("*/2 * * * *")
@@ -135,6 +135,7 @@ class Demo:
             Streams(session, ready, list(FEEDS.values()), stop=self._stop).run,
             feeding.devices,
             feeding.plans,
+            feeding.billing,
             lambda: tail.follow(self._stop),
             lambda: self._recompute(session, ready),
             *([lambda: self._serve_dashboards(ready)] if self.dashboards else []),

@@ -329,7 +329,8 @@ CREATE VIEW public.billable_by_month AS
     ( SELECT max(ledger.updated_at) AS max
            FROM public.ledger
           WHERE (ledger.feed = 'billable-events'::text)) AS as_of,
-    billable_recomputes.as_of AS recomputed_at
+    billable_recomputes.as_of AS recomputed_at,
+    (to_char((billable_monthly.month AT TIME ZONE billing_zone.zone), 'YYYY-MM'::text) = to_char((now() AT TIME ZONE billing_zone.zone), 'YYYY-MM'::text)) AS running
    FROM ((public.billable_monthly
      CROSS JOIN public.billing_zone)
      LEFT JOIN public.billable_recomputes ON ((billable_monthly.month = billable_recomputes.month)));

@@ -31,6 +31,7 @@ from batch_layer.postgres.counted import read_counted_offsets
 from batch_layer.postgres.staging import Staged, require_all, stage
 from batch_layer.postgres.totals import Compared, Difference, compare, write
 from bytemeter.feeds import BILLABLE_EVENTS, DATA_RECORDS, FEEDS, Feed, TotalsTable
+from bytemeter.history.access import require_access
 from bytemeter.history.table import History
 from bytemeter.jdbc import jdbc_options
 from bytemeter.kafka import Kafka
@@ -145,6 +146,9 @@ class MonthlyJob:
         records = self._records(feed, Span.around(start, end), store, snapshot)
         totals = totals_by_window(records, into.window).where(F.col("window_s") == int(start.timestamp()))
         connection = store.connection
+        if feed.name == BILLABLE_EVENTS.name and not self.dry_run:
+            # Its invoices are written to the history, which recomputes only read otherwise.
+            require_access(self.session, self.settings.require_history(), writes=True)
         staged = stage(totals, _STAGED_TOTALS, jdbc_options(connection))
         events = billing.stage(records, connection) if feed.name == BILLABLE_EVENTS.name else None
         with one_line_errors(connection.engine.url), connection.begin() as transaction:

@@ -80,7 +80,9 @@ select
         select max(ledger.updated_at) from ledger
         where ledger.feed = 'billable-events'
     ) as as_of,
-    billable_recomputes.as_of as recomputed_at
+    billable_recomputes.as_of as recomputed_at,
+    to_char(billable_monthly.month at time zone billing_zone.zone, 'YYYY-MM')
+    = to_char(now() at time zone billing_zone.zone, 'YYYY-MM') as running
 from billable_monthly
 cross join billing_zone
 left join billable_recomputes on billable_monthly.month = billable_recomputes.month;

@@ -165,14 +165,12 @@ def test_a_late_event_makes_an_amendment_and_leaves_the_final_invoice_as_it_is(
             rows(change)
 
 
-@pytest.mark.parametrize("ends", ["before the commit", "before the files"])
 def test_a_run_that_ends_in_between_is_made_up_for_by_the_next_one(
     send: Callable[..., None],
     bill: Bill,
     rows: Rows,
     place: Settings,
     monkeypatch: pytest.MonkeyPatch,
-    ends: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def made_and_ended(*arguments: Any, **options: Any) -> None:
@@ -183,17 +181,21 @@ def test_a_run_that_ends_in_between_is_made_up_for_by_the_next_one(
         raise KeyboardInterrupt
 
     send(event("Anton", "1.005"), event("Anton", "1.01", "DATA"), event("Anton", "2", "DATA"))
+    folder = Path(f"{place.history}/invoices/2026-10")
     with monkeypatch.context() as patched:
-        if ends == "before the commit":
-            patched.setattr(month_of_billing, "invoices", _Replaced(made_and_ended))
-        else:
-            patched.setattr(monthly_job, "export", ended)
+        patched.setattr(month_of_billing, "invoices", _Replaced(made_and_ended))
         with pytest.raises(KeyboardInterrupt):
             bill(AFTER_GRACE)
-    assert len(rows(LINES)) == (0 if ends == "before the commit" else 2)
-    folder = Path(f"{place.history}/invoices/2026-10")
+    assert rows(LINES) == []
+    with monkeypatch.context() as patched:
+        patched.setattr(monthly_job, "export", ended)
+        with pytest.raises(KeyboardInterrupt):
+            bill(AFTER_GRACE)
+    issued = rows(LINES)
+    assert len(issued) == 2
     assert not folder.exists()
     bill(AFTER_GRACE)
+    assert rows(LINES) == issued
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert files.keys() == {"lines.parquet", "lines.csv", "events.parquet"}
     bill(AFTER_GRACE)
