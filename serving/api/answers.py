@@ -11,6 +11,7 @@ import msgspec
 from starlette.responses import Response
 
 from serving.api.events import EventPage
+from serving.api.money import Bill
 from serving.api.parameters import cursor
 from serving.api.plans import DataPlan
 from serving.api.projection import CONFIDENCE, Projection
@@ -95,6 +96,20 @@ def _projection(plan: DataPlan, projected: Projection) -> dict[str, Any]:
         "used_at_end_most": projected.most,
         "confidence": _CONFIDENCE,
     }
+
+
+def bill_json(dimension: str, id_: str, found: Bill) -> Response:
+    """Money of a month as texts: rounded, exact, and what the rounding has added."""
+    return answered(
+        {
+            dimension: id_,
+            "month": found.month,
+            "totalEur": str(found.shown),
+            "exactEur": str(found.exact),
+            "rounding": str(found.rounding),
+            "as_of": found.as_of,
+        }
+    )
 
 
 def events_json(page: EventPage) -> Response:

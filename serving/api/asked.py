@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
@@ -31,25 +32,38 @@ _LONGEST = {"5m": 31, "1h": 366, "1d": 3_660, "1mo": 36_600}
 _USUAL = {"5m": 1, "1h": 1, "1d": 31, "1mo": 366}
 
 
-def usage_question(asked: Parameters, client: Client, now: dt.datetime, limit: int) -> Question:
+def in_money(feed: str) -> bool:
+    """Whether a feed's totals are money: then only months of the billing zone are kept."""
+    return bool(pa.types.is_decimal(FEEDS[feed].total_type))
+
+
+def usage_question(asked: Parameters, client: Client, now: dt.datetime, limit: int, billing_zone: ZoneInfo) -> Question:
     """The totals that a request asks for.
 
     Raises:
         Problem: 400 for a parameter that means nothing, 403 for what the client may not see.
     """
     feed = asked.choice("feed", DIMENSIONS)
-    client.require(BILLING if pa.types.is_decimal(FEEDS[feed].total_type) else NETWORK)
+    client.require(BILLING if in_money(feed) else NETWORK)
     type_ = DIMENSIONS[feed][asked.choice("dimension", DIMENSIONS[feed])]
     id_ = asked.text("id")
     if client.customer is not None and (type_ != "customer" or not id_ or not client.sees(customer=id_)):
         expected = "dimension=customer and the id of its customer"
         raise Problem(403, f"this API key sees one customer; expected {expected}", name="id", expected=expected)
-    unit = asked.choice("window", UNITS, "1h")
-    zone = asked.zone()
+    unit, zone = _windows(asked, feed, billing_zone)
     until = asked.instant("to", zone) or now
     since = asked.instant("from", zone) or until - dt.timedelta(days=_USUAL[unit])
     _require_order(since, until, unit)
     return Question(Which(feed, type_, id_), unit, zone, since, until, asked.place(), limit)
+
+
+def _windows(asked: Parameters, feed: str, billing_zone: ZoneInfo) -> tuple[str, ZoneInfo]:
+    if not in_money(feed):
+        return asked.choice("window", UNITS, "1h"), asked.zone()
+    unit, zone = asked.choice("window", ("1mo",), "1mo"), asked.zone(default=billing_zone.key)
+    if zone.key != billing_zone.key:
+        raise wrong_parameter(400, "zone", zone.key, f"{billing_zone.key}: money is kept by months of the billing zone")
+    return unit, zone
 
 
 def _require_order(since: dt.datetime, until: dt.datetime, unit: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from bytemeter.web.documents import document, plain, problems
 from serving.api.asked import DIMENSIONS
 from serving.api.events import TYPES
+from serving.api.facade_routes import CAMARA, TMF
 from serving.api.zoned import UNITS
 
 _AUTHORIZATION = {
@@ -17,6 +18,12 @@ _AUTHORIZATION = {
     "503": "PostgreSQL cannot answer now; repeat the request after Retry-After seconds.",
 }
 _WRONG = {"400": "A parameter means nothing: name, value and what is expected."} | _AUTHORIZATION
+_OF_BODY = {
+    "404": "No agreement serves the number now, or the API key may not see it.",
+    "408": "The body did not arrive in time.",
+    "413": "The body is too large.",
+    "415": "The body is not JSON.",
+}
 _INSTANT = {"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}]}
 _ZONE = {"type": "string", "default": "UTC", "examples": ["Europe/Warsaw"]}
 _LIMIT = {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1_000}
@@ -37,6 +44,12 @@ def openapi(*, keys: bool) -> dict[str, Any]:
         "/v1/data-plans/{msisdn}": {"get": _plan()},
         "/v1/threshold-events": {"get": _events()},
         "/v1/threshold-events/stream": {"get": _stream()},
+        "/customers/{customer}": {"get": _bill("customer")},
+        "/types/{type}": {"get": _bill("type")},
+        TMF: {"get": _reports()},
+        f"{TMF}/{{msisdn}}": {"get": _report()},
+        f"{CAMARA}/retrieve": {"post": _volume("How much is left, as a category (CAMARA).", _RETRIEVE, _CATEGORY)},
+        f"{CAMARA}/check": {"post": _volume("Whether more is left than this (CAMARA).", _CHECK, _EXCEEDED)},
         "/health": {"get": plain("Whether the process answers, and what is wrong.")},
         "/ready": {"get": plain("Whether requests can be answered now.")},
         "/metrics": {"get": plain("Counts and durations, for Prometheus.")},
@@ -107,8 +120,42 @@ def _stream() -> dict[str, Any]:
         "description": "The id of the last event received: all later ones follow. Without it those from now on.",
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
     }
+    recent = query(
+        "recent", {"type": "integer", "minimum": 0, "maximum": 1_000, "default": 0}, "Begin with the last ones."
+    )
+    form = query("format", {"enum": ["json", "cloudevents"], "default": "json"}, "cloudevents: those that CAMARA has.")
     content = {"text/event-stream": {"schema": _TEXT}}
-    return operation("Threshold events as they come.", [*_which_events(), last], content, _WRONG)
+    return operation("Threshold events as they come.", [*_which_events(), recent, form, last], content, _WRONG)
+
+
+def _bill(dimension: str) -> dict[str, Any]:
+    parameters = [
+        {"name": dimension, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}},
+        query("month", {"type": "string", "pattern": "^2[01][0-9]{2}-(0[1-9]|1[0-2])$"}, "The running one without it."),
+    ]
+    missing = {"404": f"There is no such {dimension}, or the API key may not see it."}
+    content = {"application/json": {"schema": object_of(**{dimension: _TEXT}, **_MONEY)}}
+    return operation(
+        f"What a {dimension} comes to in a month of the billing zone.", parameters, content, _WRONG | missing
+    )
+
+
+def _reports() -> dict[str, Any]:
+    content = {"application/json": {"schema": {"type": "array", "items": _REPORT}}}
+    asked = [query("logicalResource.value", _ID, "The MSISDN.", required=True)]
+    return operation("Usage consumption reports of an MSISDN (TM Forum TMF677 v5).", asked, content, _WRONG)
+
+
+def _report() -> dict[str, Any]:
+    msisdn = {"name": "msisdn", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    missing = {"404": "No agreement serves the MSISDN now, or the API key may not see it."}
+    content = {"application/json": {"schema": _REPORT}}
+    return operation("The report of an MSISDN (TM Forum TMF677 v5).", [msisdn], content, _WRONG | missing)
+
+
+def _volume(summary: str, body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    made = operation(summary, [], {"application/json": {"schema": answer}}, _WRONG | _OF_BODY)
+    return made | {"requestBody": {"required": True, "content": {"application/json": {"schema": body}}}}
 
 
 def _which_events() -> list[dict[str, Any]]:
@@ -129,6 +176,24 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
+_MONEY: dict[str, Any] = {
+    "month": _TEXT,
+    "totalEur": _TEXT,
+    "exactEur": _TEXT,
+    "rounding": _TEXT,
+    "as_of": {"anyOf": [_TIME, {"type": "null"}]},
+}
+_REPORT = {"type": "object", "required": ["@type", "id", "bucket"]}
+_DEVICE = object_of(phoneNumber={"type": "string", "pattern": "^\\+[1-9][0-9]{4,14}$"}) | {
+    "additionalProperties": False
+}
+_AMOUNT = object_of(value={"type": "integer", "minimum": 0, "maximum": 1_024}, unit={"enum": ["MiB", "GiB"]}) | {
+    "additionalProperties": False
+}
+_RETRIEVE = object_of(device=_DEVICE) | {"additionalProperties": False}
+_CHECK = object_of(device=_DEVICE, volumeToCheck=_AMOUNT) | {"additionalProperties": False}
+_CATEGORY = object_of(dataVolumeCategory={"enum": ["<200MiB", "<1GiB", "<5GiB", ">=5GiB"]}, exactBytes=_TEXT)
+_EXCEEDED = object_of(thresholdExceeded={"type": "boolean"}, exactBytes=_TEXT)
 _ROW = object_of(
     type=_TEXT,
     id=_TEXT,

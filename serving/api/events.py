@@ -73,9 +73,12 @@ class Event:
         }
         return msgspec.json.encode(shown)
 
-    @cached_property
-    def message(self) -> bytes:
+    def as_message(self) -> bytes:
         """The event as a server-sent event, encoded once for all clients."""
+        return self._message
+
+    @cached_property
+    def _message(self) -> bytes:
         return b"id: %d\nevent: %s\ndata: %s\n\n" % (self.position, self.type.encode(), self.json)
 
 

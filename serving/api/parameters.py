@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime as dt
+import re
 from collections.abc import Collection
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,7 @@ from bytemeter.web.problems import Problem, wrong_parameter
 _MOST_CHARACTERS = 1_024
 FIRST, LAST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
 _INSTANT = "a date or an instant of 2000 to 2199 in ISO 8601, such as 2026-11-21T10:00:00Z"
+_MONTH = re.compile(r"(2[01][0-9]{2})-(0[1-9]|1[0-2])")
 # A place to go on from: the start of a window in microseconds since 1970, and an id of it.
 Place = tuple[int, str]
 _PLACE = msgspec.json.Decoder(Place)
@@ -65,9 +67,9 @@ class Parameters:
             raise wrong_parameter(400, name, value, f"a whole number from {least} to {most}")
         return int(value)
 
-    def zone(self, name: str = "zone") -> ZoneInfo:
-        """A time zone; UTC where it is absent."""
-        value = self._query.get(name, "UTC")
+    def zone(self, name: str = "zone", default: str = "UTC") -> ZoneInfo:
+        """A time zone."""
+        value = self._query.get(name, default)
         if value not in zones():
             raise wrong_parameter(400, name, value, "the name of an IANA time zone, such as Europe/Warsaw")
         return ZoneInfo(value)
@@ -85,6 +87,16 @@ class Parameters:
         if not FIRST <= at <= LAST:
             raise wrong_parameter(400, name, value, _INSTANT)
         return at
+
+    def month(self, name: str = "month") -> tuple[int, int] | None:
+        """Year and month; None where it is absent."""
+        value = self._query.get(name)
+        if value is None:
+            return None
+        found = _MONTH.fullmatch(value)
+        if found is None:
+            raise wrong_parameter(400, name, value, "a month of 2000 to 2199, such as 2026-11")
+        return int(found[1]), int(found[2])
 
     def place(self, name: str = "cursor") -> Place | None:
         """Where the answer before has ended; None where it is absent."""

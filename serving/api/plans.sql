@@ -29,7 +29,7 @@ select
     coalesce(is_reached(cast(:total as bigint), t.threshold_bytes), false) as reached,
     crossed.latest_recorded_at as crossed_at,
     crossed.total_recorded_bytes as total_at_crossing
-from thresholds_in_bytes(cast(:thresholds as integer []), :limit) as t
+from thresholds_in_bytes(cast(:thresholds as integer[]), :limit) as t
 left join threshold_events as crossed
     on
         crossed.agreement_id = :agreement

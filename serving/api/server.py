@@ -16,6 +16,7 @@ from bytemeter.web.server import Address
 from bytemeter.web.server import serve as serve_application
 from serving.api.clients import CLIENTS, Client
 from serving.api.login import own_login
+from serving.api.money import billing_zone
 from serving.api.rates import Rates
 from serving.api.routes import Routes
 from serving.api.snapshots import Snapshots
@@ -66,7 +67,8 @@ class UsageApi:
         metrics.show("stream_clients", "Clients that follow threshold events", lambda: stream.clients)
         metrics.show("postgres_available", "Whether PostgreSQL answers", lambda: float(stream.available))
         rates = Rates(self._settings.api_requests_per_s)
-        self._routes = Routes(snapshots, stream, self._keys, rates, metrics)
+        zone = await self._loop.run_in_executor(None, snapshots.asked, billing_zone(self._settings.billing_zone))
+        self._routes = Routes(snapshots, stream, self._keys, rates, metrics, zone)
         return self._routes.all()
 
     async def stop(self) -> None:

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
-from bytemeter.errors import BytemeterError
 from bytemeter.logs import logger
 from bytemeter.postgres import database, one_line_errors
 from bytemeter.web.problems import Problem, try_later
@@ -99,20 +98,23 @@ class EventStream:
         self._thread.shutdown()
         self._engine.dispose()
 
-    def follow(self, which: Filter, after: int | None) -> AsyncIterator[bytes]:
+    def follow(self, which: Filter, after: int | None, message: Callable[[Event], bytes]) -> AsyncIterator[bytes]:
         """The messages for a client.
 
         Args:
             after: the position behind which it goes on; None for events from now on.
+            message: an event as the client gets it; empty if it does not.
 
         Raises:
             Problem: 503 if there are too many clients, PostgreSQL is away, or the server ends.
         """
         if self._ending or self._head is None or len(self._subscribers) >= self._most_clients:
             raise try_later(503, f"{len(self._subscribers)} clients follow the stream; connect again later", 5)
-        return self._messages(which, after)
+        return self._messages(which, after, message)
 
-    async def _messages(self, which: Filter, after: int | None) -> AsyncIterator[bytes]:
+    async def _messages(
+        self, which: Filter, after: int | None, message: Callable[[Event], bytes]
+    ) -> AsyncIterator[bytes]:
         to, head = _Subscriber(), self._head or 0
         position = head if after is None else after
         # From here on what is behind the head reaches the queue.
@@ -121,16 +123,13 @@ class EventStream:
             yield _BEGINNING
             while position < head:
                 events = await self._snapshots.ask(_reading(which, position, head))
-                if events:
-                    yield b"".join(event.message for event in events)
                 position = events[-1].position if len(events) == _EVENTS_AT_ONCE else head
+                yield b"".join(map(message, events)) or _position(position)
             while not to.ended:
                 taken = await self._taken(to)
                 new = [event for event in taken if event.position > position]
                 position = new[-1].position if new else position
-                # A position alone is no event to the client, which goes on from it all the same.
-                messages = [event.message for event in new if which.matches(event)]
-                yield b"".join(messages) or b"id: %d\n\n" % position
+                yield b"".join(message(event) for event in new if which.matches(event)) or _position(position)
         except Problem:
             # It connects again, with its Last-Event-ID.
             return
@@ -153,7 +152,8 @@ class EventStream:
             await asyncio.sleep(_LOOK_S if self._subscribers else _LOOK_UNWATCHED_S)
             try:
                 await self._look()
-            except BytemeterError as error:
+            except Exception as error:
+                # Whatever it is: without this task no client would ever get an event again.
                 if self.available:
                     logger().warning("no look at threshold events; trying again", error=str(error))
                 self.available = False
@@ -177,6 +177,11 @@ class EventStream:
             if self._head is None:
                 self._head = last_position(connection)
             return read_events(connection, Filter(), after=self._head, most=_EVENTS_AT_ONCE)
+
+
+def _position(position: int) -> bytes:
+    """A position alone: no event to the client, which goes on from it all the same."""
+    return b"id: %d\n\n" % position
 
 
 def _reading(which: Filter, after: int, until: int) -> Callable[[Connection], list[Event]]:

@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
 from sqlalchemy import Connection
 
 from bytemeter.feeds import FEEDS
@@ -127,14 +126,10 @@ class _Paging:
                 self._question.which.type,
                 total.id,
                 window.start.astimezone(self._question.zone).isoformat(),
-                self._shown_value(total.value),
+                int(total.value),
                 "live" if total.window in from_live else "batch",
                 made_of.clean[total.window] and window.end <= now.now,
             )
-
-    def _shown_value(self, value: Any) -> int | str:
-        """Bytes and counts are whole numbers; money is a text, so that no client makes a float of it."""
-        return str(value) if pa.types.is_decimal(FEEDS[self._question.which.feed].total_type) else int(value)
 
     def _cut(self, now: Moment) -> Page:
         rows = self._rows[: self._question.limit]

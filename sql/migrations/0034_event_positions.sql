@@ -1,7 +1,7 @@
--- Threshold events in an order that readers can go on from. A transaction takes numbers of `sequence` when it writes and
--- may commit later than one that took higher numbers: who goes on behind the highest number that it has seen would miss
--- its events. Positions are given to committed events alone, by one transaction at a time: when a position can be seen,
--- all lower ones can, and none is ever added below it.
+-- Threshold events in an order that readers can go on from. A transaction takes numbers of `sequence` when it writes,
+-- and may commit later than one that took higher numbers: who goes on behind the highest number that it has seen would
+-- miss its events. Positions are given to committed events alone, by one transaction at a time: when a position can be
+-- seen, all lower ones can, and none is ever added below it.
 alter table threshold_events add column position bigint;
 comment on column threshold_events.position is
 'given after the commit, in the order in which streams send the events; null for a moment';

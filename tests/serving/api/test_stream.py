@@ -16,7 +16,7 @@ import httpx
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from bytemeter.plans.events import AMENDED, CLOSED
+from bytemeter.plans.events import AMENDED, CLOSED, EXCEEDED, REACHED
 from bytemeter.plans.outbox import write
 from bytemeter.settings import Settings
 from embedded.home import free_port
@@ -224,3 +224,31 @@ def test_a_client_that_comes_and_goes_gets_each_event_once_and_in_order_while_th
         ordinals = [one.ordinal for one in received if one.agreement == name]
         assert ordinals == list(range(1, len(ordinals) + 1))
     assert (kills, disconnects > 5, len(received) > 100) == (2, True, True)
+
+
+def test_cloud_events_have_the_types_of_camara_and_leave_out_others(
+    api: httpx.Client, engine: Engine, agreements: list[str]
+) -> None:
+    with engine.begin() as connection:
+        crossings = [(REACHED, 50), (REACHED, 80), (CLOSED, None), (REACHED, 90), (EXCEEDED, 100)]
+        write(
+            connection,
+            [threshold_event("a0", START, type_, percent=percent, at=START) for type_, percent in crossings],
+            source="live",
+        )
+    headers = {"Last-Event-ID": "0"}
+    found: list[dict[str, Any]] = []
+    with api.stream("GET", STREAM, params={"format": "cloudevents"}, headers=headers) as answer:
+        for line in answer.iter_lines():
+            if line.startswith("data: "):
+                found.append(json.loads(line.removeprefix("data: ")))
+            if len(found) == 3:
+                break
+    prefix = "org.camaraproject.device-data-volume-subscriptions.v0."
+    assert [one["type"].removeprefix(prefix) for one in found] == [
+        "data-50-percent",
+        "data-90-percent",
+        "data-exceeded",
+    ]
+    assert {one["data"]["device"]["phoneNumber"] for one in found} == {"+48000"}
+    assert {one["specversion"] for one in found} == {"1.0"}

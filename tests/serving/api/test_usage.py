@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from sqlalchemy import Engine, text
 
 from tests.serving.api.conftest import APPS, HOUR, Figures
 
@@ -160,6 +163,42 @@ def test_what_a_parameter_cannot_be_is_refused_with_its_name_value_and_what_is_a
 
 
 def test_sql_in_an_id_is_an_id(api: httpx.Client, figures: Figures) -> None:
-    for text in ("' or 1=1 --", "%", "\\", "{}", ":id", "$1"):
-        assert pages(api, id=text, window="1d") == []
+    for id_ in ("' or 1=1 --", "%", "\\", "{}", ":id", "$1"):
+        assert pages(api, id=id_, window="1d") == []
     assert pages(api, window="1d")
+
+
+def test_an_answer_never_mixes_two_moments(api: httpx.Client, figures: Figures, engine: Engine) -> None:
+    # In one transaction as much is added to a total of the first day as is taken from one of the last: an answer reads
+    # them by several statements.
+    first, last = dt.datetime(2026, 10, 21, tzinfo=dt.UTC), dt.datetime(2026, 11, 2, tzinfo=dt.UTC)
+    moving = threading.Event()
+
+    def move() -> None:
+        while not moving.is_set():
+            with engine.begin() as connection:
+                for at, change in ((first, 1_000), (last, -1_000)):
+                    connection.execute(
+                        text("update bytes set value = value + :change where id = 'both' and timestamp = :at"),
+                        {"change": change, "at": at},
+                    )
+            connection.close()
+
+    with engine.begin() as connection:
+        connection.execute(
+            text("insert into bytes values ('user_bytes_total', 'both', :at, 1000000000)"),
+            [{"at": first}, {"at": last}],
+        )
+        connection.execute(text("update hours set recomputed_version = null"))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(move)
+        try:
+            answers = [
+                api.get("/v1/usage", params={**ASKED, "dimension": "user", "window": "1h"}).json() for _ in range(40)
+            ]
+        finally:
+            moving.set()
+        running.result()
+    values = [[row["value"] for row in answer["rows"]] for answer in answers]
+    assert {sum(pair) for pair in values} == {2_000_000_000}
+    assert len({pair[0] for pair in values}) > 1
