@@ -27,5 +27,5 @@ limit :most;
 select position from last_event_position;
 
 -- name: number_events
--- Gives committed events that have none their positions.
+-- Gives committed events that have none their positions, some at a time; returns how many it has given.
 select number_threshold_events();

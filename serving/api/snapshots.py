@@ -36,6 +36,7 @@ class Snapshots:
         self._engine = database(url.render_as_string(hide_password=False), patience_s=timeout_s, pool=connections)
         self._reading = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._pool = ThreadPoolExecutor(connections, "snapshot")
+        self._away = False
         self._most_waiting, self._waiting = connections * _WAITING_PER_CONNECTION, 0
 
     @property
@@ -53,9 +54,12 @@ class Snapshots:
             raise try_later(503, f"{self._waiting} questions wait for PostgreSQL; repeat the request", _RETRY_AFTER_S)
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self.asked, question)
+            answer = await asyncio.get_running_loop().run_in_executor(self._pool, self.asked, question)
         except BytemeterError as error:
             raise self._problem(error) from error
+        else:
+            self._away = False
+            return answer
         finally:
             self._waiting -= 1
 
@@ -87,7 +91,9 @@ class Snapshots:
         if isinstance(error, TransientError) and _timed_out(error):
             detail = f"PostgreSQL took over {self._timeout_s} s; ask about less, such as a shorter time or one id"
             return try_later(503, detail, _RETRY_AFTER_S)
-        logger().warning("PostgreSQL gave no answer", error=str(error))
+        if not self._away:
+            logger().warning("PostgreSQL gives no answers", error=str(error))
+        self._away = True
         return try_later(503, "PostgreSQL cannot answer now; repeat the request", _RETRY_AFTER_S)
 
 

@@ -27,16 +27,16 @@ insert into last_event_position (position) select coalesce(max(position), 0) fro
 comment on table last_event_position is 'the highest position of a threshold event';
 revoke insert on last_event_position from bytemeter_writer;
 
-create function number_threshold_events() returns void
+create function number_threshold_events() returns integer
 language plpgsql security definer
 set search_path = public, pg_temp
 as $$
 declare
     last bigint;
-    given bigint;
+    given integer;
 begin
     if not exists (select from threshold_events where position is null) then
-        return;
+        return 0;
     end if;
     -- Until the commit. What follows is a statement of its own: it sees all positions given before.
     select position into last from last_event_position for update;
@@ -45,15 +45,24 @@ begin
         select
             event_id,
             row_number() over (order by sequence) as place
-        from threshold_events
-        where position is null
+        from (
+            select
+                event_id,
+                sequence
+            from threshold_events
+            where position is null
+            order by sequence
+            limit 10000
+        ) as first_ones
     ) as waiting
     where e.event_id = waiting.event_id;
     get diagnostics given = row_count;
     update last_event_position set position = last + given;
+    return given;
 end
 $$;
-comment on function number_threshold_events is 'gives committed threshold events their positions';
+comment on function number_threshold_events is
+'gives at most 10,000 committed threshold events their positions; returns how many';
 
 -- Who reads may have events numbered: it changes nothing else, and twice is as good as once.
 revoke execute on function number_threshold_events() from public;

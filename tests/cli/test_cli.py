@@ -93,6 +93,7 @@ def test_wrong_usage_exits_2(arguments: list[str], capsys: pytest.CaptureFixture
             ["--kafka", "127.0.0.1:1", "simulate", "devices", "--records", "1"],
             "Kafka at 127.0.0.1:1 cannot be reached",
         ),
+        (["--database-url", "postgresql://h/d", "api", "--host", "0.0.0.0"], "--host 0.0.0.0 can be reached by others"),  # noqa: S104
         (["--kafka", "127.0.0.1:1", "collector", "--host", "0.0.0.0"], "--host 0.0.0.0 can be reached by others"),  # noqa: S104
         (["demo", "--for", "soon"], "'soon' is not a duration; give e.g. 60s"),
         (["batch", "hourly", "--hour", "ten"], "'ten' is not the start of an hour"),

@@ -23,6 +23,7 @@ from embedded.home import free_port
 from tests.apis import process
 from tests.builders import utc
 from tests.serving.api.conftest import subscriber, threshold_event
+from tests.serving.api.test_login import LOGINS
 
 START = utc("2026-11-01")
 STREAM = "/v1/threshold-events/stream"
@@ -252,3 +253,18 @@ def test_cloud_events_have_the_types_of_camara_and_leave_out_others(
     ]
     assert {one["data"]["device"]["phoneNumber"] for one in found} == {"+48000"}
     assert {one["specversion"] for one in found} == {"1.0"}
+
+
+def test_a_signal_ends_streams_and_process_and_drops_the_login(
+    place: Settings, engine: Engine, agreements: list[str]
+) -> None:
+    with process(place) as (running, url):
+        with following(url) as messages:
+            with engine.connect() as connection:
+                logins = set(connection.scalars(LOGINS))
+            running.terminate()
+            # The connection ends as one that is over, not as one that broke.
+            assert list(messages) == []
+        assert running.wait(DEADLINE_S) == 0
+    with engine.connect() as connection:
+        assert len(logins - set(connection.scalars(LOGINS))) == 1
