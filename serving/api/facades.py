@@ -44,8 +44,8 @@ def report(plan: DataPlan, base: str) -> dict[str, Any]:
         "logicalResource": [{"@type": "LogicalResourceRef", "id": plan.msisdn, "value": plan.msisdn}],
         "bucket": [
             {
+                # Without an id: with one it would be a BucketRef to the standard's schema, too.
                 "@type": "Bucket",
-                "id": plan.agreement_id,
                 "usageType": "data",
                 "isShared": False,
                 "status": "active" if running else "expired",
