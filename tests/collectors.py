@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bytemeter.settings import Settings
-from ingest.collector.server import Options, serve
+from bytemeter.web.server import Address
+from ingest.collector.server import serve
 
 # Nobody listens there.
 NO_KAFKA = "127.0.0.1:1"
@@ -28,7 +29,7 @@ def serving(
     stop = threading.Event()
     started: queue.Queue[str] = queue.Queue()
     with ThreadPoolExecutor(1) as pool:
-        run = pool.submit(serve, settings, Options(host, 0, keys, journal), stop, started.put)
+        run = pool.submit(serve, settings, Address(host, 0, keys), stop, started.put, journal=journal)
         run.add_done_callback(lambda _: started.put(""))
         try:
             url = started.get(timeout=DEADLINE_S)

@@ -33,8 +33,9 @@ _PORT = 5_000
 @click.pass_obj
 def collector(settings: Settings, port: int, host: str, keys: Path | None, journal: Path | None) -> None:
     """Take events over HTTP until Ctrl-C: POST /v1/events/FEED; /docs describes it."""
-    from ingest.collector.server import Options, serve, spare_garbage_collection
+    from bytemeter.web.server import Address, spare_garbage_collection
+    from ingest.collector.server import serve
 
     spare_garbage_collection()
     with until_signal() as signals, endpoints(settings, "kafka", notify=notify) as ready, signals.deferred() as stop:
-        serve(ready, Options(host, port, keys, journal), stop, lambda url: click.echo(f"collector  {url}"))
+        serve(ready, Address(host, port, keys), stop, lambda url: click.echo(f"collector  {url}"), journal=journal)

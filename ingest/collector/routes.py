@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from bytemeter.feeds import FEEDS, GAME_EVENTS, Feed
-from bytemeter.logs import logger
-from ingest.collector.bodies import body_of
+from bytemeter.web.answers import Endpoint, answered
+from bytemeter.web.bodies import Bodies, body_of
+from bytemeter.web.documents import page
+from bytemeter.web.keys import Keys
+from bytemeter.web.problems import try_later, wrong_parameter
+from ingest.collector.clients import ANYBODY, Client
 from ingest.collector.collecting import Collecting
-from ingest.collector.documents import openapi, page
+from ingest.collector.documents import openapi
 from ingest.collector.game import ACTIONS, PARTITION, Action, event_of
 from ingest.collector.identities import IDEMPOTENCY_KEY, new_ids
-from ingest.collector.keys import ANYBODY, Client, Keys
-from ingest.collector.limits import InFlight, Limits
-from ingest.collector.metrics import Metrics
-from ingest.collector.problems import Problem, try_later, wrong_parameter
+from ingest.collector.limits import InFlight
+from ingest.collector.metrics import CollectorMetrics
 from ingest.collector.results import ACCEPTED, RETRY_AFTER_S, answer
 from ingest.collector.splitting import split
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass
@@ -39,18 +36,18 @@ class Routes:
     """
 
     collecting: Collecting
-    limits: Limits
-    keys: Keys | None
+    bodies: Bodies
+    keys: Keys[Client] | None
     secret: tuple[str, ...]
-    metrics: Metrics
+    metrics: CollectorMetrics
     in_flight: InFlight
     draining: bool = field(default=False)
 
     def all(self) -> list[Route]:
         """All routes."""
         return [
-            Route("/v1/events/{feed}", self._answered(self._events), methods=["POST"]),
-            *(Route(action.path, self._answered(self._action(action)), methods=["GET"]) for action in ACTIONS),
+            Route("/v1/events/{feed}", answered(self._events, self.metrics), methods=["POST"]),
+            *(Route(action.path, answered(self._action(action), self.metrics), methods=["GET"]) for action in ACTIONS),
             Route("/health", self._health),
             Route("/ready", self._ready),
             Route("/metrics", self._metrics),
@@ -63,7 +60,7 @@ class Routes:
         client = self._client(request, feed)
         key = _idempotency_key(request)
         self._require_available(feed)
-        async with body_of(request, self.limits, self.in_flight) as body:
+        async with body_of(request, self.bodies) as body:
             events = split(body, request.headers.get("content-type", ""))
             with self.in_flight.taking(len(events.values)):
                 results = await self.collecting.collect(feed, events, new_ids(feed, client.name, key))
@@ -88,23 +85,6 @@ class Routes:
             return PlainTextResponse(action.text)
 
         return endpoint
-
-    def _answered(self, endpoint: Endpoint) -> Endpoint:
-        """The endpoint with its problems as answers, counted."""
-
-        async def answered(request: Request) -> Response:
-            began = time.perf_counter()
-            try:
-                response = await endpoint(request)
-            except Problem as problem:
-                response = problem.response()
-            except ClientDisconnect:
-                # Nobody reads the answer.
-                response = Response(status_code=400)
-            self.metrics.answered(response.status_code, time.perf_counter() - began)
-            return response
-
-        return answered
 
     def _feed(self, name: str) -> Feed:
         if name not in FEEDS:
@@ -141,7 +121,7 @@ class Routes:
         return JSONResponse(openapi(keys=self.keys is not None))
 
     async def _docs(self, _: Request) -> Response:
-        return page(keys=self.keys is not None)
+        return page(openapi(keys=self.keys is not None))
 
 
 def _idempotency_key(request: Request) -> str | None:
@@ -149,16 +129,3 @@ def _idempotency_key(request: Request) -> str | None:
     if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
         raise wrong_parameter(400, "Idempotency-Key", key, "1 to 256 characters of ASCII, without spaces")
     return key
-
-
-async def refused(_: Request, error: Exception) -> Response:
-    """The answer to a request that no route takes."""
-    status = error.status_code if isinstance(error, HTTPException) else 404
-    headers = error.headers if isinstance(error, HTTPException) else None
-    return Problem(status, "see /docs for the routes and their methods", headers=headers).response()
-
-
-async def failed(request: Request, error: Exception) -> Response:
-    """The answer after a defect of the collector: nothing of the error is shown."""
-    logger().error("unexpected error", route=request.url.path, error=repr(error))
-    return Problem(500, "the collector failed; its log says why").response()

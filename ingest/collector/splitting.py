@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from bytemeter.web.problems import Problem, wrong_parameter
 from ingest.collector.cloud_events import Refused, unwrapped
-from ingest.collector.problems import Problem, wrong_parameter
 
 JSON = "application/json"
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -46,6 +48,14 @@ def test_the_demo_shows_figures_and_signals_to_its_group_end_it(empty_home: Path
             assert demo.poll() is None, shown.read_text()
             assert time.monotonic() < deadline, shown.read_text()
             time.sleep(0.2)
+        # Before the first figures, or soon after them.
+        while (found := re.search(r"live figures in a browser: (\S+)", shown.read_text())) is None:
+            assert time.monotonic() < deadline, shown.read_text()
+            time.sleep(0.2)
+        page = httpx.get(found[1])
+        assert (page.status_code, "<title>Bytemeter</title>" in page.text) == (200, True)
+        answer = httpx.get(f"{found[1]}/v1/usage?feed=devices&dimension=app")
+        assert answer.json()["as_of"], answer.text
         children = psutil.Process(demo.pid).children(recursive=True)
         # As systemd does, to all that run in it; then somebody is impatient.
         for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):

@@ -6,32 +6,65 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from ingest.collector.limits import InFlight, Limits
-from ingest.collector.problems import Problem, wrong_parameter
+from bytemeter.web.problems import Problem, try_later, wrong_parameter
 
 _GZIP = 31  # zlib's wbits for the format gzip
+
+
+# So many bodies of the largest size are held at once.
+_BODIES_HELD = 8
+
+
+@dataclass
+class Bodies:
+    """The bodies of a server's requests: how large one may be, and what all of them hold now.
+
+    Attributes:
+        most_bytes: of one body, as sent and inflated.
+        timeout_s: seconds for a body to arrive.
+        held_bytes: bytes of bodies of requests that were not answered yet.
+    """
+
+    most_bytes: int
+    timeout_s: float
+    held_bytes: int = 0
+
+    def hold(self, size: int) -> None:
+        """Hold so many more bytes.
+
+        Raises:
+            Problem: 429 if bodies of other requests take the room.
+        """
+        if self.held_bytes + size > _BODIES_HELD * self.most_bytes:
+            raise try_later(429, f"bodies of {self.held_bytes} bytes are in flight; repeat the request", 1)
+        self.held_bytes += size
+
+    def release(self, size: int) -> None:
+        """Give back what was held."""
+        self.held_bytes -= size
 
 
 class _Held:
     """Bytes that a request holds."""
 
-    def __init__(self, in_flight: InFlight) -> None:
-        self._in_flight = in_flight
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies = bodies
         self.bytes = 0
 
     def add(self, size: int) -> None:
-        self._in_flight.hold(size)
+        self._bodies.hold(size)
         self.bytes += size
 
     def release(self) -> None:
-        self._in_flight.release(self.bytes)
+        self._bodies.release(self.bytes)
 
 
 @asynccontextmanager
-async def body_of(request: Request, limits: Limits, in_flight: InFlight) -> AsyncIterator[bytes]:
+async def body_of(request: Request, bodies: Bodies) -> AsyncIterator[bytes]:
     """The body, inflated if it is sent with ``Content-Encoding: gzip``; its bytes are held while the block runs.
 
     Raises:
@@ -41,31 +74,31 @@ async def body_of(request: Request, limits: Limits, in_flight: InFlight) -> Asyn
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("gzip", "identity"):
         raise wrong_parameter(415, "Content-Encoding", encoding, "gzip or none")
-    held = _Held(in_flight)
+    held = _Held(bodies)
     try:
-        body = await _read(request, limits, held)
+        body = await _read(request, bodies, held)
         if encoding == "gzip":
-            body = inflated(body, limits.body_bytes)
+            body = inflated(body, bodies.most_bytes)
             held.add(len(body))
         yield body
     finally:
         held.release()
 
 
-async def _read(request: Request, limits: Limits, held: _Held) -> bytes:
+async def _read(request: Request, bodies: Bodies, held: _Held) -> bytes:
     announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > limits.body_bytes:
-        raise _too_large(f"{announced} bytes", limits.body_bytes)
+    if announced.isdigit() and int(announced) > bodies.most_bytes:
+        raise _too_large(f"{announced} bytes", bodies.most_bytes)
     chunks: list[bytes] = []
     try:
-        async with asyncio.timeout(limits.timeout_s):
+        async with asyncio.timeout(bodies.timeout_s):
             async for chunk in request.stream():
                 chunks.append(chunk)
                 held.add(len(chunk))
-                if held.bytes > limits.body_bytes:
-                    raise _too_large(f"over {limits.body_bytes} bytes", limits.body_bytes)
+                if held.bytes > bodies.most_bytes:
+                    raise _too_large(f"over {bodies.most_bytes} bytes", bodies.most_bytes)
     except TimeoutError:
-        detail = f"{held.bytes} bytes of the body arrived in {limits.timeout_s:g} s; expected all of it"
+        detail = f"{held.bytes} bytes of the body arrived in {bodies.timeout_s:g} s; expected all of it"
         raise Problem(408, detail, headers={"Connection": "close"}) from None
     return b"".join(chunks)
 
