@@ -13,8 +13,8 @@ import bytemeter
 from bytemeter.feeds import FEEDS, Decimal, Feed, Text, Whole, WholeList
 from bytemeter.feeds.fields import FieldType
 from ingest.collector.game import ACTIONS
-from ingest.collector.identities import IDEMPOTENCY_KEY
 from ingest.collector.splitting import CLOUD_EVENT, CLOUD_EVENTS, JSON, NDJSON
+from ingest.identities import IDEMPOTENCY_KEY
 
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _INT64 = {"type": "integer", "format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1}

@@ -17,13 +17,13 @@ from ingest.collector.bodies import body_of
 from ingest.collector.collecting import Collecting
 from ingest.collector.documents import openapi, page
 from ingest.collector.game import ACTIONS, PARTITION, Action, event_of
-from ingest.collector.identities import IDEMPOTENCY_KEY, new_ids
 from ingest.collector.keys import ANYBODY, Client, Keys
 from ingest.collector.limits import InFlight, Limits
 from ingest.collector.metrics import Metrics
 from ingest.collector.problems import Problem, try_later, wrong_parameter
 from ingest.collector.results import ACCEPTED, RETRY_AFTER_S, answer
 from ingest.collector.splitting import split
+from ingest.identities import IDEMPOTENCY_KEY, new_ids
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
