@@ -3,9 +3,10 @@
 -- name: begin
 -- A row for a content, unless it has one. One that failed is tried again.
 insert into imports (file_hash, feed, name, size) values (:file_hash, :feed, :name, :size)
-on conflict (file_hash) do update set
-    state = case when imports.state = 'failed' then 'importing' else imports.state end, -- noqa: RF02
-    reason = ''
+on conflict (file_hash) do update
+    set
+        state = case when imports.state = 'failed' then 'importing' else imports.state end, -- noqa: RF02
+        reason = ''
 returning feed, name, state, next_line, lines, accepted, invalid, repeated;
 
 -- name: note

@@ -12,6 +12,7 @@ from bytemeter.errors import BytemeterError, first_line, without_passwords
 
 DONE, FAILED = "done", "failed"
 _EMULATOR = "STORAGE_EMULATOR_HOST"
+_ASKS_KIND = "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"
 # Who writes a file gives it another name when it is complete.
 _UNFINISHED = ("tmp", ".")
 
@@ -26,7 +27,11 @@ class Place:
             BytemeterError: there is no such folder, or nothing knows such URIs.
         """
         self.uri = uri
-        options = {"token": "anon"} if uri.startswith(("gs://", "gcs://")) and os.environ.get(_EMULATOR) else {}
+        options = {}
+        if uri.startswith(("gs://", "gcs://")) and os.environ.get(_EMULATOR):
+            options = {"token": "anon"}
+            # Else gcsfs asks for the kind of the bucket by gRPC, which no emulator speaks, and waits for minutes.
+            os.environ.setdefault(_ASKS_KIND, "false")
         try:
             self._files, self._root = fsspec.core.url_to_fs(uri, use_listings_cache=False, **options)
         except ImportError as error:
