@@ -33,7 +33,7 @@ check: install  ## lint, types, layers, SQL, licences, known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/sqlfluff lint --disable-progress-bar sql bytemeter speed_layer batch_layer benchmarks
+	$(BIN)/sqlfluff lint --disable-progress-bar sql bytemeter speed_layer batch_layer ingest benchmarks
 	$(BIN)/python -m requirements.licences
 	$(BIN)/python -m requirements.audit
 

@@ -639,6 +639,45 @@ CREATE VIEW public.feed_status AS
 
 COMMENT ON VIEW public.feed_status IS 'per partition: how far it is counted and kept, whether its account balances, who counts it and when it was heard';
 
+CREATE TABLE public.import_offsets (
+    file_hash text NOT NULL COLLATE pg_catalog."C",
+    partition integer NOT NULL,
+    first_offset bigint NOT NULL,
+    last_offset bigint NOT NULL
+);
+
+COMMENT ON TABLE public.import_offsets IS 'where the accepted lines of a file are on its topic; those of others lie between';
+
+CREATE TABLE public.imports (
+    file_hash text NOT NULL COLLATE pg_catalog."C",
+    feed text NOT NULL,
+    name text NOT NULL,
+    size bigint NOT NULL,
+    lines bigint DEFAULT 0 NOT NULL,
+    accepted bigint DEFAULT 0 NOT NULL,
+    invalid bigint DEFAULT 0 NOT NULL,
+    repeated bigint DEFAULT 0 NOT NULL,
+    next_line bigint DEFAULT 1 NOT NULL,
+    state text DEFAULT 'importing'::text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    noted_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT imports_check CHECK ((lines = ((accepted + invalid) + repeated))),
+    CONSTRAINT imports_state_check CHECK ((state = ANY (ARRAY['importing'::text, 'done'::text, 'failed'::text])))
+);
+
+COMMENT ON TABLE public.imports IS 'a row for each content that was imported; its counts grow as Kafka acknowledges';
+
+COMMENT ON COLUMN public.imports.file_hash IS 'SHA-256 of the content, inflated; of a file that cannot be inflated, as it is';
+
+COMMENT ON COLUMN public.imports.size IS 'bytes of the content, inflated';
+
+COMMENT ON COLUMN public.imports.repeated IS 'valid lines with the event id and event hour of a line shortly before; not sent';
+
+COMMENT ON COLUMN public.imports.next_line IS 'lines before this one are acknowledged by Kafka, or refused';
+
+COMMENT ON COLUMN public.imports.reason IS 'why the file failed';
+
 CREATE TABLE public.invalid_events (
     feed text NOT NULL,
     partition integer NOT NULL,
@@ -1318,6 +1357,12 @@ ALTER TABLE ONLY public.history_ends
 ALTER TABLE ONLY public.hours
     ADD CONSTRAINT hours_pkey PRIMARY KEY (feed, hour);
 
+ALTER TABLE ONLY public.import_offsets
+    ADD CONSTRAINT import_offsets_pkey PRIMARY KEY (file_hash, partition);
+
+ALTER TABLE ONLY public.imports
+    ADD CONSTRAINT imports_pkey PRIMARY KEY (file_hash);
+
 ALTER TABLE ONLY public.invalid_events
     ADD CONSTRAINT invalid_events_pkey PRIMARY KEY (feed, partition, record_offset);
 
@@ -1442,3 +1487,5 @@ CREATE TRIGGER issued_lines_stay BEFORE DELETE OR UPDATE ON public.invoices FOR 
 CREATE TRIGGER removed_events_are_of_drafts AFTER DELETE ON public.invoice_events REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.keep_issued_events();
 
 CREATE TRIGGER updated_events_are_of_drafts AFTER UPDATE ON public.invoice_events REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.keep_issued_events();
+ALTER TABLE ONLY public.import_offsets
+    ADD CONSTRAINT import_offsets_file_hash_fkey FOREIGN KEY (file_hash) REFERENCES public.imports(file_hash);

@@ -10,8 +10,8 @@ from bytemeter.feeds import FEEDS, Decimal, Feed, Text, Whole, WholeList
 from bytemeter.feeds.fields import FieldType
 from bytemeter.web.documents import document, plain, problems
 from ingest.collector.game import ACTIONS
-from ingest.collector.identities import IDEMPOTENCY_KEY
 from ingest.collector.splitting import CLOUD_EVENT, CLOUD_EVENTS, JSON, NDJSON
+from ingest.identities import IDEMPOTENCY_KEY
 
 _INT64 = {"type": "integer", "format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1}
 _PROBLEMS = {

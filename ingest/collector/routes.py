@@ -18,11 +18,11 @@ from ingest.collector.clients import ANYBODY, Client
 from ingest.collector.collecting import Collecting
 from ingest.collector.documents import openapi
 from ingest.collector.game import ACTIONS, PARTITION, Action, event_of
-from ingest.collector.identities import IDEMPOTENCY_KEY, new_ids
 from ingest.collector.limits import InFlight
 from ingest.collector.metrics import CollectorMetrics
 from ingest.collector.results import ACCEPTED, RETRY_AFTER_S, answer
 from ingest.collector.splitting import split
+from ingest.identities import IDEMPOTENCY_KEY, new_ids
 
 
 @dataclass

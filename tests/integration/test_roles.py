@@ -44,6 +44,8 @@ TABLES = {
     "event_counts_hourly": "SIUD",  # as bytes_hourly
     "hours": "SIU",  # versions grow
     "history_ends": "SIU",  # as the history grows
+    "import_offsets": "SIU",  # ranges grow
+    "imports": "SIU",  # counts grow
     "job_runs": "SIU",  # a run begins, and ends
     "job_schedules": "SIUD",  # of the scheduler; a job that is not scheduled any more is deleted
     "invoice_events": "SID",  # of drafts, which are made anew; a trigger keeps those of issued lines

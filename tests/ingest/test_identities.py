@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, Field, Text
-from ingest.collector.identities import identified, new_ids
+from ingest.identities import identified, new_ids
 from tests.messages import agreement_document, data_record, device
 
 

@@ -1,4 +1,4 @@
-"""Event ids for events that have none: random ones, or derived from the request's Idempotency-Key."""
+"""Event ids for events that have none: random ones, or derived from a request's Idempotency-Key."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def identified(
         return list(values)
     lacks_id = _lacks_member(path[0])
     return [
-        _with_member(value, path[0], given[place] if place in given else new_id(place))
+        with_member(value, path[0], given[place] if place in given else new_id(place))
         if place in given or lacks_id(value)
         else value
         for place, value in enumerate(values)
@@ -69,7 +69,7 @@ def _lacks_member(member: str) -> Callable[[bytes], bool]:
     return lacks
 
 
-def _with_member(value: bytes, member: str, text: str) -> bytes:
+def with_member(value: bytes, member: str, text: str) -> bytes:
     """The object with a member at its end, where it counts even if there is an earlier one of that name."""
     body = value.rstrip(_SPACE)
     if not body.endswith(b"}"):
