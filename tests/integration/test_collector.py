@@ -32,6 +32,7 @@ from tests.seeds import SEED
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 CLIENTS, EVENTS = 4, 50
+AWAY_S = 60
 
 
 @dataclass
@@ -120,21 +121,26 @@ def test_kills_of_the_collector_and_of_kafka_lose_no_accepted_event_and_count_no
     full: bool,
 ) -> None:
     chance = random.Random(SEED)
-    options = chance.choice([[], ["--journal", str(tmp_path)]])
+    with_journal = ["--journal", str(tmp_path)]
+    # With three kills, one of the first two collectors has the journal.
+    options = chance.sample([with_journal, []], 2) + [chance.choice([with_journal, []])]
+    if full:
+        options = chance.sample([with_journal, []] * 3, 6)
     broker, _ = EmbeddedStack(Home(servers.home)).servers
     quick = place.model_copy(update={"collector_timeout_s": 3})
     moment = threading.Event()
     with ExitStack() as last:
-        for kill in range(3):
-            with process(quick, *options, port=port) as (collector, _):
+        for kill, of_collector in enumerate(options):
+            with process(quick, *of_collector, port=port) as (collector, _):
                 wait_for_more(clients)
                 moment.wait(chance.uniform(0, 0.2))
                 if full or kill == 1:
-                    killed_and_started(broker)
+                    killed_and_started(broker, clients if of_collector and full else None)
                     wait_for_more(clients)
                     moment.wait(chance.uniform(0, 0.2))
                 collector.send_signal(signal.SIGKILL)
-        last.enter_context(process(quick, *options, port=port))
+        # What waits in the journal is sent by the next collector that has it.
+        last.enter_context(process(quick, *with_journal, port=port))
         wait_for_more(clients)
         clients.stop.set()
         drained(f"http://127.0.0.1:{port}")
@@ -148,12 +154,16 @@ def test_kills_of_the_collector_and_of_kafka_lose_no_accepted_event_and_count_no
     assert total == [(sum(clients.accepted.values()),)]
 
 
-def killed_and_started(broker: Broker) -> None:
-    """Kill Kafka and start it again."""
+def killed_and_started(broker: Broker, meanwhile: Clients | None) -> None:
+    """Kill Kafka and start it again: at once, or after a minute in which clients go on."""
     kafka = broker.daemon.process()
     assert kafka is not None
     kafka.kill()
     kafka.wait()
+    if meanwhile:
+        again = time.monotonic() + AWAY_S
+        while time.monotonic() < again:
+            wait_for_more(meanwhile)
     broker.start()
 
 
