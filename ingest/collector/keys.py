@@ -105,7 +105,8 @@ class Keys:
             stat = self._file.stat()
         except OSError:
             return None
-        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+        # The time of the last change of its content, owner or mode: a file may have become readable.
+        return stat.st_ctime_ns, stat.st_size, stat.st_ino
 
 
 def read_keys(file: Path) -> Mapping[str, Client]:
@@ -122,7 +123,10 @@ def read_keys(file: Path) -> Mapping[str, Client]:
     for number, line in enumerate(text.splitlines(), 1):
         content = line.partition("#")[0].strip()
         if content:
-            hash_, client = _client(content, f"--keys: line {number} of {file}")
+            where = f"--keys: line {number} of {file}"
+            hash_, client = _client(content, where)
+            if hash_ in clients:
+                raise BytemeterError(f"{where} has the key of an earlier line; name all feeds of a key in one line")
             clients[hash_] = client
     return clients
 

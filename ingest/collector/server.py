@@ -25,6 +25,7 @@ from ingest.collector.backlog import Backlog
 from ingest.collector.collecting import Collecting
 from ingest.collector.delivery import Delivery
 from ingest.collector.game import secret_words
+from ingest.collector.generator import Generator
 from ingest.collector.journal import Journal
 from ingest.collector.keys import Keys
 from ingest.collector.limits import InFlight, Limits
@@ -47,12 +48,14 @@ class Options:
         host, port: where it listens; port 0 for a free one.
         keys: the file of API keys; None for no keys, on loopback only.
         journal: the folder of the journal; None without one.
+        generator: whether clients may have simulated agreements and data records sent.
     """
 
     host: str
     port: int
     keys: Path | None = None
     journal: Path | None = None
+    generator: bool = False
 
 
 def serve(settings: Settings, options: Options, stop: threading.Event, started: Callable[[str], None]) -> None:
@@ -73,7 +76,7 @@ def serve(settings: Settings, options: Options, stop: threading.Event, started: 
     limits = Limits.of(settings)
     journal = Journal(options.journal, limits.journal_bytes) if options.journal else None
     with _listening(options) as listening:
-        serving = _Serving(settings, limits, keys, journal)
+        serving = _Serving(settings, options, limits, keys, journal)
         thread = threading.Thread(target=serving.run, args=(listening,), name="collector", daemon=True)
         thread.start()
         host, port = listening.getsockname()[:2]
@@ -121,16 +124,26 @@ class _Serving:
         error: why it ended, unless it was drained.
     """
 
-    def __init__(self, settings: Settings, limits: Limits, keys: Keys | None, journal: Journal | None) -> None:
-        self._settings, self._limits, self._keys, self._journal = settings, limits, keys, journal
+    def __init__(
+        self, settings: Settings, options: Options, limits: Limits, keys: Keys | None, journal: Journal | None
+    ) -> None:
+        self._settings, self._options, self._limits = settings, options, limits
+        self._keys, self._journal = keys, journal
         self._routes: Routes | None = None
         self._begun = threading.Event()
         self.error: Exception | None = None
-        protocol = type("Protocol", (BoundedProtocol,), {"head_timeout_s": limits.timeout_s})
+        self._in_flight = InFlight(limits)
+        protocol = type(
+            "Protocol",
+            (BoundedProtocol,),
+            {"timeout_s": limits.timeout_s, "most_connections": _MOST_CONNECTIONS, "in_flight": self._in_flight},
+        )
         app = Starlette(lifespan=self._lifespan, exception_handlers={HTTPException: refused, Exception: failed})
+        # A redirect would lead to the host that the request names.
+        app.router.redirect_slashes = False
         config = uvicorn.Config(
             app, http=protocol, ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_S, timeout_graceful_shutdown=_DRAIN_S, limit_concurrency=_MOST_CONNECTIONS,
+            timeout_keep_alive=_KEEP_ALIVE_S, timeout_graceful_shutdown=_DRAIN_S,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
 
@@ -171,10 +184,14 @@ class _Serving:
         backlog = Backlog(self._journal, delivery) if self._journal else None
         if backlog:
             backlog.start()
-        in_flight, metrics = InFlight(self._limits), Metrics()
+        in_flight, metrics = self._in_flight, Metrics()
         collecting = Collecting(kafka.topic_name, delivery, backlog)
         secret = secret_words(self._settings.collector_secret_headers)
-        self._routes = Routes(collecting, self._limits, self._keys, secret, metrics, in_flight)
+        generator = Generator(delivery, kafka.topic_name, metrics, most_events=self._limits.events)
+        self._routes = Routes(
+            collecting, self._limits, self._keys, secret, metrics, in_flight,
+            generator=generator if self._options.generator else None, local=is_loopback(self._options.host),
+        )  # fmt: skip
         metrics.show("events_in_flight", "Events of requests that were not answered yet", lambda: in_flight.events)
         metrics.show("kafka_available", "Whether Kafka answers", lambda: float(delivery.available))
         metrics.show("journal_bytes", "Bytes that wait for Kafka", lambda: backlog.size if backlog else 0)

@@ -123,7 +123,7 @@ def test_kills_of_the_collector_and_of_kafka_lose_no_accepted_event_and_count_no
     chance = random.Random(SEED)
     with_journal = ["--journal", str(tmp_path)]
     # With three kills, one of the first two collectors has the journal.
-    options = chance.sample([with_journal, []], 2) + [chance.choice([with_journal, []])]
+    options = [*chance.sample([with_journal, []], 2), chance.choice([with_journal, []])]
     if full:
         options = chance.sample([with_journal, []] * 3, 6)
     broker, _ = EmbeddedStack(Home(servers.home)).servers
