@@ -1,9 +1,9 @@
 """``make bench``: the measurements run one after the other, on an embedded stack that is removed at the end.
 
 Kafka, PostgreSQL and Spark share the machine. By default everything is measured, except growth and other systems. The
-names that ``--only`` selects are start, collector, collector memory, message shapes, those of the streaming jobs as they are printed
-(such as live totals), simulator, ids within the horizon, alert latency, hourly recompute, monthly recompute,
-compaction, charts and dashboards.
+names that ``--only`` selects are start, collector, collector memory, message shapes, those of the streaming jobs as
+they are printed (such as live totals), simulator, ids within the horizon, alert latency, hourly recompute, monthly
+recompute, compaction, charts and dashboards.
 """
 
 from __future__ import annotations

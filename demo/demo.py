@@ -33,6 +33,7 @@ from bytemeter.settings import Settings
 from bytemeter.spark import local_session
 from demo.feeding import Feeding
 from demo.figures import Figures, read_figures
+from demo.players import Players
 from demo.screen import screen
 from demo.tail import Tail
 from embedded.dashboards import serve_dashboards, stop_dashboards
@@ -42,7 +43,7 @@ from embedded.superset import SupersetServer
 from simulator.users import provision
 from speed_layer.stream import Streams
 
-_PARTS = 6
+_PARTS = 8
 _REFRESH_S = 1.0
 # The first recompute comes soon; then few, since each takes all of a small machine for seconds.
 _FIRST_RECOMPUTE_S, _DIRTY_HOURS = 15.0, Cron("*/2 * * * *")
@@ -65,7 +66,7 @@ def seconds(text: str) -> float:
 
 @dataclass
 class Demo:
-    """Simulated phones and subscribers, all queries and the hourly job.
+    """Simulated phones, subscribers and players, all queries and the hourly job.
 
     Attributes:
         rate: records of ``devices`` a second.
@@ -131,10 +132,13 @@ class Demo:
     def _parts(self, session: SparkSession, ready: Settings, tail: Tail) -> list[Callable[[], None]]:
         fill = not read_figures(database(ready.require_database_url())).account
         feeding = Feeding(ready, self.rate, self.seed, fill, self._stop)
+        players = Players(ready, self.seed, fill, self._stop, self._notify)
         return [
             Streams(session, ready, list(FEEDS.values()), stop=self._stop).run,
             feeding.devices,
             feeding.plans,
+            players.serve,
+            players.play,
             lambda: tail.follow(self._stop),
             lambda: self._recompute(session, ready),
             *([lambda: self._serve_dashboards(ready)] if self.dashboards else []),
