@@ -134,7 +134,9 @@ def _batches(url: str, batches: list[list[bytes]]) -> Load:
     async def client() -> None:
         connection = await Connection.to(url)
         for body in bodies:
-            load.events += await connection.accepted(body)
+            # Others add to it while this one waits.
+            accepted = await connection.accepted(body)
+            load.events += accepted
 
     async def all_clients() -> None:
         await asyncio.gather(*(client() for _ in range(_BATCH_CONNECTIONS)))

@@ -70,7 +70,8 @@ def _load(url: str, events: list[bytes], seconds: int) -> tuple[int, float]:
         for place in range(number, RATE * seconds, _CONNECTIONS):
             due = began + place / RATE
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            accepted += await connection.accepted(events[place % len(events)], f"single-{next(keys)}")
+            taken = await connection.accepted(events[place % len(events)], f"single-{next(keys)}")
+            accepted += taken
             latencies.append(time.perf_counter() - due)
 
     async def batches(began: float) -> None:
@@ -81,7 +82,8 @@ def _load(url: str, events: list[bytes], seconds: int) -> tuple[int, float]:
         ]
         for place in range(_BATCHES_A_SECOND * seconds):
             await asyncio.sleep(max(0.0, began + place / _BATCHES_A_SECOND - time.perf_counter()))
-            accepted += await connection.accepted(bodies[place % len(bodies)], f"batch-{next(keys)}")
+            taken = await connection.accepted(bodies[place % len(bodies)], f"batch-{next(keys)}")
+            accepted += taken
 
     async def all_clients() -> None:
         began = time.perf_counter() + 0.5

@@ -10,7 +10,6 @@ from bytemeter.settings import load_settings
 from tests.collectors import NO_KAFKA, serving
 from tests.seeds import SEED
 
-
 # Kafka is away: the generator says so, and events go to the journal. A month may not have begun.
 EXPECTED = """
 [[operations]]
