@@ -15,7 +15,6 @@ from batch_layer.history.records import CountedRecords, counted_records
 from batch_layer.history.spans import Span
 from batch_layer.history.totals import totals_by_window
 from batch_layer.monthly.store import (
-    SOURCE,
     Corrected,
     MonthSnapshot,
     PlanDifference,
@@ -24,7 +23,7 @@ from batch_layer.monthly.store import (
     plan_store,
 )
 from batch_layer.months import Month
-from batch_layer.postgres.counted import read_counted_offsets
+from batch_layer.postgres.counted import counted_topics, read_counted_offsets
 from batch_layer.postgres.staging import Staged, require_all, stage
 from batch_layer.postgres.totals import Compared, Difference, compare, write
 from bytemeter.feeds import DATA_RECORDS, FEEDS, Feed, TotalsTable
@@ -98,16 +97,16 @@ class MonthlyJob:
                 next run publishes them.
         """
         engine = database(self.settings.require_database_url())
-        outbox = Outbox(Kafka(self.settings), engine, SOURCE)
+        outbox = Outbox(Kafka(self.settings), engine)
         if not self.dry_run:
-            outbox.publish_waiting()
+            outbox.publish()
         began = time.perf_counter()
         with plan_store(engine, self.month, self.lease) as store:
             snapshot = store.snapshot()
             compared = self._totals(store, snapshot)
             corrected = self._plans(store, snapshot)
         if not self.dry_run:
-            outbox.publish(corrected.events)
+            outbox.publish()
             outbox.close()
         result = MonthRecomputed.of(compared, corrected)
         logger().info(
@@ -179,5 +178,6 @@ class MonthlyJob:
     def _records(self, feed: Feed, span: Span, store: PlanStore, snapshot: MonthSnapshot) -> CountedRecords:
         history = History(self.session, self.settings.require_history(), feed)
         below = snapshot.offsets[feed.name]
-        wait_until_covered(history, below, wait_s=self.wait_s)
+        topics = counted_topics(store.connection, feed)
+        wait_until_covered(history, below, wait_s=self.wait_s, topic_ids=topics)
         return counted_records(history, span, read_counted_offsets(store.connection, feed, span, below))

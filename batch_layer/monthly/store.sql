@@ -3,11 +3,11 @@
 truncate staged_monthly, monthly_ownership, staged_plan_usage;
 
 -- name: calendars
--- Reads the calendars of all agreements.
+-- Reads the calendars of all agreements, those that they had before among them.
 select distinct
     billing_period_time_zone as time_zone,
     anchor_day
-from agreements;
+from agreement_services;
 
 -- name: stage_ownership
 -- Writes the ownership spans of the month's billing periods to monthly_ownership, which Spark reads.
@@ -43,9 +43,19 @@ select
     s.period_start,
     t.threshold_bytes
 from staged_plan_usage as s
-inner join agreements as a on s.agreement_id = a.id
-cross join lateral thresholds_in_bytes(a.thresholds, a.max_bytes_in_billing_period) as t
 left join live_then as l on s.agreement_id = l.agreement_id and s.period_start = l.period_start
+left join
+    lateral (
+        select t.* -- noqa: AM04
+        from plan_ownership as o
+        cross join lateral agreement_terms(o.agreement_id, o.period_end) as t
+        where o.agreement_id = any(array[s.agreement_id]) and o.period_start = s.period_start
+        limit 1
+    ) as a on l.agreement_id is null
+cross join
+    lateral thresholds_in_bytes(
+        coalesce(l.thresholds, a.thresholds), coalesce(l.max_bytes_in_billing_period, a.max_bytes)
+    ) as t
 where
     s.attempt = :attempt
     and is_reached(s.bytes, t.threshold_bytes)

@@ -13,7 +13,7 @@ from batch_layer.monthly.store import PlanStore, Threshold, plan_store
 from batch_layer.months import Month
 from batch_layer.postgres.staging import Staged
 from bytemeter.errors import BytemeterError
-from bytemeter.plans.agreements import replace
+from bytemeter.plans.agreements import take
 from bytemeter.plans.events import Crossing
 from tests.builders import stored_agreement, utc
 
@@ -39,7 +39,7 @@ insert into ledger (feed, partition, topic_id, next_offset) values ('data-record
 def counted(engine: Engine) -> Engine:
     """A database with one agreement, and one billing period with records."""
     with engine.begin() as connection:
-        replace(connection, [stored_agreement("a", start=START)])
+        take(connection, [stored_agreement("a", start=START)])
         connection.exec_driver_sql(COUNTED)
     return engine
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from bytemeter.plans.agreements import Agreement, Changes, agreement
-from bytemeter.plans.agreements import replace as write
+from bytemeter.plans.agreements import take as write
 from bytemeter.plans.calendars import Calendar, Years, ensure_periods
 from tests.builders import stored_agreement
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
 from bytemeter.kafka import Kafka
-from bytemeter.plans.agreements import Agreement, replace
+from bytemeter.plans.agreements import Agreement, take
 from bytemeter.plans.outbox import Outbox
 from bytemeter.settings import Settings
 from speed_layer.engine.idle import IdlePartitions
@@ -38,12 +38,12 @@ def test_periods_close_a_few_at_a_time_if_due_and_all_at_the_end(
 ) -> None:
     monkeypatch.setattr("speed_layer.plans.query._CLOSED_AT_ONCE", 2)
     with engine.begin() as connection:
-        replace(connection, [Agreement(f"a{n}", f"48{n}", START, START, "UTC", 1_000) for n in range(7)])
+        take(connection, [Agreement(f"a{n}", f"48{n}", START, START, "UTC", 1_000) for n in range(7)])
     rows(ALL_PERIODS_ENDED)
     kafka = Kafka(place)
     described = {feed.name: kafka.describe(kafka.topic_name(feed.topic)) for feed in (AGREEMENTS, DATA_RECORDS)}
     topics = {name: topic for name, topic in described.items() if topic}
-    query = DataPlanQuery(Outbox(kafka, engine, "live"), dt.timedelta(0), None)
+    query = DataPlanQuery(Outbox(kafka, engine), dt.timedelta(0), None)
     with live_store(engine, query, topics, IdlePartitions(1_000)) as store:
         progress = ProgressWatch(kafka, store, every_s=0)
         closed = []
