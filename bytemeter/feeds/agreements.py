@@ -1,4 +1,4 @@
-"""The feed ``agreements``: who has which data plan from when on; a later message with the same id is its next version."""
+"""The feed ``agreements``: who has which data plan from when on; a later message with an id is its next version."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 from bytemeter.plans.calendars import Calendar
@@ -36,10 +36,10 @@ class Agreement:
     limit: int
     thresholds: tuple[int, ...] = DEFAULT_THRESHOLDS
     anchor_day: int = 1
-    given_from: dt.datetime | None = field(default=None, compare=False)
-    received_at: dt.datetime = field(default=_LONG_AGO, compare=False)
-    partition: int = field(default=0, compare=False)
-    offset: int = field(default=0, compare=False)
+    given_from: dt.datetime | None = None
+    received_at: dt.datetime = _LONG_AGO
+    partition: int = 0
+    offset: int = 0
 
     @property
     def calendar(self) -> Calendar:
