@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections import Counter
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
@@ -62,17 +61,16 @@ class MonthRecomputed:
     @staticmethod
     def of(totals: Compared, plans: Corrected) -> MonthRecomputed:
         """The outcome of the month's totals and of its billing periods."""
-        events = dict(Counter(event.type for event in plans.events))
-        return MonthRecomputed(totals.changed, totals.differences, plans.changed, plans.differences, events)
+        return MonthRecomputed(totals.changed, totals.differences, plans.changed, plans.differences, plans.events)
 
 
 @dataclass
 class MonthlyJob:
     """Recomputes a month.
 
-    Delivery: the totals of the month are replaced, and those of billing periods corrected, each in one transaction,
-    by what the history holds up to the offsets that the ledger had at the start. Run twice, rows and events are the
-    same. With ``dry_run`` nothing is written and nothing published.
+    Delivery: the totals of the month are replaced in one transaction, and those of billing periods corrected in
+    pieces, each with its events, by what the history holds up to the offsets that the ledger had at the start. Run
+    twice, rows and events are the same. With ``dry_run`` nothing is written and nothing published.
 
     Attributes:
         now: the wall clock, by which periods close.

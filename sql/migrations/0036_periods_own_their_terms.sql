@@ -73,3 +73,33 @@ select
     plan_usage.latest_recorded_at
 from data_plan_usage as plan_usage
 inner join agreements on plan_usage.agreement_id = agreements.id;
+
+create or replace view plan_events as
+select
+    threshold_events.emitted_at,
+    threshold_events.type,
+    case threshold_events.type
+        when 'DATA_PLAN_THRESHOLD_REACHED' then threshold_events.threshold_percent || ' % reached'
+        when 'DATA_PLAN_EXCEEDED' then threshold_events.threshold_percent || ' % exceeded'
+        when 'DATA_PLAN_CORRECTED' then 'total corrected'
+        when 'BILLING_PERIOD_CLOSED' then 'period closed'
+        else 'period amended'
+    end as event,
+    agreements.msisdn,
+    threshold_events.agreement_id,
+    threshold_events.period_start,
+    threshold_events.threshold_percent,
+    threshold_events.total_recorded_bytes,
+    coalesce(plan_usage.max_bytes_in_billing_period, agreements.max_bytes_in_billing_period)
+        as max_bytes_in_billing_period,
+    threshold_events.latest_recorded_at,
+    threshold_events.latest_internal_record_id,
+    threshold_events.published_at,
+    threshold_events.source,
+    threshold_events.event_id
+from threshold_events
+inner join agreements on threshold_events.agreement_id = agreements.id
+left join data_plan_usage as plan_usage
+    on
+        threshold_events.agreement_id = plan_usage.agreement_id
+        and threshold_events.period_start = plan_usage.period_start;

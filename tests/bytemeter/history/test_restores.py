@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql.types import StructType
 
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import AGREEMENTS, DEVICES
@@ -98,8 +99,8 @@ def test_a_column_that_messages_may_lack_is_added_to_a_table_of_an_earlier_relea
 ) -> None:
     history = History(spark, str(tmp_path), AGREEMENTS)
     with monkeypatch.context() as earlier:
-        columns = [column for column in history.columns if column.name != "effectiveFrom"]
-        earlier.setattr(History, "columns", property(lambda _: type(history.columns)(columns)))
+        columns = StructType([column for column in history.columns if column.name != "effectiveFrom"])
+        earlier.setattr(History, "columns", property(lambda _: columns))
         history.create()
     history.create()
     history.append(written(history, agreement_document()), {0: 1}, after={})

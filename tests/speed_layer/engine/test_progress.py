@@ -13,6 +13,7 @@ from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
 from bytemeter.kafka import Kafka
 from bytemeter.plans.agreements import Agreement, take
 from bytemeter.plans.outbox import Outbox
+from bytemeter.plans.watermark import PartitionProgress
 from bytemeter.settings import Settings
 from speed_layer.engine.idle import IdlePartitions
 from speed_layer.engine.live_store import live_store
@@ -52,3 +53,20 @@ def test_periods_close_a_few_at_a_time_if_due_and_all_at_the_end(
             closed += rows("select count(*) from data_plan_usage where status = 'closed'")
     assert closed == [(2,), (4,), (7,)]
     assert rows("select count(*), count(published_at) from threshold_events") == [(7, 7)]
+
+
+@pytest.mark.parametrize(("clock_h", "closed"), [(-1, 0), (0, 7), (None, 7)])
+def test_records_ahead_of_the_clock_close_no_period_before_its_time(
+    place: Settings, engine: Engine, rows: Callable[..., list[tuple[Any, ...]]], clock_h: int | None, closed: int
+) -> None:
+    """The event time has passed the end of January; without a clock, in a run over old data, that is enough."""
+    with engine.begin() as connection:
+        take(connection, [Agreement(f"a{n}", f"48{n}", START, START, "UTC", 1_000) for n in range(7)])
+    rows(ALL_PERIODS_ENDED)
+    end = dt.datetime(2020, 2, 1, tzinfo=dt.UTC)
+    clock = None if clock_h is None else lambda: end + dt.timedelta(hours=clock_h)
+    query = DataPlanQuery(Outbox(Kafka(place), engine), dt.timedelta(0), clock)
+    progress = {DATA_RECORDS.name: {0: PartitionProgress(idle=False, latest=end + dt.timedelta(hours=23))}}
+    with engine.begin() as connection:
+        query.on_progress(connection, progress)
+    assert rows("select count(*) from threshold_events where type = 'BILLING_PERIOD_CLOSED'") == [(closed,)]
