@@ -71,6 +71,7 @@ from data_plan_usage
 where
     year = :year and month = :month
     and latest_recorded_at is not null and is_reached(total_recorded_bytes, next_threshold_bytes)
+order by usage_id
 limit :most;
 
 -- name: find_unopened

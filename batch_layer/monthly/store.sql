@@ -46,12 +46,16 @@ from staged_plan_usage as s
 left join live_then as l on s.agreement_id = l.agreement_id and s.period_start = l.period_start
 left join
     lateral (
-        select t.* -- noqa: AM04
+        select
+            terms.max_bytes,
+            terms.thresholds
         from plan_ownership as o
-        cross join lateral agreement_terms(o.agreement_id, o.period_end) as t
+        cross join lateral agreement_terms(o.agreement_id, o.period_end) as terms
         where o.agreement_id = any(array[s.agreement_id]) and o.period_start = s.period_start
+        order by o.period_end desc
         limit 1
-    ) as a on l.agreement_id is null
+    ) as a
+    on l.agreement_id is null
 cross join
     lateral thresholds_in_bytes(
         coalesce(l.thresholds, a.thresholds), coalesce(l.max_bytes_in_billing_period, a.max_bytes)

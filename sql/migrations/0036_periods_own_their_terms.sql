@@ -1,4 +1,4 @@
--- Stored boundaries of billing periods never move, and PostgreSQL itself refuses two periods of a calendar that overlap.
+-- Stored boundaries of billing periods never move, and PostgreSQL refuses two periods of a calendar that overlap.
 create extension if not exists btree_gist;
 alter table billing_periods
 add constraint billing_periods_end_after_their_start check (period_start < period_end),

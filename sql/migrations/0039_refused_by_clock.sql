@@ -1,5 +1,5 @@
--- What a live query refused because it seemed to come from the future: by a right clock some of it does not any more, or
--- never did. These records are well-formed, and the history has them.
+-- What a live query refused because it seemed to come from the future: by a right clock some of it does not any more,
+-- or never did. These records are well-formed, and the history has them.
 create view refused_by_clock as
 select
     feed,

@@ -6,7 +6,6 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import pytest
 from pydantic import SecretStr
 from pyspark.sql import SparkSession
 from sqlalchemy import Engine, make_url, text
@@ -118,13 +117,6 @@ def test_a_total_that_comes_back_to_what_was_told_is_told_again_with_another_id(
     amended = [event for event in published() if event["type"] == AMENDED]
     assert [event["totalRecordedBytes"] for event in amended] == [0, 400, 0]
     assert len({event["eventId"] for event in amended}) == 3
-
-
-@pytest.mark.parametrize("field", ["recordedBytes", "internalId"])
-def test_a_conflict_is_seen_although_an_optional_field_is_missing(send_plans: Send, rows: Rows, field: str) -> None:
-    other = {"recordedBytes": 900} if field == "recordedBytes" else {"msisdn": "48000000000"}
-    send_plans([agreement()], [record("1", 100, internalId=...), record("1", 100, internalId=..., **other)])
-    assert rows("select conflict from duplicate_events") == [(True,)]
 
 
 OWNED = """
