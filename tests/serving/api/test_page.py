@@ -71,14 +71,12 @@ def network(engine: Engine) -> None:
             for number in range(2, 9)
         ], source="live")  # fmt: skip
         statement = """
-        insert into data_plan_usage (agreement_id, period_start, period_end, year, month, total_recorded_bytes,
-            latest_recorded_at, latest_internal_record_id)
-        select 'a1', period.start, (period.start at time zone 'Europe/Warsaw' + interval '1 month') at time zone 'Europe/Warsaw',
-            :year, :month, 620, now(), 'i'
-        from (select date_trunc('month', now(), 'Europe/Warsaw') as start) as period
+        update data_plan_usage set
+            total_recorded_bytes = 620, latest_recorded_at = now(), latest_internal_record_id = 'i'
+        where agreement_id = 'a1' and period_start <= now() and period_end > now()
         returning period_start
         """
-        (start,) = connection.scalars(text(statement), {"year": START.year, "month": START.month})
+        (start,) = connection.scalars(text(statement))
         crossing = threshold_event("a1", start, REACHED, percent=50, total=500, at=start + (NOW - start) * 0.7)
         write(connection, [crossing], source="live")
 
