@@ -1,12 +1,12 @@
 -- name: fill_windows
--- Writes 30 days of windows of 5 minutes for 20 apps and 500 antennas; all hours but the last day's are recomputed.
+-- Writes 30 days of windows of 5 minutes for 20 apps and 100 antennas; all hours but the last day's are recomputed.
 insert into bytes (type, id, timestamp, value)
 select
     d.type,
     d.prefix || n as id,
     date_trunc('hour', now()) - w * interval '5 minutes' as timestamp,
     (w * 7919 + n * 104729) % 1000000007 as value
-from (values ('app_bytes_total', 'app-', 20), ('antenna_bytes_total', 'antenna-', 500)) as d (type, prefix, ids)
+from (values ('app_bytes_total', 'app-', 20), ('antenna_bytes_total', 'antenna-', 100)) as d (type, prefix, ids)
 cross join generate_series(1, 30 * 288) as w
 cross join lateral generate_series(1, d.ids) as n
 on conflict do nothing;

@@ -112,10 +112,11 @@ def threshold_event(
     total: int = 1_000,
     at: dt.datetime,
     ordinal: int = 0,
+    limit: int = 1_000,
 ) -> ThresholdEvent:
-    """An event of an agreement of 1000 bytes a month."""
-    threshold = None if percent is None else 10 * percent
+    """An event of an agreement of 1000 bytes a month, unless told."""
+    threshold = None if percent is None else limit * percent // 100
     return ThresholdEvent(
-        agreement, period.astimezone(dt.UTC), period.year, period.month, "Europe/Warsaw", 1_000, total, at, "i",
+        agreement, period.astimezone(dt.UTC), period.year, period.month, "Europe/Warsaw", limit, total, at, "i",
         type_, percent, threshold, ordinal,
     )  # fmt: skip
