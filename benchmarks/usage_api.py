@@ -34,6 +34,8 @@ def measure_usage_api(topics: Topics, seconds: int) -> None:
         for name in ("fill_windows", "fill_hours", "fill_states", "fill_usage", "fill_bills"):
             if name == "fill_usage":
                 connection.execute(SQL["fill_agreements"], {"users": topics.users})
+                connection.execute(SQL["fill_versions"])
+                connection.execute(SQL["fill_services"])
             connection.execute(SQL[name])
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(SQL["analyse"])

@@ -34,6 +34,7 @@ from bytemeter.spark import local_session
 from bytemeter.web.server import Address
 from demo.feeding import Feeding
 from demo.figures import Figures, read_figures
+from demo.players import Players
 from demo.screen import screen
 from demo.tail import Tail
 from embedded.dashboards import serve_dashboards, stop_dashboards
@@ -44,7 +45,7 @@ from serving.api.server import serve as serve_api
 from simulator.users import provision
 from speed_layer.stream import Streams
 
-_PARTS = 8
+_PARTS = 10
 # That of `bytemeter api`; another one where it is taken.
 _API_PORT = 8_000
 _REFRESH_S = 1.0
@@ -69,7 +70,7 @@ def seconds(text: str) -> float:
 
 @dataclass
 class Demo:
-    """Simulated phones and subscribers, all queries and the hourly job.
+    """Simulated phones, subscribers and players, all queries and the hourly job.
 
     Attributes:
         rate: records of ``devices`` a second.
@@ -135,11 +136,14 @@ class Demo:
     def _parts(self, session: SparkSession, ready: Settings, tail: Tail) -> list[Callable[[], None]]:
         fill = not read_figures(database(ready.require_database_url())).account
         feeding = Feeding(ready, self.rate, self.seed, fill, self._stop)
+        players = Players(ready, self.seed, fill, self._stop, self._notify)
         return [
             Streams(session, ready, list(FEEDS.values()), stop=self._stop).run,
             feeding.devices,
             feeding.plans,
             feeding.billing,
+            players.serve,
+            players.play,
             lambda: tail.follow(self._stop),
             lambda: self._recompute(session, ready),
             lambda: self._serve_api(ready),

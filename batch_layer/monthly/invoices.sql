@@ -109,7 +109,8 @@ found as (
 named as (
     select
         f.*, -- noqa: AM04
-        :month || '-' || lpad(n.ordinal::text, 6, '0') as original,
+        -- At least six digits.
+        :month || '-' || lpad(n.ordinal::text, greatest(6, length(n.ordinal::text)), '0') as original,
         i.amendments
     from found as f
     inner join invoice_numbers as n on n.month = :month and f.customer = n.customer

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from bytemeter.web.problems import Problem, try_later, wrong_parameter
+from bytemeter.web.problems import Problem, header, try_later, wrong_parameter
 
 _GZIP = 31  # zlib's wbits for the format gzip
+_MOST_MEMBERS, _PIECE = 1_000, 65_536
 
 
 # So many bodies of the largest size are held at once.
@@ -26,7 +27,7 @@ class Bodies:
     Attributes:
         most_bytes: of one body, as sent and inflated.
         timeout_s: seconds for a body to arrive.
-        held_bytes: bytes of bodies of requests that were not answered yet.
+        held_bytes: of bodies of requests that were not answered yet, and of answers that clients do not read.
     """
 
     most_bytes: int
@@ -71,7 +72,7 @@ async def body_of(request: Request, bodies: Bodies) -> AsyncIterator[bytes]:
         Problem: 400 if it is no gzip, 408 if it does not arrive in time, 413 if it is too large, 415 if it is encoded
             in another way, 429 if there is no room for it now.
     """
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    encoding = (header(request, "Content-Encoding") or "identity").strip().lower()
     if encoding not in ("gzip", "identity"):
         raise wrong_parameter(415, "Content-Encoding", encoding, "gzip or none")
     held = _Held(bodies)
@@ -86,9 +87,9 @@ async def body_of(request: Request, bodies: Bodies) -> AsyncIterator[bytes]:
 
 
 async def _read(request: Request, bodies: Bodies, held: _Held) -> bytes:
-    announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > bodies.most_bytes:
-        raise _too_large(f"{announced} bytes", bodies.most_bytes)
+    announced = int(request.headers.get("content-length", "0"))
+    if announced > bodies.most_bytes:
+        raise _too_large(f"{announced} bytes", bodies.most_bytes, asks_first="expect" in request.headers)
     chunks: list[bytes] = []
     try:
         async with asyncio.timeout(bodies.timeout_s):
@@ -107,26 +108,37 @@ def inflated(body: bytes, most: int) -> bytes:
     """The content of a gzip file of one or more members.
 
     Raises:
-        Problem: 400 if it is no gzip or is cut short, 413 if it has more than ``most`` bytes.
+        Problem: 400 if it is no gzip, is cut short or has over a thousand members, 413 if it has more than ``most``
+            bytes.
     """
     parts: list[bytes] = []
-    size = 0
-    while body or not parts:
+    size = place = members = 0
+    while place < len(body) or not members:
+        members += 1
+        if members > _MOST_MEMBERS:
+            raise Problem(400, f"the body's gzip has over {_MOST_MEMBERS} members; send one")
         inflating = zlib.decompressobj(_GZIP)
-        try:
-            parts.append(inflating.decompress(body, most - size + 1))
-        except zlib.error:
-            raise Problem(400, "the body is not gzip; expected what Content-Encoding says") from None
-        size += len(parts[-1])
-        if size > most:
-            raise _too_large(f"over {most} bytes when inflated", most)
-        if not inflating.eof:
-            raise Problem(400, "the body's gzip is cut short; send all of it")
-        body = inflating.unused_data
+        while not inflating.eof:
+            # Piece by piece: zlib copies what is left at the end of each member.
+            piece = body[place : place + _PIECE]
+            if not piece:
+                raise Problem(400, "the body's gzip is cut short; send all of it")
+            try:
+                parts.append(inflating.decompress(piece, most - size + 1))
+            except zlib.error:
+                raise Problem(400, "the body is not gzip; expected what Content-Encoding says") from None
+            place += len(piece) - len(inflating.unused_data)
+            size += len(parts[-1])
+            if size > most:
+                raise _too_large(f"over {most} bytes when inflated", most)
     return b"".join(parts)
 
 
-def _too_large(seen: str, most: int) -> Problem:
-    return Problem(
-        413, f"the body has {seen}; send at most {most}, also when inflated", headers={"Connection": "close"}
-    )
+def _too_large(seen: str, most: int, *, asks_first: bool = False) -> Problem:
+    """The problem of a large body. What is left of it is read and thrown away, so that the client sees the answer.
+
+    Args:
+        asks_first: the client sends it only if we want it, which leaves in doubt what follows on the connection.
+    """
+    headers = {"Connection": "close"} if asks_first else None
+    return Problem(413, f"the body has {seen}; send at most {most}, also when inflated", headers=headers)

@@ -95,7 +95,8 @@ class Keys(Generic[_Client]):
             stat = self._file.stat()
         except OSError:
             return None
-        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+        # The time of the last change of its content, owner or mode: a file may have become readable.
+        return stat.st_ctime_ns, stat.st_size, stat.st_ino
 
 
 def read_keys(file: Path, grants: Grants[_Client]) -> Mapping[str, _Client]:
@@ -112,7 +113,10 @@ def read_keys(file: Path, grants: Grants[_Client]) -> Mapping[str, _Client]:
     for number, line in enumerate(text.splitlines(), 1):
         content = line.partition("#")[0].strip()
         if content:
-            hash_, client = _client(content, grants, f"--keys: line {number} of {file}")
+            where = f"--keys: line {number} of {file}"
+            hash_, client = _client(content, grants, where)
+            if hash_ in clients:
+                raise BytemeterError(f"{where} has the key of an earlier line; name all feeds of a key in one line")
             clients[hash_] = client
     return clients
 

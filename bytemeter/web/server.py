@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute
 
 from bytemeter.errors import BytemeterError
 from bytemeter.web.answers import failed, refused
+from bytemeter.web.bodies import Bodies
 from bytemeter.web.protocol import BoundedProtocol
 
 _KEEP_ALIVE_S = 30
@@ -61,11 +62,11 @@ class Application(Protocol):
 
     Attributes:
         name: for threads and errors, e.g. ``collector``.
-        head_timeout_s: seconds for the head of a request.
+        bodies: what is held of requests, and for clients that do not read; its time-out is also that of a head.
     """
 
     name: str
-    head_timeout_s: float
+    bodies: Bodies
 
     async def start(self) -> Sequence[BaseRoute]:
         """Begin, in the server's event loop; returns the routes.
@@ -143,11 +144,15 @@ class _Serving:
         self._application, self._began = application, False
         self._begun = threading.Event()
         self.error: Exception | None = None
-        protocol = type("Protocol", (BoundedProtocol,), {"head_timeout_s": application.head_timeout_s})
+        bodies = application.bodies
+        limits = {"timeout_s": bodies.timeout_s, "most_connections": _MOST_CONNECTIONS, "bodies": bodies}
+        protocol = type("Protocol", (BoundedProtocol,), limits)
         app = Starlette(lifespan=self._lifespan, exception_handlers={HTTPException: refused, Exception: failed})
+        # A redirect would lead to the host that the request names.
+        app.router.redirect_slashes = False
         config = uvicorn.Config(
             app, http=protocol, ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_S, timeout_graceful_shutdown=_DRAIN_S, limit_concurrency=_MOST_CONNECTIONS,
+            timeout_keep_alive=_KEEP_ALIVE_S, timeout_graceful_shutdown=_DRAIN_S,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
 

@@ -4,9 +4,9 @@
 |---|---|
 | **body**: bytes, within the limits of size and time, inflated | ``bytemeter/web/bodies.py`` |
 | **events**: the bytes of each event, in the order of the request, CloudEvents unwrapped | ``splitting.py``, ``cloud_events.py`` |
-| **identified** events: those without an event id have got one | ``identities.py`` |
+| **identified** events: those without an event id have got one | ``ingest/identities.py`` |
 | **gathered** events of small requests that arrive together | ``gathering.py`` |
-| **judged** events: reason, key, event id of each, by the parser of the stream | ``judging.py`` |
+| **judged** events: reason, key, event id of each, by the parser of the stream | ``ingest/judging.py`` |
 | **delivered** messages: acknowledged by Kafka (``delivery.py``), or on disk (``journal.py``, ``backlog.py``) | ``collecting.py`` |
 | **results**: accepted, duplicate, invalid or retry, in the order of the request | ``results.py`` |
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -10,31 +11,40 @@ from bytemeter.feeds import FEEDS, Decimal, Feed, Text, Whole, WholeList
 from bytemeter.feeds.fields import FieldType
 from bytemeter.web.documents import document, plain, problems
 from ingest.collector.game import ACTIONS
-from ingest.collector.identities import IDEMPOTENCY_KEY
+from ingest.collector.generator import MONTH, NUMBERS
 from ingest.collector.splitting import CLOUD_EVENT, CLOUD_EVENTS, JSON, NDJSON
+from ingest.identities import IDEMPOTENCY_KEY
 
+GENERATE_AGREEMENTS = "/api/agreements/generate"
+GENERATE_DATA_RECORDS = "/api/incoming-data-records/generate"
 _INT64 = {"type": "integer", "format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1}
 _PROBLEMS = {
-    "400": "The body cannot be read as a whole.",
+    "400": "The body cannot be read as a whole, or a header or a parameter has another value than expected.",
     "401": "The API key is missing or unknown.",
-    "403": "The API key may not send to this feed.",
+    "403": "The API key may not send to this feed, or another site had the browser call.",
     "404": "There is no such feed.",
     "408": "The body did not arrive in time.",
     "413": "The body is too large.",
     "415": "The content type or the encoding is another than expected.",
+    "422": "The Idempotency-Key was used for another body.",
     "429": "Too much is in flight; repeat the request after Retry-After seconds.",
     "503": "Kafka cannot be reached; repeat the request after Retry-After seconds.",
 }
 
 
-def openapi(*, keys: bool) -> dict[str, Any]:
+def openapi(*, keys: bool, generating: Sequence[str] = ()) -> dict[str, Any]:
     """The OpenAPI document.
 
     Args:
         keys: whether requests need an API key.
+        generating: the methods of the generator's routes; none without them.
     """
     paths: dict[str, Any] = {f"/v1/events/{feed.name}": {"post": _post(feed)} for feed in FEEDS.values()}
     paths |= {action.path: {"get": _get(f"Sends {action.event_type} to game-events.")} for action in ACTIONS}
+    if generating:
+        methods = [method.lower() for method in generating]
+        paths[GENERATE_AGREEMENTS] = dict.fromkeys(methods, _generate("agreements", ("subscribers", "seed")))
+        paths[GENERATE_DATA_RECORDS] = dict.fromkeys(methods, _generate("data-records", tuple(NUMBERS)))
     paths |= {
         "/health": {"get": plain("Whether the process answers.")},
         "/ready": {"get": plain("Whether events can be taken now.")},
@@ -106,6 +116,17 @@ def _post(feed: Feed) -> dict[str, Any]:
     }
 
 
+def _generate(feed: str, numbers: Iterable[str]) -> dict[str, Any]:
+    schemas = {name: {"type": "integer", "minimum": NUMBERS[name][0], "maximum": NUMBERS[name][1]} for name in numbers}
+    schemas["month"] = {"type": "string", "pattern": MONTH.pattern}
+    generated = {JSON: {"schema": {"$ref": "#/components/schemas/Generated"}}}
+    return {
+        "summary": f"Sends simulated messages to {feed}; answers once Kafka has them.",
+        "parameters": [{"name": name, "in": "query", "schema": schema} for name, schema in schemas.items()],
+        "responses": {"200": {"description": "All were acknowledged.", "content": generated}, **problems(_PROBLEMS)},
+    }
+
+
 def _get(summary: str) -> dict[str, Any]:
     return {"summary": summary, "responses": {"200": {"description": "A text."}, **problems(_PROBLEMS)}}
 
@@ -121,6 +142,10 @@ _SCHEMAS: dict[str, Any] = msgspec.json.decode(
         "results": {"type": "array", "items": {"$ref": "#/components/schemas/Result"}}}},
     "Result": {"type": "object", "required": ["status"], "properties": {
         "status": {"enum": ["accepted", "duplicate", "invalid", "retry"]}, "eventId": {"type": "string"},
-        "reason": {"type": "string"}, "field": {"type": "string"}, "value": {"type": "string"}}}
+        "reason": {"type": "string"}, "field": {"type": "string"}, "value": {"type": "string"}}},
+    "Generated": {"type": "object", "required": ["feed", "sent", "acknowledged", "subscribers", "seed", "month"],
+        "properties": {
+            "feed": {"type": "string"}, "sent": {"type": "integer"}, "acknowledged": {"type": "integer"},
+            "subscribers": {"type": "integer"}, "seed": {"type": "integer"}, "month": {"type": "string"}}}
 }"""
 )

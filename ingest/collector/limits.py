@@ -41,11 +41,12 @@ class InFlight:
     """What is in flight now.
 
     Attributes:
+        most: events that may be in flight.
         events: events of requests that were not answered yet.
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.most = limits.events
         self.events = 0
 
     @contextmanager
@@ -55,11 +56,10 @@ class InFlight:
         Raises:
             Problem: 413 if they are more than there may ever be, 429 if others have to be answered first.
         """
-        most = self._limits.events
-        if events > most:
-            raise Problem(413, f"the body has {events} events; send at most {most} in one request")
-        if self.events + events > most:
-            raise try_later(429, f"{self.events} events are in flight, of at most {most}; repeat the request", 1)
+        if events > self.most:
+            raise Problem(413, f"the body has {events} events; send at most {self.most} in one request")
+        if self.events + events > self.most:
+            raise try_later(429, f"{self.events} events are in flight, of at most {self.most}; repeat the request", 1)
         self.events += events
         try:
             yield

@@ -19,4 +19,8 @@ class CollectorMetrics(Metrics):
     def count(self, feed: str, results: Iterable[Result]) -> None:
         """Count the events of a request."""
         for status, count in Counter(result.status for result in results).items():
-            self._events.labels(feed, status).inc(count)
+            self.add(feed, status, count)
+
+    def add(self, feed: str, status: str, events: int) -> None:
+        """Count events of which the same became."""
+        self._events.labels(feed, status).inc(events)

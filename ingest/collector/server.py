@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.routing import BaseRoute
@@ -13,17 +14,31 @@ from bytemeter.kafka import Kafka
 from bytemeter.settings import Settings
 from bytemeter.web.bodies import Bodies
 from bytemeter.web.keys import Keys
-from bytemeter.web.server import Address
+from bytemeter.web.server import Address, is_loopback
 from bytemeter.web.server import serve as serve_application
 from ingest.collector.backlog import Backlog
 from ingest.collector.clients import CLIENTS, Client
 from ingest.collector.collecting import Collecting
 from ingest.collector.delivery import Delivery
 from ingest.collector.game import secret_words
+from ingest.collector.generator import Generator
 from ingest.collector.journal import Journal
 from ingest.collector.limits import InFlight, Limits
 from ingest.collector.metrics import CollectorMetrics
 from ingest.collector.routes import Routes
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a collector does beside taking events.
+
+    Attributes:
+        journal: the folder of the journal; None without one.
+        generator: whether clients may have simulated agreements and data records sent.
+    """
+
+    journal: Path | None = None
+    generator: bool = False
 
 
 def serve(
@@ -31,23 +46,20 @@ def serve(
     address: Address,
     stop: threading.Event,
     started: Callable[[str], None],
-    *,
-    journal: Path | None = None,
+    options: Options = Options(),
 ) -> None:
     """Serve until ``stop`` is set, then answer what is in flight.
 
     Args:
         started: called with the URL once the server listens.
-        journal: the folder of the journal; None without one.
 
     Raises:
         BytemeterError: it cannot listen, the keys or the journal cannot be used, or everybody could send to it.
     """
     address.require_keys()
     keys = Keys(address.keys, CLIENTS) if address.keys else None
-    limits = Limits.of(settings)
-    kept = Journal(journal, limits.journal_bytes) if journal else None
-    serve_application(Collector(settings, limits, keys, kept), address, stop, started)
+    collector = Collector(settings, keys, options, local=is_loopback(address.host))
+    serve_application(collector, address, stop, started)
 
 
 class Collector:
@@ -55,9 +67,19 @@ class Collector:
 
     name = "collector"
 
-    def __init__(self, settings: Settings, limits: Limits, keys: Keys[Client] | None, journal: Journal | None) -> None:
-        self._settings, self._limits, self._keys, self._journal = settings, limits, keys, journal
-        self.head_timeout_s = limits.timeout_s
+    def __init__(self, settings: Settings, keys: Keys[Client] | None, options: Options, *, local: bool) -> None:
+        """Open the journal.
+
+        Args:
+            local: whether only this machine reaches the collector.
+
+        Raises:
+            BytemeterError: the journal cannot be used.
+        """
+        self._settings, self._keys, self._options, self._local = settings, keys, options, local
+        self._limits = limits = Limits.of(settings)
+        self.bodies = Bodies(limits.body_bytes, limits.timeout_s)
+        self._journal = Journal(options.journal, limits.journal_bytes) if options.journal else None
         self._routes: Routes | None = None
         self._delivery: Delivery | None = None
         self._backlog: Backlog | None = None
@@ -77,10 +99,13 @@ class Collector:
             backlog.start()
         self._delivery, self._backlog = delivery, backlog
         in_flight, metrics = InFlight(limits), CollectorMetrics()
-        bodies = Bodies(limits.body_bytes, limits.timeout_s)
         collecting = Collecting(kafka.topic_name, delivery, backlog)
         secret = secret_words(self._settings.collector_secret_headers)
-        self._routes = Routes(collecting, bodies, self._keys, secret, metrics, in_flight)
+        generator = Generator(delivery, kafka.topic_name, metrics, most_events=limits.events)
+        self._routes = Routes(
+            collecting, self.bodies, self._keys, secret, metrics, in_flight,
+            generator=generator if self._options.generator else None, local=self._local,
+        )  # fmt: skip
         metrics.show("events_in_flight", "Events of requests that were not answered yet", lambda: in_flight.events)
         metrics.show("kafka_available", "Whether Kafka answers", lambda: float(delivery.available))
         metrics.show("journal_bytes", "Bytes that wait for Kafka", lambda: backlog.size if backlog else 0)

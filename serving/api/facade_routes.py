@@ -17,7 +17,7 @@ from serving.api.plans import DataPlan
 
 TMF = "/tmf-api/usageConsumption/v5/usageConsumptionReport"
 CAMARA = "/device-data-volume/v0"
-_MOST_BODY_BYTES, _BODY_S = 16_384, 10.0
+MOST_BODY_BYTES, BODY_S = 16_384, 10.0
 _NOT_FOUND = 404
 
 
@@ -33,7 +33,7 @@ class Facades:
 
     def __init__(self, plans: Plans) -> None:
         self._plans = plans
-        self._bodies = Bodies(_MOST_BODY_BYTES, _BODY_S)
+        self._bodies = Bodies(MOST_BODY_BYTES, BODY_S)
 
     async def reports(self, request: Request, client: Client) -> Response:
         """The reports of an MSISDN: one, or none."""

@@ -10,11 +10,13 @@ from sqlalchemy.engine import URL
 from starlette.routing import BaseRoute
 
 from bytemeter.settings import Settings
+from bytemeter.web.bodies import Bodies
 from bytemeter.web.keys import Keys
 from bytemeter.web.metrics import Metrics
 from bytemeter.web.server import Address
 from bytemeter.web.server import serve as serve_application
 from serving.api.clients import CLIENTS, Client
+from serving.api.facade_routes import BODY_S, MOST_BODY_BYTES
 from serving.api.login import own_login
 from serving.api.money import billing_zone
 from serving.api.rates import Rates
@@ -43,10 +45,10 @@ class UsageApi:
     """The usage API as an application."""
 
     name = "usage API"
-    head_timeout_s = 10.0
 
     def __init__(self, settings: Settings, login: URL, keys: Keys[Client] | None) -> None:
         self._settings, self._keys = settings, keys
+        self.bodies = Bodies(MOST_BODY_BYTES, BODY_S)
         timeout_s = settings.api_timeout_s
         self._snapshots = Snapshots(login, settings.api_connections, timeout_s)
         self._stream = EventStream(login, self._snapshots, most_clients=settings.api_streams, timeout_s=timeout_s)

@@ -56,6 +56,12 @@ def test_the_demo_shows_figures_and_signals_to_its_group_end_it(empty_home: Path
         assert (page.status_code, "<title>Bytemeter</title>" in page.text) == (200, True)
         answer = httpx.get(f"{found[1]}/v1/usage?feed=devices&dimension=app")
         assert answer.json()["as_of"], answer.text
+        url = re.search(r"collector: (http://\S+),", shown.read_text())
+        assert url, shown.read_text()
+        assert httpx.get(f"{url[1]}/join_guild").text == "\nGuild Joined!\n"
+        counted = "select count(*) > 0 from event_counts where feed = 'game-events'"
+        while asked(command, counted) != "t\n":
+            assert time.monotonic() < deadline, shown.read_text()
         children = psutil.Process(demo.pid).children(recursive=True)
         # As systemd does, to all that run in it; then somebody is impatient.
         for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):
@@ -70,7 +76,11 @@ def test_the_demo_shows_figures_and_signals_to_its_group_end_it(empty_home: Path
         time.sleep(0.2)
     assert open_to_others(empty_home) == []
     assert {path: path.stat().st_mode for path in modes} == modes
-    done = subprocess.run(
-        [*command, "psql", "-Atc", "select count(*) > 0 from usage_hourly"], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout) == (0, "t\n"), done.stderr
+    assert asked(command, "select count(*) > 0 from usage_hourly") == "t\n"
+
+
+def asked(command: list[str], question: str) -> str:
+    """What psql answers on the demo's database."""
+    done = subprocess.run([*command, "psql", "-Atc", question], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -67,9 +67,25 @@ def test_keys_are_rotated_without_a_restart_and_a_broken_file_changes_nothing(fi
     assert keys.client("Bearer key-new").name == "game"
 
 
+def test_a_file_that_becomes_usable_by_its_mode_alone_is_read(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    now = 0.0
+    keys = Keys(file, CLIENTS, lambda: now)
+    file.write_text(keys_line("game", "key-new", "game-events"))
+    for mode, key in ((0o666, "key-1"), (0o666, "key-1"), (0o600, "key-new")):
+        file.chmod(mode)
+        now += 2
+        assert keys.client(f"Bearer {key}").name == "game"
+        now += 2
+        assert keys.client(f"Bearer {key}").name == "game"
+    complaints = [line for line in capsys.readouterr().err.splitlines() if "API keys stay as they were" in line]
+    assert len(complaints) <= 2
+    assert "open to all users" in complaints[0]
+
+
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
+        (2 * keys_line("game", "key-1", "devices"), "line 2 of .* has the key of an earlier line"),
         ("game key-1 devices", "line 1 of .* is malformed; expected CLIENT, the SHA-256"),
         (keys_line("game", "key-1", "devices,phones"), "names the feed 'phones'; the feeds are devices, "),
     ],

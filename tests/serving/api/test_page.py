@@ -64,19 +64,16 @@ def network(engine: Engine) -> None:
                 {"feed": feed},
             )
         for number in range(1, 30):
-            subscriber(connection, f"a{number}", f"4891784{number:04d}", zone="Europe/Warsaw")
-        connection.execute(text("update agreements set max_bytes_in_billing_period = :limit"), {"limit": LIMIT})
+            subscriber(connection, f"a{number}", f"4891784{number:04d}", zone="Europe/Warsaw", limit=LIMIT)
         crossings = [(number, (50, 80, 100)[number % 3]) for number in range(2, 9)]
         write(connection, [crossing(f"a{number}", START, percent, NOW) for number, percent in crossings], source="live")
         statement = """
-        insert into data_plan_usage (agreement_id, period_start, period_end, year, month, total_recorded_bytes,
-            latest_recorded_at, latest_internal_record_id)
-        select 'a1', period.start, (period.start at time zone 'Europe/Warsaw' + interval '1 month') at time zone 'Europe/Warsaw',
-            :year, :month, 4700000000, now(), 'i'
-        from (select date_trunc('month', now(), 'Europe/Warsaw') as start) as period
+        update data_plan_usage set
+            total_recorded_bytes = 4700000000, latest_recorded_at = now(), latest_internal_record_id = 'i'
+        where agreement_id = 'a1' and period_start <= now() and period_end > now()
         returning period_start
         """
-        (start,) = connection.scalars(text(statement), {"year": START.year, "month": START.month})
+        (start,) = connection.scalars(text(statement))
         for percent, share in ((50, 0.6), (80, 0.8)):
             write(connection, [crossing("a1", start, percent, start + (NOW - start) * share)], source="live")
 
