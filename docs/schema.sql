@@ -1127,14 +1127,15 @@ CREATE VIEW public.plan_events AS
     threshold_events.period_start,
     threshold_events.threshold_percent,
     threshold_events.total_recorded_bytes,
-    agreements.max_bytes_in_billing_period,
+    COALESCE(plan_usage.max_bytes_in_billing_period, agreements.max_bytes_in_billing_period) AS max_bytes_in_billing_period,
     threshold_events.latest_recorded_at,
     threshold_events.latest_internal_record_id,
     threshold_events.published_at,
     threshold_events.source,
     threshold_events.event_id
-   FROM (public.threshold_events
-     JOIN public.agreements ON ((threshold_events.agreement_id = agreements.id)));
+   FROM ((public.threshold_events
+     JOIN public.agreements ON ((threshold_events.agreement_id = agreements.id)))
+     LEFT JOIN public.data_plan_usage plan_usage ON (((threshold_events.agreement_id = plan_usage.agreement_id) AND (threshold_events.period_start = plan_usage.period_start))));
 
 COMMENT ON VIEW public.plan_events IS 'what was emitted for data plans, with the number and words for people';
 
@@ -1581,7 +1582,6 @@ CREATE INDEX threshold_events_emitted_at ON public.threshold_events USING btree 
 
 CREATE UNIQUE INDEX threshold_events_position ON public.threshold_events USING btree ("position");
 
-CREATE INDEX threshold_events_unpublished ON public.threshold_events USING btree (source, sequence) WHERE (published_at IS NULL);
 CREATE INDEX threshold_events_unpublished ON public.threshold_events USING btree (sequence) WHERE (published_at IS NULL);
 
 CREATE INDEX threshold_events_without_position ON public.threshold_events USING btree (sequence) WHERE ("position" IS NULL);
@@ -1597,5 +1597,6 @@ CREATE TRIGGER issued_lines_stay BEFORE DELETE OR UPDATE ON public.invoices FOR 
 CREATE TRIGGER removed_events_are_of_drafts AFTER DELETE ON public.invoice_events REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.keep_issued_events();
 
 CREATE TRIGGER updated_events_are_of_drafts AFTER UPDATE ON public.invoice_events REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.keep_issued_events();
+
 ALTER TABLE ONLY public.import_offsets
     ADD CONSTRAINT import_offsets_file_hash_fkey FOREIGN KEY (file_hash) REFERENCES public.imports(file_hash);
