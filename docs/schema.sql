@@ -80,16 +80,16 @@ $$;
 
 COMMENT ON FUNCTION public.next_threshold(thresholds integer[], max_bytes bigint, total bigint) IS 'the least threshold that the total does not reach, null if it reaches all; a null total, of no record, reaches none';
 
-CREATE FUNCTION public.number_threshold_events() RETURNS void
+CREATE FUNCTION public.number_threshold_events() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
     last bigint;
-    given bigint;
+    given integer;
 begin
     if not exists (select from threshold_events where position is null) then
-        return;
+        return 0;
     end if;
     -- Until the commit. What follows is a statement of its own: it sees all positions given before.
     select position into last from last_event_position for update;
@@ -98,16 +98,24 @@ begin
         select
             event_id,
             row_number() over (order by sequence) as place
-        from threshold_events
-        where position is null
+        from (
+            select
+                event_id,
+                sequence
+            from threshold_events
+            where position is null
+            order by sequence
+            limit 10000
+        ) as first_ones
     ) as waiting
     where e.event_id = waiting.event_id;
     get diagnostics given = row_count;
     update last_event_position set position = last + given;
+    return given;
 end
 $$;
 
-COMMENT ON FUNCTION public.number_threshold_events() IS 'gives committed threshold events their positions';
+COMMENT ON FUNCTION public.number_threshold_events() IS 'gives at most 10,000 committed threshold events their positions; returns how many';
 
 CREATE FUNCTION public.open_periods(agreement_ids text[], starts timestamp with time zone[]) RETURNS void
     LANGUAGE sql
