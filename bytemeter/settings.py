@@ -182,6 +182,10 @@ class Settings(BaseSettings):
     collector_timeout_s: float = Field(10, gt=0, le=300)
     collector_journal_bytes: int = Field(2**30, ge=2**20)
     collector_secret_headers: str = _SECRET_HEADERS
+    api_requests_per_s: float = Field(100, gt=0)
+    api_connections: int = Field(8, ge=1, le=18)
+    api_timeout_s: int = Field(5, ge=1, le=300)
+    api_streams: int = Field(1_000, ge=1, le=1_900)
     class_archive: bool = True
     driver_memory: str = Field("2g", pattern="^[0-9]+[mg]$")
     log_format: str = Field("console", pattern="^(console|json)$")

@@ -60,6 +60,35 @@ $$;
 
 COMMENT ON FUNCTION public.next_threshold(thresholds integer[], max_bytes bigint, total bigint) IS 'the least threshold that the total does not reach, null if it reaches all; a null total, of no record, reaches none';
 
+CREATE FUNCTION public.number_threshold_events() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    last bigint;
+    given bigint;
+begin
+    if not exists (select from threshold_events where position is null) then
+        return;
+    end if;
+    -- Until the commit. What follows is a statement of its own: it sees all positions given before.
+    select position into last from last_event_position for update;
+    update threshold_events as e set position = last + waiting.place
+    from (
+        select
+            event_id,
+            row_number() over (order by sequence) as place
+        from threshold_events
+        where position is null
+    ) as waiting
+    where e.event_id = waiting.event_id;
+    get diagnostics given = row_count;
+    update last_event_position set position = last + given;
+end
+$$;
+
+COMMENT ON FUNCTION public.number_threshold_events() IS 'gives committed threshold events their positions';
+
 CREATE FUNCTION public.open_periods(agreement_ids text[], starts timestamp with time zone[]) RETURNS void
     LANGUAGE sql
     AS $$
@@ -610,6 +639,45 @@ CREATE VIEW public.feed_status AS
 
 COMMENT ON VIEW public.feed_status IS 'per partition: how far it is counted and kept, whether its account balances, who counts it and when it was heard';
 
+CREATE TABLE public.import_offsets (
+    file_hash text NOT NULL COLLATE pg_catalog."C",
+    partition integer NOT NULL,
+    first_offset bigint NOT NULL,
+    last_offset bigint NOT NULL
+);
+
+COMMENT ON TABLE public.import_offsets IS 'where the accepted lines of a file are on its topic; those of others lie between';
+
+CREATE TABLE public.imports (
+    file_hash text NOT NULL COLLATE pg_catalog."C",
+    feed text NOT NULL,
+    name text NOT NULL,
+    size bigint NOT NULL,
+    lines bigint DEFAULT 0 NOT NULL,
+    accepted bigint DEFAULT 0 NOT NULL,
+    invalid bigint DEFAULT 0 NOT NULL,
+    repeated bigint DEFAULT 0 NOT NULL,
+    next_line bigint DEFAULT 1 NOT NULL,
+    state text DEFAULT 'importing'::text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    noted_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT imports_check CHECK ((lines = ((accepted + invalid) + repeated))),
+    CONSTRAINT imports_state_check CHECK ((state = ANY (ARRAY['importing'::text, 'done'::text, 'failed'::text])))
+);
+
+COMMENT ON TABLE public.imports IS 'a row for each content that was imported; its counts grow as Kafka acknowledges';
+
+COMMENT ON COLUMN public.imports.file_hash IS 'SHA-256 of the content, inflated; of a file that cannot be inflated, as it is';
+
+COMMENT ON COLUMN public.imports.size IS 'bytes of the content, inflated';
+
+COMMENT ON COLUMN public.imports.repeated IS 'valid lines with the event id and event hour of a line shortly before; not sent';
+
+COMMENT ON COLUMN public.imports.next_line IS 'lines before this one are acknowledged by Kafka, or refused';
+
+COMMENT ON COLUMN public.imports.reason IS 'why the file failed';
+
 CREATE TABLE public.invalid_events (
     feed text NOT NULL,
     partition integer NOT NULL,
@@ -879,6 +947,14 @@ COMMENT ON VIEW public.judged_periods IS 'internal: the columns of billing perio
 
 COMMENT ON COLUMN public.judged_periods.counted_bytes IS 'the total, null as long as the period has no record';
 
+CREATE TABLE public.last_event_position (
+    only_row boolean DEFAULT true NOT NULL,
+    "position" bigint NOT NULL,
+    CONSTRAINT last_event_position_only_row_check CHECK (only_row)
+);
+
+COMMENT ON TABLE public.last_event_position IS 'the highest position of a threshold event';
+
 CREATE VIEW public.live_against_batch AS
  SELECT feed,
     "timestamp",
@@ -934,12 +1010,15 @@ CREATE TABLE public.threshold_events (
     emitted_at timestamp with time zone DEFAULT now() NOT NULL,
     source text NOT NULL,
     sequence bigint NOT NULL,
+    "position" bigint,
     CONSTRAINT threshold_events_source_check CHECK ((source = ANY (ARRAY['live'::text, 'batch'::text])))
 );
 
 COMMENT ON COLUMN public.threshold_events.latest_recorded_at IS 'of the record that crossed; else of the latest one';
 
 COMMENT ON COLUMN public.threshold_events.payload IS 'the message, byte for byte';
+
+COMMENT ON COLUMN public.threshold_events."position" IS 'given after the commit, in the order in which streams send the events; null for a moment';
 
 CREATE VIEW public.outbox_status AS
  SELECT count(*) AS waiting,
@@ -1278,6 +1357,12 @@ ALTER TABLE ONLY public.history_ends
 ALTER TABLE ONLY public.hours
     ADD CONSTRAINT hours_pkey PRIMARY KEY (feed, hour);
 
+ALTER TABLE ONLY public.import_offsets
+    ADD CONSTRAINT import_offsets_pkey PRIMARY KEY (file_hash, partition);
+
+ALTER TABLE ONLY public.imports
+    ADD CONSTRAINT imports_pkey PRIMARY KEY (file_hash);
+
 ALTER TABLE ONLY public.invalid_events
     ADD CONSTRAINT invalid_events_pkey PRIMARY KEY (feed, partition, record_offset);
 
@@ -1298,6 +1383,9 @@ ALTER TABLE ONLY public.job_runs
 
 ALTER TABLE ONLY public.job_schedules
     ADD CONSTRAINT job_schedules_pkey PRIMARY KEY (job);
+
+ALTER TABLE ONLY public.last_event_position
+    ADD CONSTRAINT last_event_position_pkey PRIMARY KEY (only_row);
 
 ALTER TABLE ONLY public.leases
     ADD CONSTRAINT leases_feed_partition_epoch_key UNIQUE (feed, partition, epoch);
@@ -1382,7 +1470,11 @@ CREATE INDEX threshold_events_agreement ON public.threshold_events USING btree (
 
 CREATE INDEX threshold_events_emitted_at ON public.threshold_events USING btree (emitted_at);
 
+CREATE UNIQUE INDEX threshold_events_position ON public.threshold_events USING btree ("position");
+
 CREATE INDEX threshold_events_unpublished ON public.threshold_events USING btree (source, sequence) WHERE (published_at IS NULL);
+
+CREATE INDEX threshold_events_without_position ON public.threshold_events USING btree (sequence) WHERE ("position" IS NULL);
 
 CREATE INDEX unmatched_records_msisdn ON public.unmatched_records USING btree (msisdn, recorded_us);
 
@@ -1395,3 +1487,5 @@ CREATE TRIGGER issued_lines_stay BEFORE DELETE OR UPDATE ON public.invoices FOR 
 CREATE TRIGGER removed_events_are_of_drafts AFTER DELETE ON public.invoice_events REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.keep_issued_events();
 
 CREATE TRIGGER updated_events_are_of_drafts AFTER UPDATE ON public.invoice_events REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.keep_issued_events();
+ALTER TABLE ONLY public.import_offsets
+    ADD CONSTRAINT import_offsets_file_hash_fkey FOREIGN KEY (file_hash) REFERENCES public.imports(file_hash);

@@ -41,6 +41,7 @@ def run(context: JobContext, *, month: str, dry_run: bool, wait_s: float) -> Non
         from bytemeter.history.access import require_access
 
         require_access(session.result(), settings.require_history(), writes=False)
+        context.require_going_on()
         result = MonthlyJob(session.result(), settings, chosen, now, dry_run, wait_s, run.lease).run()
         run.told.extend(_lines(result, chosen, dry_run=dry_run))
     for line in run.told:

@@ -44,12 +44,15 @@ TABLES = {
     "event_counts_hourly": "SIUD",  # as bytes_hourly
     "hours": "SIU",  # versions grow
     "history_ends": "SIU",  # as the history grows
+    "import_offsets": "SIU",  # ranges grow
+    "imports": "SIU",  # counts grow
     "job_runs": "SIU",  # a run begins, and ends
     "job_schedules": "SIUD",  # of the scheduler; a job that is not scheduled any more is deleted
     "invoice_events": "SID",  # of drafts, which are made anew; a trigger keeps those of issued lines
     "invoice_numbers": "SI",  # a number stays
     "invoices": "SIUD",  # drafts are made anew; a trigger keeps issued lines
     "invalid_events": "I",  # a list that grows; jobs read it through refused_events
+    "last_event_position": "S",  # moved by a function
     "leases": "SIU",  # taken, taken over, given back
     "ledger": "SIU",  # what was counted is never forgotten
     "migrations": "",  # of who migrates
@@ -74,11 +77,15 @@ VIEWS = {
     **dict.fromkeys(("feed_status", "dirty_status", "outbox_status", "job_status"), "S"),
 }
 # Functions that not everybody may execute, and who may; all others compute and change nothing.
-FUNCTIONS = {"open_periods": {WRITER}, "seen_generation": {WRITER}, "drop_seen_generation": {WRITER}}
+FUNCTIONS = {
+    **{name: {WRITER} for name in ("open_periods", "seen_generation", "drop_seen_generation")},
+    "number_threshold_events": {READER},
+}
 FUNCTIONS |= {"keep_issued_lines": set(), "keep_issued_events": set()}  # of triggers
 # Functions that run with their owner's rights. A new one needs a reason why its callers can make no other use of it:
-# these make and drop tables of event ids that they name themselves, by a number.
-OWNERS_FUNCTIONS = {"seen_generation", "drop_seen_generation"}
+# these make and drop tables of event ids that they name themselves, by a number; or give events positions that no reader
+# can choose.
+OWNERS_FUNCTIONS = {"seen_generation", "drop_seen_generation", "number_threshold_events"}
 
 RIGHTS = {
     **{"S": "SELECT", "I": "INSERT", "U": "UPDATE", "D": "DELETE", "T": "TRUNCATE"},

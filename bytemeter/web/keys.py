@@ -1,6 +1,6 @@
-"""API keys: which client may send to which feeds. A file holds their hashes, and is read again when it changes.
+"""API keys: which client a request comes from. A file holds their hashes, and is read again when it changes.
 
-A line of the file is ``CLIENT SHA256 FEED[,FEED…]``, where ``*`` stands for all feeds and ``#`` begins a comment. A
+A line of the file is ``CLIENT SHA256 GRANTS``, where the server says what its grants are, and ``#`` begins a comment. A
 client may have several lines, so that a new key can be given out before the old one is removed.
 """
 
@@ -12,60 +12,50 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from bytemeter.errors import BytemeterError
-from bytemeter.feeds import FEEDS
 from bytemeter.logs import logger
 from bytemeter.secret_files import read_private
-from ingest.collector.problems import Problem
+from bytemeter.web.problems import Problem
 
-_ALL = "*"
-_LINE = re.compile(r"(?P<client>[A-Za-z0-9._-]{1,64})\s+(?P<hash>[0-9a-f]{64})\s+(?P<feeds>\S+)")
+_LINE = re.compile(r"(?P<client>[A-Za-z0-9._-]{1,64})\s+(?P<hash>[0-9a-f]{64})\s+(?P<grants>\S.*)")
 _LOOK_AGAIN_S = 1.0
 _MOST_BYTES = 10_000_000
 
 
+_Client = TypeVar("_Client")
+
+
 @dataclass(frozen=True)
-class Client:
-    """Who sends.
+class Grants(Generic[_Client]):
+    """What a server lets clients do.
 
     Attributes:
-        name: of the client.
-        feeds: the names of the feeds that it may send; None for all.
+        expected: the form of a line's grants, such as ``FEED[,FEED]``.
+        client: the client with a name and its grants, as the line has them; raises ValueError if they mean nothing,
+            with the end of a sentence that begins with the line.
     """
 
-    name: str
-    feeds: frozenset[str] | None = None
-
-    def require(self, feed: str) -> None:
-        """Let the client send to a feed.
-
-        Raises:
-            Problem: 403 if it may not.
-        """
-        if self.feeds is not None and feed not in self.feeds:
-            raise Problem(403, f"this API key may not send to the feed {feed!r}", name="feed", value=feed)
+    expected: str
+    client: Callable[[str, str], _Client]
 
 
-# Without keys everybody is the same client.
-ANYBODY = Client("anybody")
-
-
-class Keys:
+class Keys(Generic[_Client]):
     """The keys of a file, as it is now."""
 
-    def __init__(self, file: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, file: Path, grants: Grants[_Client], clock: Callable[[], float] = time.monotonic) -> None:
         """Read the file.
 
         Raises:
             BytemeterError: it cannot be read, or a line is malformed.
         """
-        self._file, self._clock = file, clock
+        self._file, self._grants, self._clock = file, grants, clock
         self._looked_at = clock()
         self._version = self._version_now()
-        self._clients = read_keys(file)
+        self._clients = read_keys(file, grants)
 
-    def client(self, authorization: str | None) -> Client:
+    def client(self, authorization: str | None) -> _Client:
         """The client with the key of a request's header ``Authorization``.
 
         Raises:
@@ -95,7 +85,7 @@ class Keys:
             return
         self._version = version
         try:
-            self._clients = read_keys(self._file)
+            self._clients = read_keys(self._file, self._grants)
             logger().info("API keys read", file=str(self._file), keys=len(self._clients))
         except BytemeterError as error:
             logger().error("API keys stay as they were", error=str(error))
@@ -105,10 +95,11 @@ class Keys:
             stat = self._file.stat()
         except OSError:
             return None
-        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+        # The time of the last change of its content, owner or mode: a file may have become readable.
+        return stat.st_ctime_ns, stat.st_size, stat.st_ino
 
 
-def read_keys(file: Path) -> Mapping[str, Client]:
+def read_keys(file: Path, grants: Grants[_Client]) -> Mapping[str, _Client]:
     """The clients of a file by the SHA-256 of their keys.
 
     Raises:
@@ -118,24 +109,29 @@ def read_keys(file: Path) -> Mapping[str, Client]:
         text = read_private(file, _MOST_BYTES)
     except ValueError as error:
         raise BytemeterError(f"--keys: {error}") from None
-    clients: dict[str, Client] = {}
+    clients: dict[str, _Client] = {}
     for number, line in enumerate(text.splitlines(), 1):
         content = line.partition("#")[0].strip()
         if content:
-            hash_, client = _client(content, f"--keys: line {number} of {file}")
+            where = f"--keys: line {number} of {file}"
+            hash_, client = _client(content, grants, where)
+            if hash_ in clients:
+                raise BytemeterError(f"{where} has the key of an earlier line; name all feeds of a key in one line")
             clients[hash_] = client
     return clients
 
 
-def _client(line: str, where: str) -> tuple[str, Client]:
+def _client(line: str, grants: Grants[_Client], where: str) -> tuple[str, _Client]:
     match = _LINE.fullmatch(line)
     if match is None:
         # The line is not shown: it may hold a key in place of its hash.
-        raise BytemeterError(f"{where} is malformed; expected CLIENT, the SHA-256 of the key in hex, and FEED[,FEED]")
-    feeds = frozenset(match["feeds"].split(","))
-    if unknown := sorted(feeds - FEEDS.keys() - {_ALL}):
-        raise BytemeterError(f"{where} names the feed {unknown[0]!r}; the feeds are {', '.join(FEEDS)}, or * for all")
-    return match["hash"], Client(match["client"], None if _ALL in feeds else feeds)
+        raise BytemeterError(
+            f"{where} is malformed; expected CLIENT, the SHA-256 of the key in hex, and {grants.expected}"
+        )
+    try:
+        return match["hash"], grants.client(match["client"], match["grants"])
+    except ValueError as error:
+        raise BytemeterError(f"{where} {error}") from None
 
 
 def _hash(key: str) -> str:

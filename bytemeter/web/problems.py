@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
+from starlette.requests import Request
 from starlette.responses import Response
 
 _MOST_SHOWN = 100
@@ -45,6 +46,21 @@ def wrong_parameter(status: int, name: str, value: str, expected: str) -> Proble
     return Problem(status, f"{name} is {shown!r}; expected {expected}", name=name, value=shown, expected=expected)
 
 
-def try_later(status: int, detail: str, after_s: int, **members: Any) -> Problem:
+def try_later(
+    status: int, detail: str, after_s: int, *, headers: Mapping[str, str] | None = None, **members: Any
+) -> Problem:
     """The problem of a request that may succeed when it is repeated after some seconds."""
-    return Problem(status, detail, headers={"Retry-After": str(after_s)}, **members)
+    return Problem(status, detail, headers={"Retry-After": str(after_s), **(headers or {})}, **members)
+
+
+def header(request: Request, name: str) -> str | None:
+    """The value of a header that a request may have once.
+
+    Raises:
+        Problem: 400 if it has several lines of it: readers would choose different ones.
+    """
+    values = request.headers.getlist(name)
+    if len(values) > 1:
+        detail = f"the request has {len(values)} headers {name}; expected one"
+        raise Problem(400, detail, name=name, value=f"{len(values)} headers", expected="one")
+    return values[0] if values else None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, Field, Text
-from ingest.collector.identities import identified, new_ids
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, Feed, Field, Text
+from bytemeter.web.problems import Problem
+from ingest.identities import UsedKeys, identified, new_ids
 from tests.messages import agreement_document, data_record, device
 
 
@@ -42,13 +44,39 @@ def test_feeds_without_event_ids_and_ids_inside_other_objects_are_left_alone() -
 
 
 def test_an_idempotency_key_gives_the_same_ids_by_place_and_others_to_other_clients_feeds_and_keys() -> None:
-    new_id = new_ids(DEVICES, "shop", "key")
-    assert [new_id(0), new_id(1)] == [new_ids(DEVICES, "shop", "key")(place) for place in range(2)]
+    used = UsedKeys()
+
+    def ids(feed: Feed, client: str, key: str | None) -> Callable[[int], str]:
+        return new_ids(feed, client, key, b"body", used)
+
+    new_id = ids(DEVICES, "shop", "key")
+    assert [new_id(0), new_id(1)] == [ids(DEVICES, "shop", "key")(place) for place in range(2)]
     makers = [
-        new_ids(DEVICES, "shop", "key"), new_ids(DEVICES, "shop", "key1"), new_ids(DEVICES, "game", "key"),
-        new_ids(DATA_RECORDS, "shop", "key"), new_ids(DEVICES, "shop", None), new_ids(DEVICES, "shop", None),
+        ids(DEVICES, "shop", "key"), ids(DEVICES, "shop", "key1"), ids(DEVICES, "game", "key"),
+        ids(DATA_RECORDS, "shop", "key"), ids(DEVICES, "shop", None), ids(DEVICES, "shop", None),
     ]  # fmt: skip
     assert len({make(place) for make in makers for place in (0, 1, 11)}) == 3 * len(makers)
+
+
+def test_an_idempotency_key_is_for_one_body() -> None:
+    used = UsedKeys()
+    new_ids(DEVICES, "shop", "key", b"body", used)(0)
+    new_ids(DEVICES, "shop", "key", b"body", used)(0)
+    # A body whose events have ids does not need it.
+    new_ids(DEVICES, "shop", "key", b"another", used)
+    with pytest.raises(Problem, match="was used for another body; expected a new key") as caught:
+        new_ids(DEVICES, "shop", "key", b"another", used)(0)
+    assert caught.value.status == 422
+    for other in (("game", "key"), ("shop", "key1"), ("shop", None)):
+        new_ids(DEVICES, *other, b"another", used)(0)
+
+
+def test_of_keys_as_many_are_remembered_as_fit() -> None:
+    used = UsedKeys(most=2)
+    for key, body in (("a", b"1"), ("b", b"2"), ("c", b"3"), ("a", b"4")):
+        used.use(key, body)
+    with pytest.raises(Problem):
+        used.use("c", b"5")
 
 
 JSON = st.recursive(

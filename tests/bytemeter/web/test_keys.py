@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from bytemeter.errors import BytemeterError
-from ingest.collector.keys import Keys
-from ingest.collector.problems import Problem
+from bytemeter.web.keys import Keys
+from bytemeter.web.problems import Problem
+from ingest.collector.clients import CLIENTS
 from tests.collectors import keys_line
 
 
@@ -25,7 +26,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_key_gives_its_client_and_its_feeds(file: Path) -> None:
-    keys = Keys(file)
+    keys = Keys(file, CLIENTS)
     game = keys.client("Bearer key-1")
     assert game.name == "game"
     game.require("devices")
@@ -38,14 +39,14 @@ def test_a_key_gives_its_client_and_its_feeds(file: Path) -> None:
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer key-3", "Basic key-1", "key-1", "Bearer key-1 key-1"])
 def test_a_request_without_a_known_key_is_refused(file: Path, header: str | None) -> None:
     with pytest.raises(Problem, match="expected the header Authorization: Bearer KEY") as caught:
-        Keys(file).client(header)
+        Keys(file, CLIENTS).client(header)
     assert caught.value.status == 401
     assert "key-" not in str(caught.value)
 
 
 def test_keys_are_rotated_without_a_restart_and_a_broken_file_changes_nothing(file: Path) -> None:
     now = 0.0
-    keys = Keys(file, lambda: now)
+    keys = Keys(file, CLIENTS, lambda: now)
     both = file.read_text() + keys_line("game", "key-new", "game-events")
     for text, known in ((both, ["key-1", "key-new"]), ("nonsense", ["key-1", "key-new"]), (None, ["key-1"])):
         if text is None:
@@ -66,9 +67,25 @@ def test_keys_are_rotated_without_a_restart_and_a_broken_file_changes_nothing(fi
     assert keys.client("Bearer key-new").name == "game"
 
 
+def test_a_file_that_becomes_usable_by_its_mode_alone_is_read(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    now = 0.0
+    keys = Keys(file, lambda: now)
+    file.write_text(keys_line("game", "key-new", "game-events"))
+    for mode, key in ((0o666, "key-1"), (0o666, "key-1"), (0o600, "key-new")):
+        file.chmod(mode)
+        now += 2
+        assert keys.client(f"Bearer {key}").name == "game"
+        now += 2
+        assert keys.client(f"Bearer {key}").name == "game"
+    complaints = [line for line in capsys.readouterr().err.splitlines() if "API keys stay as they were" in line]
+    assert len(complaints) <= 2
+    assert "open to all users" in complaints[0]
+
+
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
+        (2 * keys_line("game", "key-1", "devices"), "line 2 of .* has the key of an earlier line"),
         ("game key-1 devices", "line 1 of .* is malformed; expected CLIENT, the SHA-256"),
         (keys_line("game", "key-1", "devices,phones"), "names the feed 'phones'; the feeds are devices, "),
     ],
@@ -78,13 +95,13 @@ def test_a_malformed_line_is_named_but_not_shown(tmp_path: Path, line: str, comp
     file.write_text(line)
     file.chmod(0o600)
     with pytest.raises(BytemeterError, match=complaint) as caught:
-        Keys(file)
+        Keys(file, CLIENTS)
     assert "key-1" not in str(caught.value)
 
 
 def test_a_file_that_others_may_read_or_that_is_absent_is_refused(file: Path) -> None:
     file.chmod(0o644)
     with pytest.raises(BytemeterError, match="open to all users of this machine"):
-        Keys(file)
+        Keys(file, CLIENTS)
     with pytest.raises(BytemeterError, match="cannot be read"):
-        Keys(file.with_name("absent"))
+        Keys(file.with_name("absent"), CLIENTS)

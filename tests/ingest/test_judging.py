@@ -8,7 +8,7 @@ import pytest
 
 from bytemeter.feeds import DATA_RECORDS, DEVICES, FEEDS, Field, Text
 from bytemeter.parsing import parse
-from ingest.collector.judging import MOST_EVENT_BYTES, field_of, judge, value_of
+from ingest.judging import MOST_EVENT_BYTES, field_of, judge, value_of
 from tests.messages import NOW_S, data_record, device, messages
 from tests.samples import ACCEPTED_DEVICES, REFUSED_DEVICES
 
