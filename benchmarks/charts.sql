@@ -82,7 +82,8 @@ from generate_series(1, :agreements) as n;
 -- name: load_periods
 -- Writes three billing periods of each agreement; the last one is open.
 insert into data_plan_usage (
-    agreement_id, period_start, period_end, year, month, total_recorded_bytes, latest_recorded_at, status
+    agreement_id, period_start, period_end, year, month, total_recorded_bytes, latest_recorded_at, status,
+    billing_period_time_zone, max_bytes_in_billing_period, thresholds
 )
 select
     a.id,
@@ -92,7 +93,10 @@ select
     extract(month from p.period_start) as month,
     cast(6e9 * random() ^ 2 as bigint) as total_recorded_bytes,
     p.period_start as latest_recorded_at,
-    case when p.period_start + interval '1 month' < now() then 'closed' else 'open' end as status
+    case when p.period_start + interval '1 month' < now() then 'closed' else 'open' end as status,
+    a.billing_period_time_zone,
+    a.max_bytes_in_billing_period,
+    a.thresholds
 from agreements as a
 cross join generate_series(
     date_trunc('month', now()) - interval '2 months', now(), interval '1 month'

@@ -21,7 +21,7 @@ select drop_seen_generation(generation) from seen_generations;
 
 -- name: remove_agreements
 -- Empties everything about data plans, and the ledger.
-truncate data_plan_usage, plan_segments, threshold_events, agreements, ledger;
+truncate data_plan_usage, plan_segments, threshold_events, agreements, agreement_versions, agreement_services, ledger;
 
 -- name: reset_billing_periods
 -- Opens all billing periods, with nothing used.
@@ -30,9 +30,7 @@ update data_plan_usage as u set
     latest_recorded_at = null,
     latest_internal_record_id = null,
     status = 'open',
-    next_threshold_bytes = next_threshold(a.thresholds, a.max_bytes_in_billing_period, null)
-from agreements as a
-where a.id = u.agreement_id;
+    next_threshold_bytes = next_threshold(u.thresholds, u.max_bytes_in_billing_period, null);
 
 -- name: forget_offsets
 -- Deletes the ledger of all feeds but one: their topics are counted again from the beginning.

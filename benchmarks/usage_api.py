@@ -34,10 +34,12 @@ def measure_usage_api(topics: Topics, seconds: int) -> None:
         for name in ("fill_windows", "fill_hours", "fill_states", "fill_usage", "fill_bills"):
             if name == "fill_usage":
                 connection.execute(SQL["fill_agreements"], {"users": topics.users})
+                connection.execute(SQL["fill_versions"])
+                connection.execute(SQL["fill_services"])
             connection.execute(SQL[name])
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(SQL["analyse"])
-    print(f"\nusage API: 30 days of windows of 520 ids, {topics.users:,} agreements, {RATE} requests/s", flush=True)
+    print(f"\nusage API: 30 days of windows of 120 ids, {topics.users:,} agreements, {RATE} requests/s", flush=True)
     with _api(settings) as url, own_process() as clients:
         for beside, load in (("alone", None), (f"beside the live query at {LIVE_RATE:,} records/s", settings)):
             with _live_query(load, engine) if load else nullcontext():

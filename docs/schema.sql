@@ -2,6 +2,26 @@
 -- Written by: make schema
 
 
+CREATE EXTENSION IF NOT EXISTS btree_gist WITH SCHEMA public;
+
+COMMENT ON EXTENSION btree_gist IS 'support for indexing common datatypes in GiST';
+
+CREATE FUNCTION public.agreement_terms(agreement text, ends_at timestamp with time zone) RETURNS TABLE(max_bytes bigint, thresholds integer[])
+    LANGUAGE sql STABLE
+    AS $$
+    select v.max_bytes_in_billing_period, v.thresholds
+    from agreement_versions as v
+    where
+        v.id = agreement
+        and v.effective_from < v.holds_until
+        and (v.effective_from < ends_at or v.given_from is null)
+    order by v.effective_from desc
+    limit 1
+$$;
+
+COMMENT ON FUNCTION public.agreement_terms(agreement text, ends_at timestamp with time zone) IS 'limit and thresholds of a billing period that ends at an instant and is not closed: of the last version that begins to
+hold before; a version without effectiveFrom counts at once, for earlier periods, too';
+
 CREATE FUNCTION public.drop_seen_generation(dropped integer) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -92,21 +112,35 @@ COMMENT ON FUNCTION public.number_threshold_events() IS 'gives committed thresho
 CREATE FUNCTION public.open_periods(agreement_ids text[], starts timestamp with time zone[]) RETURNS void
     LANGUAGE sql
     AS $$
-    insert into data_plan_usage (agreement_id, period_start, period_end, year, month, next_threshold_bytes)
+    insert into data_plan_usage (
+        agreement_id, period_start, period_end, year, month, billing_period_time_zone, max_bytes_in_billing_period,
+        thresholds, next_threshold_bytes
+    )
     select
-        a.id,
+        opened.agreement_id,
         p.period_start,
         p.period_end,
         p.year,
         p.month,
-        next_threshold(a.thresholds, a.max_bytes_in_billing_period, null)
+        p.time_zone,
+        t.max_bytes,
+        t.thresholds,
+        next_threshold(t.thresholds, t.max_bytes, null)
     from unnest(agreement_ids, starts) as opened (agreement_id, period_start)
-    inner join agreements as a on a.id = any(array[opened.agreement_id])
-    inner join billing_periods as p
-        on
-            p.time_zone = a.billing_period_time_zone
-            and p.anchor_day = a.anchor_day
-            and p.period_start = opened.period_start
+    cross join lateral (
+        select b.*
+        from agreement_services as s
+        inner join billing_periods as b
+            on
+                b.time_zone = any(array[s.billing_period_time_zone])
+                and b.anchor_day = any(array[s.anchor_day])
+                and b.period_start = opened.period_start
+                and b.period_end > s.served_from
+        where s.agreement_id = any(array[opened.agreement_id]) and s.served_until > opened.period_start
+        order by s.served_from
+        limit 1
+    ) as p
+    cross join lateral agreement_terms(opened.agreement_id, p.period_end) as t
     on conflict do nothing
 $$;
 
@@ -163,6 +197,46 @@ CREATE FUNCTION public.to_us(instant timestamp with time zone) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((EXTRACT(epoch FROM (instant AT TIME ZONE 'UTC'::text)) * (1000000)::numeric))::bigint;
 
+CREATE TABLE public.agreement_services (
+    msisdn text NOT NULL COLLATE pg_catalog."C",
+    served_from timestamp with time zone NOT NULL,
+    served_until timestamp with time zone NOT NULL,
+    agreement_id text NOT NULL COLLATE pg_catalog."C",
+    billing_period_time_zone text NOT NULL COLLATE pg_catalog."C",
+    anchor_day smallint NOT NULL,
+    CONSTRAINT agreement_services_check CHECK ((served_from < served_until))
+);
+
+COMMENT ON TABLE public.agreement_services IS 'internal: in [served_from, served_until) the records of an MSISDN belong to one agreement, in one calendar';
+
+CREATE TABLE public.agreement_versions (
+    id text NOT NULL COLLATE pg_catalog."C",
+    effective_from timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    holds_until timestamp with time zone NOT NULL,
+    given_from timestamp with time zone,
+    partition integer NOT NULL,
+    record_offset bigint NOT NULL,
+    msisdn text NOT NULL COLLATE pg_catalog."C",
+    signed_at timestamp with time zone NOT NULL,
+    service_start_at timestamp with time zone NOT NULL,
+    billing_period_time_zone text NOT NULL COLLATE pg_catalog."C",
+    max_bytes_in_billing_period bigint NOT NULL,
+    thresholds integer[] NOT NULL,
+    anchor_day smallint NOT NULL,
+    CONSTRAINT agreement_versions_anchor_day_check CHECK (((anchor_day >= 1) AND (anchor_day <= 31))),
+    CONSTRAINT agreement_versions_check CHECK ((effective_from <= holds_until)),
+    CONSTRAINT agreement_versions_max_bytes_in_billing_period_check CHECK ((max_bytes_in_billing_period >= 0))
+);
+
+COMMENT ON TABLE public.agreement_versions IS 'each message of an agreement; the one with the latest effective_from at or before an instant holds then';
+
+COMMENT ON COLUMN public.agreement_versions.received_at IS 'when Kafka received the message';
+
+COMMENT ON COLUMN public.agreement_versions.holds_until IS 'when the next version begins to hold; where it is effective_from, another message has taken its place';
+
+COMMENT ON COLUMN public.agreement_versions.given_from IS 'effectiveFrom of the message; null if it has none';
+
 CREATE TABLE public.agreements (
     id text NOT NULL COLLATE pg_catalog."C",
     msisdn text NOT NULL COLLATE pg_catalog."C",
@@ -173,14 +247,11 @@ CREATE TABLE public.agreements (
     thresholds integer[] NOT NULL,
     anchor_day smallint NOT NULL,
     arrived_at timestamp with time zone DEFAULT now() NOT NULL,
-    served_until timestamp with time zone DEFAULT 'infinity'::timestamp with time zone NOT NULL,
     CONSTRAINT agreements_anchor_day_check CHECK (((anchor_day >= 1) AND (anchor_day <= 31))),
     CONSTRAINT agreements_max_bytes_in_billing_period_check CHECK ((max_bytes_in_billing_period >= 0))
 );
 
 COMMENT ON COLUMN public.agreements.thresholds IS 'percents of the limit, ascending; 100 is always one';
-
-COMMENT ON COLUMN public.agreements.served_until IS 'when the next agreement of the MSISDN starts: from then on its records belong to that one';
 
 CREATE TABLE public.bytes (
     type text NOT NULL COLLATE pg_catalog."C",
@@ -412,7 +483,8 @@ CREATE TABLE public.billing_periods (
     period_start timestamp with time zone NOT NULL,
     period_end timestamp with time zone NOT NULL,
     year integer NOT NULL,
-    month integer NOT NULL
+    month integer NOT NULL,
+    CONSTRAINT billing_periods_end_after_their_start CHECK ((period_start < period_end))
 );
 
 CREATE VIEW public.busiest_antennas AS
@@ -450,6 +522,10 @@ CREATE TABLE public.data_plan_usage (
     next_threshold_bytes bigint,
     amendments integer DEFAULT 0 NOT NULL,
     usage_id bigint NOT NULL,
+    billing_period_time_zone text NOT NULL COLLATE pg_catalog."C",
+    max_bytes_in_billing_period bigint NOT NULL,
+    thresholds integer[] NOT NULL,
+    CONSTRAINT data_plan_usage_max_bytes_in_billing_period_check CHECK ((max_bytes_in_billing_period >= 0)),
     CONSTRAINT data_plan_usage_status_check CHECK ((status = ANY (ARRAY['open'::text, 'closed'::text])))
 )
 WITH (fillfactor='70');
@@ -459,6 +535,10 @@ COMMENT ON COLUMN public.data_plan_usage.next_threshold_bytes IS 'the least thre
 COMMENT ON COLUMN public.data_plan_usage.amendments IS 'how many amendments and corrections were emitted: the last ordinal';
 
 COMMENT ON COLUMN public.data_plan_usage.usage_id IS 'stands for (agreement_id, period_start)';
+
+COMMENT ON COLUMN public.data_plan_usage.max_bytes_in_billing_period IS 'the limit by which the period is judged; of a closed period it does not change any more';
+
+COMMENT ON COLUMN public.data_plan_usage.thresholds IS 'percents of the limit, ascending; 100 is always one';
 
 ALTER TABLE public.data_plan_usage ALTER COLUMN usage_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.data_plan_usage_usage_id_seq
@@ -511,6 +591,11 @@ CREATE TABLE public.event_counts_hourly (
 );
 
 COMMENT ON TABLE public.event_counts_hourly IS 'batch: events per hour, recomputed from the history; timestamp is the start of the hour';
+
+CREATE TABLE public.event_publishing (
+);
+
+COMMENT ON TABLE public.event_publishing IS 'internal: its lock is the right to publish threshold events';
 
 CREATE VIEW public.events_hourly AS
  SELECT event_counts_hourly.feed,
@@ -921,27 +1006,26 @@ CREATE VIEW public.job_status AS
 COMMENT ON VIEW public.job_status IS 'per job: its last run, the last that was done, failures since, and the next run';
 
 CREATE VIEW public.judged_periods AS
- SELECT u.usage_id,
-    u.agreement_id,
-    u.period_start,
-    u.period_end,
-    u.year,
-    u.month,
-    u.status,
-    a.billing_period_time_zone AS zone,
-    a.max_bytes_in_billing_period AS "limit",
-    a.thresholds,
-    u.total_recorded_bytes AS total_bytes,
+ SELECT usage_id,
+    agreement_id,
+    period_start,
+    period_end,
+    year,
+    month,
+    status,
+    billing_period_time_zone AS zone,
+    max_bytes_in_billing_period AS "limit",
+    thresholds,
+    total_recorded_bytes AS total_bytes,
         CASE
-            WHEN (u.latest_recorded_at IS NOT NULL) THEN u.total_recorded_bytes
+            WHEN (latest_recorded_at IS NOT NULL) THEN total_recorded_bytes
             ELSE NULL::bigint
         END AS counted_bytes,
-    u.latest_recorded_at,
-    u.latest_internal_record_id AS latest_record,
-    u.next_threshold_bytes,
-    u.amendments
-   FROM (public.data_plan_usage u
-     JOIN public.agreements a ON ((a.id = ANY (ARRAY[u.agreement_id]))));
+    latest_recorded_at,
+    latest_internal_record_id AS latest_record,
+    next_threshold_bytes,
+    amendments
+   FROM public.data_plan_usage u;
 
 COMMENT ON VIEW public.judged_periods IS 'internal: the columns of billing periods that threshold events carry; select by usage_id';
 
@@ -1043,34 +1127,34 @@ CREATE VIEW public.plan_events AS
     threshold_events.period_start,
     threshold_events.threshold_percent,
     threshold_events.total_recorded_bytes,
-    agreements.max_bytes_in_billing_period,
+    COALESCE(plan_usage.max_bytes_in_billing_period, agreements.max_bytes_in_billing_period) AS max_bytes_in_billing_period,
     threshold_events.latest_recorded_at,
     threshold_events.latest_internal_record_id,
     threshold_events.published_at,
     threshold_events.source,
     threshold_events.event_id
-   FROM (public.threshold_events
-     JOIN public.agreements ON ((threshold_events.agreement_id = agreements.id)));
+   FROM ((public.threshold_events
+     JOIN public.agreements ON ((threshold_events.agreement_id = agreements.id)))
+     LEFT JOIN public.data_plan_usage plan_usage ON (((threshold_events.agreement_id = plan_usage.agreement_id) AND (threshold_events.period_start = plan_usage.period_start))));
 
 COMMENT ON VIEW public.plan_events IS 'what was emitted for data plans, with the number and words for people';
 
 CREATE VIEW public.plan_ownership AS
- SELECT service.msisdn,
-    service.id AS agreement_id,
-    GREATEST(periods.period_start, service.service_start_at) AS served_from,
-    LEAST(periods.period_end, service.served_until) AS served_until,
+ SELECT services.msisdn,
+    services.agreement_id,
+    GREATEST(periods.period_start, services.served_from) AS served_from,
+    LEAST(periods.period_end, services.served_until) AS served_until,
     periods.period_start,
     periods.period_end,
     periods.year,
     periods.month
-   FROM (public.agreements service
-     JOIN public.billing_periods periods ON (((periods.time_zone = service.billing_period_time_zone) AND (periods.anchor_day = service.anchor_day) AND (periods.period_end > service.service_start_at) AND (periods.period_start < service.served_until))))
-  WHERE (service.service_start_at < service.served_until);
+   FROM (public.agreement_services services
+     JOIN public.billing_periods periods ON (((periods.time_zone = services.billing_period_time_zone) AND (periods.anchor_day = services.anchor_day) AND (periods.period_end > services.served_from) AND (periods.period_start < services.served_until))));
 
 CREATE VIEW public.plan_progress AS
  SELECT plan_usage.agreement_id,
     agreements.msisdn,
-    agreements.billing_period_time_zone,
+    plan_usage.billing_period_time_zone,
     plan_usage.period_start,
     plan_usage.period_end,
     plan_usage.year,
@@ -1079,10 +1163,10 @@ CREATE VIEW public.plan_progress AS
     plan_usage.status,
     ((plan_usage.period_start <= now()) AND (plan_usage.period_end > now())) AS running,
     plan_usage.total_recorded_bytes,
-    agreements.max_bytes_in_billing_period,
-    round(((100.0 * (plan_usage.total_recorded_bytes)::numeric) / (NULLIF(agreements.max_bytes_in_billing_period, 0))::numeric), 1) AS percent_used,
-    LEAST(((((100 * plan_usage.total_recorded_bytes) / NULLIF(agreements.max_bytes_in_billing_period, 0)) / 10) * 10), (100)::bigint) AS tenth,
-    ((plan_usage.latest_recorded_at IS NOT NULL) AND (plan_usage.total_recorded_bytes >= agreements.max_bytes_in_billing_period)) AS over,
+    plan_usage.max_bytes_in_billing_period,
+    round(((100.0 * (plan_usage.total_recorded_bytes)::numeric) / (NULLIF(plan_usage.max_bytes_in_billing_period, 0))::numeric), 1) AS percent_used,
+    LEAST(((((100 * plan_usage.total_recorded_bytes) / NULLIF(plan_usage.max_bytes_in_billing_period, 0)) / 10) * 10), (100)::bigint) AS tenth,
+    ((plan_usage.latest_recorded_at IS NOT NULL) AND (plan_usage.total_recorded_bytes >= plan_usage.max_bytes_in_billing_period)) AS over,
     round((((100)::numeric * EXTRACT(epoch FROM (LEAST(now(), plan_usage.period_end) - plan_usage.period_start))) / EXTRACT(epoch FROM (plan_usage.period_end - plan_usage.period_start))), 1) AS percent_of_period,
     plan_usage.latest_recorded_at
    FROM (public.data_plan_usage plan_usage
@@ -1129,6 +1213,19 @@ CREATE VIEW public.recompute_progress AS
   GROUP BY feed;
 
 COMMENT ON VIEW public.recompute_progress IS 'when hours were last recomputed, and how many wait for it';
+
+CREATE VIEW public.refused_by_clock AS
+ SELECT feed,
+    partition,
+    record_offset,
+    event_time AS countable_at,
+    received_at,
+    replayed_at
+   FROM public.invalid_events
+  WHERE (event_time IS NOT NULL);
+
+COMMENT ON VIEW public.refused_by_clock IS 'records that were refused because they were ahead of the clock of an executor; countable_at, their event time, is when
+no clock that is right refuses them any more: what lies before now() and was not replayed can be counted after all';
 
 CREATE VIEW public.refused_events AS
  SELECT duplicate_events.feed,
@@ -1306,6 +1403,12 @@ CREATE TABLE public.user_quota_limit (
 
 COMMENT ON TABLE public.user_quota_limit IS 'batch: hours in which a user''s usage exceeded the quota';
 
+ALTER TABLE ONLY public.agreement_services
+    ADD CONSTRAINT agreement_services_pkey PRIMARY KEY (msisdn, served_from);
+
+ALTER TABLE ONLY public.agreement_versions
+    ADD CONSTRAINT agreement_versions_pkey PRIMARY KEY (id, effective_from, received_at);
+
 ALTER TABLE ONLY public.agreements
     ADD CONSTRAINT agreements_pkey PRIMARY KEY (id);
 
@@ -1323,6 +1426,9 @@ ALTER TABLE ONLY public.billable_recomputes
 
 ALTER TABLE ONLY public.billing_calendars
     ADD CONSTRAINT billing_calendars_pkey PRIMARY KEY (time_zone, anchor_day);
+
+ALTER TABLE ONLY public.billing_periods
+    ADD CONSTRAINT billing_periods_do_not_overlap EXCLUDE USING gist (time_zone WITH =, anchor_day WITH =, tstzrange(period_start, period_end) WITH &&);
 
 ALTER TABLE ONLY public.billing_periods
     ADD CONSTRAINT billing_periods_pkey PRIMARY KEY (time_zone, anchor_day, period_start);
@@ -1432,6 +1538,10 @@ ALTER TABLE ONLY public.user_metadata
 ALTER TABLE ONLY public.user_quota_limit
     ADD CONSTRAINT user_quota_limit_pkey PRIMARY KEY (email, "timestamp");
 
+CREATE INDEX agreement_services_agreement ON public.agreement_services USING btree (agreement_id, served_from);
+
+CREATE INDEX agreement_versions_msisdn ON public.agreement_versions USING btree (msisdn);
+
 CREATE INDEX agreements_msisdn ON public.agreements USING btree (msisdn, service_start_at);
 
 CREATE INDEX billable_hourly_timestamp ON public.billable_hourly USING btree ("timestamp");
@@ -1472,7 +1582,7 @@ CREATE INDEX threshold_events_emitted_at ON public.threshold_events USING btree 
 
 CREATE UNIQUE INDEX threshold_events_position ON public.threshold_events USING btree ("position");
 
-CREATE INDEX threshold_events_unpublished ON public.threshold_events USING btree (source, sequence) WHERE (published_at IS NULL);
+CREATE INDEX threshold_events_unpublished ON public.threshold_events USING btree (sequence) WHERE (published_at IS NULL);
 
 CREATE INDEX threshold_events_without_position ON public.threshold_events USING btree (sequence) WHERE ("position" IS NULL);
 
@@ -1487,5 +1597,6 @@ CREATE TRIGGER issued_lines_stay BEFORE DELETE OR UPDATE ON public.invoices FOR 
 CREATE TRIGGER removed_events_are_of_drafts AFTER DELETE ON public.invoice_events REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.keep_issued_events();
 
 CREATE TRIGGER updated_events_are_of_drafts AFTER UPDATE ON public.invoice_events REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.keep_issued_events();
+
 ALTER TABLE ONLY public.import_offsets
     ADD CONSTRAINT import_offsets_file_hash_fkey FOREIGN KEY (file_hash) REFERENCES public.imports(file_hash);

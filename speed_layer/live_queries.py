@@ -87,7 +87,7 @@ def _data_plans(_: Sequence[Feed]) -> Iterator[LiveQueryPlan]:
 
 def _data_plan_query(context: CountingContext) -> LiveQuery:
     """Events that wait in the outbox are published first."""
-    context.outbox.publish_waiting()
+    context.outbox.publish()
     return DataPlanQuery(context.outbox, context.grace, context.clock, context.identity_horizon)
 
 

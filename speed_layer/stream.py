@@ -24,7 +24,6 @@ from speed_layer.engine.running import RunningQuery
 from speed_layer.engine.start import Starter
 from speed_layer.engine.supervised import Supervised
 from speed_layer.live_queries import live_queries
-from speed_layer.plans.query import SOURCE
 
 _POLL_S = 0.2
 _HEAD_START_S = 10.0
@@ -63,7 +62,7 @@ class Streams:
             require_access(self.session, self.settings.require_history(), writes=True)
         # Shared by all restarts: its producer still holds the events that Kafka has not acknowledged, and a new one
         # would send them a second time.
-        outbox = Outbox(Kafka(self.settings), database(self.settings.require_database_url()), SOURCE)
+        outbox = Outbox(Kafka(self.settings), database(self.settings.require_database_url()))
         feeds = [feed.in_zone(self.settings.billing_zone) for feed in self.feeds]
         ending = threading.Event()
         starter = Starter(self.session, self.settings, outbox, self.once, ending)

@@ -58,10 +58,19 @@ def billable_event(**changes: Any) -> bytes:
 
 
 def messages(*values: bytes | None, partition: int = 1) -> pa.Table:
-    """Messages as Spark's Kafka source gives them to executors: rows of partition, offset and value, from offset 0."""
-    offsets = range(len(values))
-    columns = [pa.array([partition] * len(values), pa.int32()), pa.array(offsets, pa.int64())]
-    return pa.table([*columns, pa.array(values, pa.binary())], ["partition", "offset", "value"])
+    """Messages as Spark's Kafka source gives them to executors, from offset 0, all received at ``NOW_S``.
+
+    Rows of partition, offset, value and timestamp.
+    """
+    count = len(values)
+    return pa.table(
+        {
+            "partition": pa.array([partition] * count, pa.int32()),
+            "offset": pa.array(range(count), pa.int64()),
+            "value": pa.array(values, pa.binary()),
+            "timestamp": pa.array([NOW_S * 1_000_000] * count, pa.timestamp("us", "UTC")),
+        }
+    )
 
 
 def _document(good: dict[str, Any], changes: dict[str, Any]) -> bytes:

@@ -136,6 +136,8 @@ ACCEPTED_AGREEMENTS: dict[str, bytes] = {
     "nothing included": agreement_document(maxBytesInBillingPeriod=0),
     "old": agreement_document(signedAt="1985-05-01T00:00:00Z"),
     "starts in the future": agreement_document(serviceStartAt="2030-01-01T00:00:00+01:00[Europe/Warsaw]"),
+    "effective in the past": agreement_document(effectiveFrom="2020-01-05T00:00:00+01:00[Europe/Warsaw]"),
+    "null effectiveFrom": agreement_document(effectiveFrom=None),
 }
 
 REFUSED_AGREEMENTS: dict[str, tuple[bytes | None, str]] = {
@@ -150,6 +152,14 @@ REFUSED_AGREEMENTS: dict[str, tuple[bytes | None, str]] = {
         "serviceStartAt is not a zoned instant",
     ),
     "malformed signing": (agreement_document(signedAt="20191220"), "signedAt is not a zoned instant"),
+    "malformed effectiveFrom": (
+        agreement_document(effectiveFrom="2020-01-05"),
+        "effectiveFrom is not a zoned instant",
+    ),
+    "effective in an unknown zone": (
+        agreement_document(effectiveFrom="2020-01-05T00:00:00+01:00[Europe/Nowhere]"),
+        "unknown zone in effectiveFrom",
+    ),
     "negative": (agreement_document(maxBytesInBillingPeriod=-1), "negative maxBytesInBillingPeriod"),
     "fractional": (
         agreement_document(maxBytesInBillingPeriod=1.5),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Collection
 
 from bytemeter.errors import BytemeterError
 from bytemeter.history.table import History
@@ -14,17 +15,25 @@ _POLL_S = 1.0
 
 
 def wait_until_covered(
-    history: History, counted: Offsets, *, wait_s: float, cancel: threading.Event | None = None
+    history: History,
+    counted: Offsets,
+    *,
+    wait_s: float,
+    topic_ids: Collection[str] = (),
+    cancel: threading.Event | None = None,
 ) -> None:
     """Wait until the history holds all valid records below the counted offsets, or until cancelled.
 
     Args:
         counted: per partition the next offset of the ledger.
         wait_s: how long to wait, in seconds.
+        topic_ids: of the topic that was counted, as the ledger has it.
 
     Raises:
-        BytemeterError: the history is still behind after ``wait_s``.
+        BytemeterError: the history is still behind after ``wait_s``, or holds messages of another topic.
     """
+    for topic_id in topic_ids:
+        history.require_topic(topic_id, topic=history.feed.topic)
     deadline = time.monotonic() + wait_s
     feed, cancelled = history.feed.name, cancel or threading.Event()
     while behind := _behind(history.end_offsets(), counted):

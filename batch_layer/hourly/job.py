@@ -16,7 +16,7 @@ from batch_layer.history.records import counted_records
 from batch_layer.history.spans import Span
 from batch_layer.history.totals import totals_by_window
 from batch_layer.hourly.store import STAGING, HourlyStore, Recomputed, Snapshot, hourly_store
-from batch_layer.postgres.counted import read_counted_offsets
+from batch_layer.postgres.counted import counted_topics, read_counted_offsets
 from batch_layer.postgres.staging import stage
 from bytemeter.feeds import Feed
 from bytemeter.history.table import History
@@ -71,7 +71,10 @@ class HourlyJob:
             dirty = [hour for hour in snapshot.dirty if dirty_before is None or hour < dirty_before]
             chosen = sorted(set(dirty if hours is None else hours))
             if chosen:
-                wait_until_covered(self.history, snapshot.offsets, wait_s=self.wait_s, cancel=self.cancel)
+                topics = counted_topics(store.connection, self.feed)
+                wait_until_covered(
+                    self.history, snapshot.offsets, wait_s=self.wait_s, topic_ids=topics, cancel=self.cancel
+                )
             for _, day in groupby(chosen, key=dt.datetime.date):
                 if not self.cancel.is_set():
                     result += self._recompute(store, list(day), snapshot)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections import Counter
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
@@ -18,7 +17,6 @@ from batch_layer.history.totals import totals_by_window
 from batch_layer.monthly.billing import Billed, MonthOfBilling
 from batch_layer.monthly.invoices import export
 from batch_layer.monthly.store import (
-    SOURCE,
     Corrected,
     MonthSnapshot,
     PlanDifference,
@@ -27,7 +25,7 @@ from batch_layer.monthly.store import (
     plan_store,
 )
 from batch_layer.months import Month
-from batch_layer.postgres.counted import read_counted_offsets
+from batch_layer.postgres.counted import counted_topics, read_counted_offsets
 from batch_layer.postgres.staging import Staged, require_all, stage
 from batch_layer.postgres.totals import Compared, Difference, compare, write
 from bytemeter.feeds import BILLABLE_EVENTS, DATA_RECORDS, FEEDS, Feed, TotalsTable
@@ -69,17 +67,18 @@ class MonthRecomputed:
     @staticmethod
     def of(totals: Compared, plans: Corrected, billed: Billed | None) -> MonthRecomputed:
         """The outcome of the month's totals, of its billing periods and of its invoices."""
-        events = dict(Counter(event.type for event in plans.events))
-        return MonthRecomputed(totals.changed, totals.differences, plans.changed, plans.differences, events, billed)
+        return MonthRecomputed(
+            totals.changed, totals.differences, plans.changed, plans.differences, plans.events, billed
+        )
 
 
 @dataclass
 class MonthlyJob:
     """Recomputes a month.
 
-    Delivery: the totals of the month are replaced, and those of billing periods corrected, each in one transaction,
-    by what the history holds up to the offsets that the ledger had at the start. Run twice, rows and events are the
-    same. With ``dry_run`` nothing is written and nothing published.
+    Delivery: the totals of the month are replaced in one transaction, and those of billing periods corrected in
+    pieces, each with its events, by what the history holds up to the offsets that the ledger had at the start. Run
+    twice, rows and events are the same. With ``dry_run`` nothing is written and nothing published.
 
     Attributes:
         now: the wall clock, by which periods close.
@@ -104,9 +103,9 @@ class MonthlyJob:
                 next run publishes them.
         """
         engine = database(self.settings.require_database_url())
-        outbox = Outbox(Kafka(self.settings), engine, SOURCE)
+        outbox = Outbox(Kafka(self.settings), engine)
         if not self.dry_run:
-            outbox.publish_waiting()
+            outbox.publish()
         began = time.perf_counter()
         billing = MonthOfBilling.of(self.settings, self.month, self.now)
         with plan_store(engine, self.month, self.lease, [billing.keep]) as store:
@@ -117,7 +116,7 @@ class MonthlyJob:
                 with one_line_errors(store.connection.engine.url):
                     export(store.connection, billing.month, self.settings.require_history())
         if not self.dry_run:
-            outbox.publish(corrected.events)
+            outbox.publish()
             outbox.close()
         result = MonthRecomputed.of(compared, corrected, billing.billed)
         logger().info(
@@ -198,5 +197,6 @@ class MonthlyJob:
     def _records(self, feed: Feed, span: Span, store: PlanStore, snapshot: MonthSnapshot) -> CountedRecords:
         history = History(self.session, self.settings.require_history(), feed)
         below = snapshot.offsets[feed.name]
-        wait_until_covered(history, below, wait_s=self.wait_s)
+        topics = counted_topics(store.connection, feed)
+        wait_until_covered(history, below, wait_s=self.wait_s, topic_ids=topics)
         return counted_records(history, span, read_counted_offsets(store.connection, feed, span, below))

@@ -6,38 +6,27 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
+from batch_layer.monthly.correcting import AT_ONCE, Correction, Rehearsal, Threshold
 from batch_layer.months import Month
 from batch_layer.postgres.staging import Staged, require_all
 from batch_layer.postgres.totals import DIFFERENCES_SHOWN
-from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
 from bytemeter.leases.lease import Lease, Terms, leased_job
 from bytemeter.offset_log import Offsets
-from bytemeter.plans import outbox
 from bytemeter.plans.calendars import Calendar, Years, ensure_periods
-from bytemeter.plans.events import Crossing, ThresholdEvent
-from bytemeter.plans.judging import amend, close_periods, reach_thresholds
+from bytemeter.plans.events import Crossing
 from bytemeter.plans.periods import instant
 from bytemeter.postgres import one_line_errors
 from bytemeter.sql import Statements
 
 SQL = Statements(__package__, "store.sql")
-SOURCE = "batch"
-_CLOSED_AT_ONCE = 100_000
+
+__all__ = ["Corrected", "MonthSnapshot", "PlanDifference", "PlanStore", "Threshold", "plan_store"]
 
 # Of a lease that a store takes itself; see BYTEMETER_LEASE_S.
 _SILENT_S = 30.0
-
-
-class Threshold(NamedTuple):
-    """A threshold of a billing period."""
-
-    agreement_id: str
-    period_start: dt.datetime
-    threshold_bytes: int
 
 
 @dataclass(frozen=True)
@@ -73,20 +62,20 @@ class Corrected:
     Attributes:
         changed: how many billing periods.
         differences: the first of them.
-        events: the events that were written to the outbox.
+        events: how many events of each type were written to the outbox.
     """
 
     changed: int
     differences: tuple[PlanDifference, ...]
-    events: Sequence[ThresholdEvent]
+    events: dict[str, int]
 
 
 @dataclass
 class PlanStore:
     """Data plan totals of the billing periods of a month.
 
-    Key: (agreement, period). Totals are corrected by their differences to a snapshot, under the ledger's lock: what the
-    live query counts meanwhile stays. Done again it changes nothing and emits nothing.
+    Key: (agreement, period). Totals are corrected by their differences to a snapshot, a few thousand in one transaction
+    under the ledger's lock: what the live query counts meanwhile stays. Done again it changes and emits nothing.
 
     Attributes:
         keepers: read what else is to be kept as of the snapshot, in its transaction.
@@ -134,29 +123,25 @@ class PlanStore:
         grace: dt.timedelta,
         dry_run: bool,
     ) -> Corrected:
-        """Correct the live totals, emit missed thresholds, and close periods that are past their grace.
+        """Correct the live totals, emit missed thresholds, and close periods that are past their grace, in pieces.
 
-        Events are in the order: thresholds, amendments and corrections, closings.
+        With ``dry_run`` on copies: it locks and writes nothing. See ``batch_layer.monthly.correcting``.
 
         Args:
             staged: recomputed totals by billing period.
             crossings: the records that crossed missed thresholds.
             now: the wall clock, by which periods close.
         """
-        with one_line_errors(self.connection.engine.url), self.connection.begin() as transaction:
-            self.lease.check(self.connection)
-            self.connection.execute(SQL["lock_ledger"], {"feeds": [AGREEMENTS.name, DATA_RECORDS.name]})
-            self.connection.execute(SQL["find_differences"], {"attempt": staged.attempt})
-            changed = self.connection.scalars(text("select count(*) from differences")).one()
-            first = self.connection.execute(SQL["first_differences"], {"most": DIFFERENCES_SHOWN})
+        connection = self.connection
+        with one_line_errors(connection.engine.url), connection.begin():
+            connection.execute(SQL["find_differences"], {"attempt": staged.attempt, "at_once": AT_ONCE})
+            changed = connection.scalars(text("select count(*) from differences")).one()
+            first = connection.execute(SQL["first_differences"], {"most": DIFFERENCES_SHOWN})
             differences = tuple(PlanDifference(*row) for row in first)
-            self.connection.execute(SQL["open_periods_of_month"], {**self._of_month, "now": now})
-            self.connection.execute(SQL["correct_totals"])
-            events = [*self._thresholds(crossings), *self._amendments(), *self._closings(now - grace)]
-            written = outbox.write(self.connection, events, source=SOURCE)
-            if dry_run:
-                transaction.rollback()
-        return Corrected(changed, differences, written)
+        kind = Rehearsal if dry_run else Correction
+        correction = kind(self.month, connection, self.lease, crossings, now - grace)
+        correction.run(now=now)
+        return Corrected(changed, differences, dict(correction.events))
 
     @property
     def _of_month(self) -> dict[str, int]:
@@ -167,24 +152,6 @@ class PlanStore:
         for row in self.connection.execute(text("select feed, partition, next_offset from ledger")):
             offsets.setdefault(row.feed, {})[row.partition] = row.next_offset
         return offsets
-
-    def _thresholds(self, crossings: Mapping[Threshold, Crossing]) -> Iterator[ThresholdEvent]:
-        """As of the record that crossed; as of now where the history has none: then it crossed since the snapshot."""
-        periods = self.connection.scalars(SQL["periods_to_judge"], self._of_month).all()
-        for reached in reach_thresholds(self.connection, periods):
-            threshold = Threshold(reached.agreement_id, reached.period_start, reached.threshold_bytes)
-            yield reached.event(crossings.get(threshold))
-
-    def _amendments(self) -> list[ThresholdEvent]:
-        return amend(self.connection, self.connection.scalars(SQL["periods_to_amend"]).all())
-
-    def _closings(self, until: dt.datetime) -> Iterator[ThresholdEvent]:
-        more = True
-        while more:
-            month = (self.month.year, self.month.month)
-            closed = close_periods(self.connection, until, most=_CLOSED_AT_ONCE, of_month=month)
-            yield from closed.events
-            more = closed.more
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from batch_layer.history.counted import CountedOffsets
 from batch_layer.history.spans import Span
@@ -15,6 +15,17 @@ from bytemeter.sql import Statements
 SQL = Statements(__package__, "statements.sql")
 _ROWS_AT_ONCE = 100_000
 _NO_ROWS = np.empty((0, 2), np.int64)
+
+
+def counted_topics(connection: Connection, feed: Feed) -> set[str]:
+    """The id of the topic whose messages were counted, as the ledger has it; none if nothing was counted.
+
+    Raises:
+        TransientError: PostgreSQL could not be reached.
+    """
+    asked = text("select distinct topic_id from ledger where feed = :feed")
+    with one_line_errors(connection.engine.url), connection.begin():
+        return set(connection.scalars(asked, {"feed": feed.name}))
 
 
 def read_counted_offsets(connection: Connection, feed: Feed, span: Span, below: Offsets) -> CountedOffsets:

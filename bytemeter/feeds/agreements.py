@@ -1,4 +1,4 @@
-"""The feed ``agreements``: who has which data plan from when on; a later message with the same id replaces it."""
+"""The feed ``agreements``: who has which data plan from when on; a later message with an id is its next version."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ AGREEMENTS = Feed(
         Field("maxBytesInBillingPeriod", Whole()),
         Field("thresholds", WholeList(), required=False),
         Field("anchorDay", Whole(), required=False),
+        Field("effectiveFrom", Text(), required=False),
     ),
     key="id",
     event_us=lambda records: instants.read(records.column("signedAt")),
@@ -52,6 +53,7 @@ AGREEMENTS = Feed(
         NO_MSISDN,
         *_instant_rules("signedAt"),
         *_instant_rules("serviceStartAt"),
+        *_instant_rules("effectiveFrom"),
         Rule("unknown billingPeriodTimeZone", no_zone("billingPeriodTimeZone")),
         Rule("negative maxBytesInBillingPeriod", under("maxBytesInBillingPeriod", 0)),
         Rule("maxBytesInBillingPeriod over 8 PiB", over("maxBytesInBillingPeriod", _MOST_LIMIT)),

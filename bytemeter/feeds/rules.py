@@ -40,8 +40,13 @@ def absent(column: str) -> Violated:
 
 
 def no_instant(column: str) -> Violated:
-    """The text is not a zoned instant."""
-    return lambda records: pc.is_null(instants.read(records.column(column)))
+    """The text is there, and not a zoned instant."""
+
+    def violated(records: pa.Table) -> pa.Array:
+        texts = records.column(column)
+        return pc.and_(pc.is_valid(texts), pc.is_null(instants.read(texts)))
+
+    return violated
 
 
 def before(column: str, at_s: int) -> Violated:

@@ -41,11 +41,13 @@ class Transactions:
         application: the one whose version a commit must follow.
         after: its version before the commit; -1 if there is none.
         versions: what the commit sets, by application, ``application`` among them.
+        place: the application whose version is the table's version that the commit was to make.
     """
 
     application: str
     after: int
     versions: Mapping[str, int]
+    place: str
 
 
 def schema(session: SparkSession, table: str) -> StructType | None:
@@ -108,22 +110,42 @@ def set_properties(session: SparkSession, table: str, changed: Mapping[str, str]
         raise ConflictError(f"the properties of {table} were not set: {name}") from error
 
 
-def notes(session: SparkSession, table: str, *, most: int) -> Iterator[str]:
-    """The user metadata of the latest ``most`` commits that have any, the latest first."""
+def latest_version(session: SparkSession, table: str) -> int:
+    """The version of a table's last commit; -1 if the table does not exist."""
+    return int(_log(session, table).startTransaction().readVersion())
+
+
+def notes(session: SparkSession, table: str, *, most: int | None = None) -> Iterator[str]:
+    """The user metadata of the latest commits that have any, the latest first.
+
+    Args:
+        most: how many commits to look at; None for all that the log still has.
+    """
+    latest = latest_version(session, table)
+    for version in range(latest, -1 if most is None else max(latest - most, -1), -1):
+        info = commit_info(session, table, version)
+        if info is None:
+            return
+        if info.get("userMetadata"):
+            yield info["userMetadata"]
+
+
+def commit_info(session: SparkSession, table: str, version: int) -> dict[str, Any] | None:
+    """What the log says about a commit: its operation, parameters, user metadata.
+
+    None if Delta has removed this part of the log: it is older than a checkpoint, and older than the retention.
+    """
     jvm: Any = session._jvm
     log = _log(session, table)
-    latest, hadoop = log.startTransaction().readVersion(), log.newDeltaHadoopConf()
-    for version in range(latest, max(latest - most, -1), -1):
-        commit = jvm.org.apache.spark.sql.delta.util.FileNames.unsafeDeltaFile(log.logPath(), version)
-        try:
-            lines = log.store().read(commit, hadoop).mkString("\n").splitlines()
-        except Py4JJavaError as error:
-            if error.java_exception.getClass().getSimpleName() != "FileNotFoundException":
-                raise
-            # Delta has removed this part of the log: it is older than a checkpoint, and older than a month.
-            return
-        infos = (json.loads(line)["commitInfo"] for line in lines if line.startswith('{"commitInfo"'))
-        yield from (info["userMetadata"] for info in infos if info.get("userMetadata"))
+    commit = jvm.org.apache.spark.sql.delta.util.FileNames.unsafeDeltaFile(log.logPath(), version)
+    try:
+        lines = log.store().read(commit, log.newDeltaHadoopConf()).mkString("\n").splitlines()
+    except Py4JJavaError as error:
+        if error.java_exception.getClass().getSimpleName() != "FileNotFoundException":
+            raise
+        return None
+    found = (json.loads(line)["commitInfo"] for line in lines if line.startswith('{"commitInfo"'))
+    return next(found, {})
 
 
 def append(
@@ -148,11 +170,6 @@ def append(
     Raises:
         BytemeterError: another process has committed for the application since.
     """
-    now_ms = time.time_ns() // 1_000_000
-    done = [
-        {"txn": {"appId": name, "version": version, "lastUpdated": now_ms}}
-        for name, version in transactions.versions.items()
-    ]
     lost = ""
     for _ in range(_TRIES):
         transaction = _log(session, table).startTransaction()
@@ -162,6 +179,11 @@ def append(
             return
         if found != transactions.after:
             raise _committed_by_another(table, f"its version is {found}, expected {transactions.after}")
+        versions = {**transactions.versions, transactions.place: int(transaction.readVersion()) + 1}
+        done = [
+            {"txn": {"appId": name, "version": version, "lastUpdated": time.time_ns() // 1_000_000}}
+            for name, version in versions.items()
+        ]
         try:
             _commit(session, transaction, (*done, *additions), _written(session._jvm, "Append", partitioned_by, note))
         except ConflictError as error:

@@ -49,6 +49,8 @@ class ThresholdEvent:
         type: one of the five types.
         percent, threshold_bytes: the threshold, None unless one was reached.
         ordinal: counts the amendments and corrections of a period; 0 for other events.
+        repetition: of an amendment or correction, how often an event has said the same before, and another one
+            something else since.
     """
 
     agreement_id: str
@@ -64,16 +66,23 @@ class ThresholdEvent:
     percent: int | None = None
     threshold_bytes: int | None = None
     ordinal: int = 0
+    repetition: int = 0
 
     @cached_property
     def event_id(self) -> str:
-        """A UUID made of agreement, period, type, threshold (in percent and in bytes) and ordinal.
+        """A UUID made of agreement, period, type and threshold; of an amendment or correction, of all that it says.
 
-        So an event that is written again, by whichever layer, has the same id.
+        So an event that is written again, by whichever layer, has the same id; and an amendment that says something
+        else has another one, also where PostgreSQL was restored from a backup and records were counted again in other
+        micro-batches.
         """
         start = self.period_start.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        name = f"{self.agreement_id}|{start}|{self.type}|{self.percent}|{self.threshold_bytes}|{self.ordinal}"
-        return str(uuid.uuid5(_NAMESPACE, name))
+        name = f"{self.agreement_id}|{start}|{self.type}|{self.percent}|{self.threshold_bytes}"
+        if self.type in (AMENDED, CORRECTED):
+            latest_at = self.latest_recorded_at.astimezone(dt.UTC).isoformat() if self.latest_recorded_at else None
+            said = (self.total_bytes, latest_at, self.latest_record, self.zone, self.limit, self.repetition)
+            return str(uuid.uuid5(_NAMESPACE, "|".join(map(str, (name, *said)))))
+        return str(uuid.uuid5(_NAMESPACE, f"{name}|0"))
 
     @property
     def payload(self) -> bytes:

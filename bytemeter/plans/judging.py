@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row
@@ -63,15 +63,36 @@ def reach_thresholds(connection: Connection, usage_ids: Iterable[int]) -> list[R
 
 
 def amend(connection: Connection, usage_ids: Collection[int]) -> list[ThresholdEvent]:
-    """Emit that the totals of these periods changed: an amendment of a closed period, a correction of an open one."""
+    """Amend closed periods, and correct open ones: an event for each with its total and its latest record.
+
+    A period of which the last event says the same gets none. A period that returns to what an event before the last one
+    said gets an event of another id (``ThresholdEvent.repetition``).
+
+    Returns:
+        In the order of the periods' ends and of the agreements.
+    """
+    periods = {"usage_ids": bigint_array(usage_ids)}
     if not usage_ids:
         return []
-    periods = {"usage_ids": bigint_array(usage_ids)}
-    connection.execute(SQL["count_amendments"], periods)
-    return [
-        _event(row, AMENDED if row.status == "closed" else CORRECTED, ordinal=row.amendments)
-        for row in connection.execute(SQL["read_periods"], periods)
-    ]
+    told: dict[int, list[str]] = {}
+    for row in connection.execute(SQL["events_of_periods"], periods):
+        told.setdefault(row.usage_id, []).append(str(row.event_id))
+    events = {}
+    for row in connection.execute(SQL["read_periods"], periods):
+        event = _event(row, AMENDED if row.status == "closed" else CORRECTED, ordinal=row.amendments + 1)
+        if (said := _unless_told(event, told.get(row.usage_id, []))) is not None:
+            events[row.usage_id] = said
+    connection.execute(SQL["count_amendments"], {"usage_ids": bigint_array(events)})
+    return list(events.values())
+
+
+def _unless_told(event: ThresholdEvent, told: Sequence[str]) -> ThresholdEvent | None:
+    """The event with an id that none of the period's events has; None if the last one is this event."""
+    while event.event_id in told:
+        if event.event_id == told[-1]:
+            return None
+        event = replace(event, repetition=event.repetition + 1)
+    return event
 
 
 @dataclass(frozen=True)
@@ -108,14 +129,15 @@ def close_periods(
     due = connection.execute(SQL["due_periods"], limits).all()
     if not due:
         return Closed([], more=False)
-    ends_in = {(Calendar(row.time_zone, row.anchor_day), row.period_end.year) for row in due}
+    ends_in = {(Calendar(row.time_zone, row.anchor_day), row.period_end.year) for row in due if row.time_zone}
     ensure_periods(connection, years_by_calendar(ends_in))
-    periods = {"usage_ids": bigint_array(sorted(row.usage_id for row in due))}
+    usage_ids = sorted({row.usage_id for row in due})
+    periods = {"usage_ids": bigint_array(usage_ids)}
     connection.execute(SQL["drop_periods"], periods)
     closed = {"usage_ids": bigint_array(connection.scalars(SQL["close_periods"], periods))}
     connection.execute(SQL["open_next_periods"], closed)
     events = [_event(row, CLOSED) for row in connection.execute(SQL["read_periods"], closed)]
-    return Closed(events, more=len(due) == most)
+    return Closed(events, more=len(usage_ids) == most)
 
 
 def _event(

@@ -27,6 +27,17 @@ order by p.agreement_id, p.period_start, t.threshold_bytes, t.percent;
 update data_plan_usage set amendments = amendments + 1
 where usage_id = any(cast(:usage_ids as bigint[]));
 
+-- name: events_of_periods
+-- Reads the ids of the events of billing periods, in the order in which they were emitted.
+select
+    u.usage_id,
+    e.event_id
+from data_plan_usage as u
+inner join threshold_events as e
+    on e.agreement_id = any(array[u.agreement_id]) and e.period_start = any(array[u.period_start])
+where u.usage_id = any(cast(:usage_ids as bigint[]))
+order by e.sequence;
+
 -- name: read_periods
 -- Reads billing periods as threshold events tell them, in the order of their ends.
 select * from judged_periods -- noqa: AM04
@@ -34,8 +45,8 @@ where usage_id = any(cast(:usage_ids as bigint[]))
 order by period_end, agreement_id;
 
 -- name: due_periods
--- Reads the open periods that end first. They are not in the order of agreements, too: all that end at the same instant
--- would be sorted each time.
+-- Reads the open periods that end first, each with the calendars of its agreement from then on, if there are any. They
+-- are not in the order of agreements, too: all that end at the same instant would be sorted each time.
 with due as (
     select
         usage_id,
@@ -52,28 +63,27 @@ with due as (
 select
     due.usage_id,
     due.period_end,
-    a.billing_period_time_zone as time_zone,
-    a.anchor_day
+    s.billing_period_time_zone as time_zone,
+    s.anchor_day
 from due
-inner join agreements as a on a.id = any(array[due.agreement_id]);
+left join agreement_services as s
+    on s.agreement_id = any(array[due.agreement_id]) and s.served_until > due.period_end;
 
 -- name: drop_periods
 -- Deletes those of the due periods that have no record and are no period of their agreement any more: it does not serve
 -- in them, or its calendar changed.
 delete from data_plan_usage as u
-using agreements as a
 where
     u.usage_id = any(cast(:usage_ids as bigint[])) and u.latest_recorded_at is null
-    and a.id = any(array[u.agreement_id])
-    and (
-        a.served_until <= u.period_start
-        or a.service_start_at >= u.period_end
-        or not exists (
-            select from billing_periods as p
-            where
-                p.time_zone = a.billing_period_time_zone and p.anchor_day = a.anchor_day
+    and not exists (
+        select from agreement_services as s
+        inner join billing_periods as p
+            on
+                p.time_zone = any(array[s.billing_period_time_zone])
+                and p.anchor_day = any(array[s.anchor_day])
                 and p.period_start = u.period_start
-        )
+                and p.period_end > s.served_from
+        where s.agreement_id = any(array[u.agreement_id]) and s.served_until > u.period_start
     );
 
 -- name: close_periods
@@ -89,14 +99,15 @@ from data_plan_usage as closed
 inner join agreements as a on a.id = any(array[closed.agreement_id])
 cross join
     lateral (
-        select b.*
-        from billing_periods as b
-        where
-            b.time_zone = a.billing_period_time_zone and b.anchor_day = a.anchor_day
-            and b.period_end > closed.period_end
+        select b.period_start
+        from agreement_services as s
+        inner join billing_periods as b
+            on
+                b.time_zone = any(array[s.billing_period_time_zone])
+                and b.anchor_day = any(array[s.anchor_day])
+                and b.period_end > greatest(closed.period_end, s.served_from, a.arrived_at)
+        where s.agreement_id = any(array[a.id]) and s.served_until > greatest(closed.period_end, b.period_start)
         order by b.period_start
         limit 1
     ) as p
-where
-    closed.usage_id = any(cast(:usage_ids as bigint[]))
-    and p.period_end > a.arrived_at and p.period_end > a.service_start_at and p.period_start < a.served_until;
+where closed.usage_id = any(cast(:usage_ids as bigint[]));

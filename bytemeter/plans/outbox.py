@@ -6,11 +6,13 @@ import datetime as dt
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Delivered
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from bytemeter.errors import BytemeterError, TransientError
 from bytemeter.kafka import Kafka
@@ -30,7 +32,7 @@ def write(connection: Connection, events: Sequence[ThresholdEvent], *, source: s
     Key: the event's id.
 
     Args:
-        source: ``live`` or ``batch``: whose outbox publishes them.
+        source: ``live`` or ``batch``: which layer emits them.
     """
     slices = (events[first : first + _AT_ONCE] for first in range(0, len(events), _AT_ONCE))
     return [event for part in slices for event in _write(connection, part, source)]
@@ -38,21 +40,24 @@ def write(connection: Connection, events: Sequence[ThresholdEvent], *, source: s
 
 @dataclass
 class Outbox:
-    """Publishes events of the table ``threshold_events`` to the topic of the same name, and marks them as published.
+    """Publishes what waits in ``threshold_events`` to the topic of the same name, and marks it as published.
 
-    Key: the agreement's id. Delivery: at least once. An event is published again only if this process ended, or lost
-    PostgreSQL, between the broker's acknowledgement and the mark; then byte for byte the same. While Kafka is away
-    the events wait in the producer, which sends them once, and in the table.
+    Key: the agreement's id. Delivery: at least once, in the order in which the events were written. An event is
+    published again only if this process ended, or lost PostgreSQL, between the broker's acknowledgement and the mark;
+    then byte for byte the same. While Kafka is away the events wait in the producer, which sends them once, and in the
+    table.
+
+    One process at a time publishes: it holds the lock of the table ``event_publishing`` as long as its producer has
+    events that Kafka has not acknowledged. So two processes neither send an event twice nor out of order.
 
     Attributes:
-        source: whose events: ``live`` or ``batch``.
-        patience_s: how long to wait for the broker's acknowledgement.
+        patience_s: how long to wait for the broker's acknowledgement, and for another process that publishes.
     """
 
     kafka: Kafka
     engine: Engine = field(repr=False)
-    source: str
     patience_s: float = 20.0
+    _locked: Connection | None = field(default=None, init=False, repr=False)
     _producer: Producer | None = field(default=None, init=False, repr=False)
     # Ids of events that the producer has, and of those of them that the broker acknowledged.
     _handed_over: set[str] = field(default_factory=set, init=False, repr=False)
@@ -61,46 +66,77 @@ class Outbox:
     _failure: KafkaError | None = field(default=None, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
-    def publish(self, events: Iterable[ThresholdEvent]) -> None:
-        """Publish events that are written and committed.
+    def publish(self) -> None:
+        """Publish all events that are not marked as published, whichever process has written them.
 
         Raises:
-            TransientError: Kafka did not acknowledge all of them in time; they stay in the outbox.
+            TransientError: Kafka did not acknowledge all of them in time, another process publishes all the while, or
+                PostgreSQL could not be reached; they stay in the outbox.
             BytemeterError: an ACL of Kafka refused them; they stay in the outbox, and the next start publishes them.
         """
-        self._send((event.event_id, event.agreement_id.encode(), event.payload) for event in events)
-
-    def publish_waiting(self) -> None:
-        """Publish the events that are not marked as published: an earlier process or an outage has left them.
-
-        Raises:
-            TransientError, BytemeterError: see ``publish``; or PostgreSQL could not be reached.
-        """
-        while True:
-            with one_line_errors(self.engine.url), self.engine.begin() as connection:
-                rows = connection.execute(SQL["unpublished_events"], {"source": self.source, "most": _AT_ONCE}).all()
-            if not rows:
-                return
-            self._send((str(row.event_id), row.agreement_id.encode(), bytes(row.payload)) for row in rows)
+        with self._lock:
+            while self._publish_some():
+                pass
 
     def close(self) -> None:
         """End the producer. Events that Kafka has not acknowledged stay in the outbox."""
         self._producer = None
+        self._handed_over.clear()
+        self._unlock()
+
+    def _publish_some(self) -> bool:
+        """Publish the first of the events that wait; whether there were any. The lock is given back in between."""
+        try:
+            connection = self._lock_publishing()
+            with one_line_errors(self.engine.url):
+                rows = connection.execute(SQL["unpublished_events"], {"most": _AT_ONCE}).all()
+            self._send((str(row.event_id), row.agreement_id.encode(), bytes(row.payload)) for row in rows)
+            return bool(rows)
+        finally:
+            if not self._handed_over:
+                self._unlock()
+
+    def _lock_publishing(self) -> Connection:
+        """The connection that holds the right to publish; waits for another process that holds it."""
+        if self._locked is not None and not self._locked.invalidated:
+            return self._locked
+        self._unlock()
+        with one_line_errors(self.engine.url):
+            connection = self.engine.connect()
+        try:
+            with one_line_errors(self.engine.url):
+                connection.exec_driver_sql(f"set local lock_timeout = '{round(1000 * self.patience_s)}ms'")
+                connection.execute(SQL["lock_publishing"])
+        except TransientError as error:
+            connection.close()
+            raise TransientError(
+                f"threshold events wait in the outbox; does another process publish? {error}"
+            ) from error
+        except BaseException:
+            connection.close()
+            raise
+        self._locked = connection
+        return connection
+
+    def _unlock(self) -> None:
+        connection, self._locked = self._locked, None
+        if connection is not None:
+            with suppress(DBAPIError):
+                connection.close()
 
     def _send(self, messages: Iterable[tuple[str, bytes, bytes]]) -> None:
-        with self._lock:
-            topic = self.kafka.topic_name(TOPIC)
-            event_ids, self._failure = [], None
-            try:
-                for event_id, key, payload in messages:
-                    event_ids.append(event_id)
-                    if event_id not in self._handed_over:
-                        self._produce(topic, event_id, key, payload)
-                self._wait_for(event_ids)
-            except KafkaException as error:
-                # Of the producer itself, which may not even begin to write.
-                raise self._refused(error.args[0], len(event_ids)) or error from error
-            self._mark()
+        topic = self.kafka.topic_name(TOPIC)
+        event_ids, self._failure = [], None
+        try:
+            for event_id, key, payload in messages:
+                event_ids.append(event_id)
+                if event_id not in self._handed_over:
+                    self._produce(topic, event_id, key, payload)
+            self._wait_for(event_ids)
+        except KafkaException as error:
+            # Of the producer itself, which may not even begin to write.
+            raise self._refused(error.args[0], len(event_ids)) or error from error
+        self._mark()
 
     def _produce(self, topic: str, event_id: str, key: bytes, payload: bytes) -> None:
         producer = self._connected()

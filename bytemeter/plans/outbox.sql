@@ -31,14 +31,18 @@ from
 on conflict do nothing
 returning event_id;
 
+-- name: lock_publishing
+-- Waits until no other process publishes, and keeps others from it until the transaction ends.
+lock table event_publishing in exclusive mode;
+
 -- name: unpublished_events
--- Reads the events of a source that are not marked as published, the oldest first.
+-- Reads the events that are not marked as published, the oldest first.
 select
     event_id,
     agreement_id,
     payload
 from threshold_events
-where source = :source and published_at is null
+where published_at is null
 order by sequence
 limit :most;
 

@@ -80,12 +80,11 @@ def data_plan(msisdn: str, at: dt.datetime | None = None) -> Callable[[Connectio
 def _plan(
     connection: Connection, found: Row[Any], at: dt.datetime, now: dt.datetime, counted_at: dt.datetime | None
 ) -> DataPlan:
-    zone, limit = ZoneInfo(found.billing_period_time_zone), found.max_bytes_in_billing_period
-    period = _period(zone, found.anchor_day, at)
-    key = {"agreement": found.id, "start": period.start}
-    usage = connection.execute(SQL["period"], key).one_or_none()
-    total = usage.total_recorded_bytes if usage and usage.latest_recorded_at else None
-    values = {**key, "total": total, "thresholds": found.thresholds, "limit": limit}
+    zone, period = ZoneInfo(found.billing_period_time_zone), _period(found, at)
+    key = {"agreement": found.agreement_id, "start": period.start}
+    usage = connection.execute(SQL["period"], {**key, "end": period.end}).one()
+    total, limit = usage.total, usage.max_bytes
+    values = {**key, "total": total, "thresholds": usage.thresholds, "limit": limit}
     thresholds = connection.execute(SQL["thresholds"], values).all()
     since = max(period.start, found.service_start_at)
     projection = None
@@ -98,14 +97,18 @@ def _plan(
             left_s=(period.end - at).total_seconds(),
         )
     return DataPlan(
-        counted_at, at, found.msisdn, found.id, zone, period, total or 0, limit,
+        counted_at, at, found.msisdn, found.agreement_id, zone, period, total or 0, limit,
         [Threshold(t.percent, t.threshold_bytes, t.reached, t.crossed_at) for t in thresholds],
-        usage.latest_recorded_at if usage else None, bool(usage and usage.status == "closed"), projection,
+        usage.latest_recorded_at, usage.closed, projection,
     )  # fmt: skip
 
 
-def _period(zone: ZoneInfo, anchor_day: int, at: dt.datetime) -> BillingPeriod:
-    near = periods(zone, anchor_day, first_year=at.year - 1, last_year=at.year + 1)
+def _period(found: Row[Any], at: dt.datetime) -> BillingPeriod:
+    """The billing period of an instant: as it is stored, else as it would be computed now."""
+    if found.period_start is not None:
+        return BillingPeriod(found.period_start, found.period_end, found.year, found.month)
+    zone = ZoneInfo(found.billing_period_time_zone)
+    near = periods(zone, found.anchor_day, first_year=at.year - 1, last_year=at.year + 1)
     return next(period for period in near if period.start <= at < period.end)
 
 

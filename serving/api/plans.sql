@@ -1,24 +1,37 @@
 -- name: plan
--- Reads the agreement that serves an MSISDN at an instant.
+-- Reads whose an MSISDN is at an instant, and the billing period then: its boundaries as they are stored, or null if
+-- they are not computed yet.
 select
-    id,
-    msisdn,
-    service_start_at,
-    billing_period_time_zone,
-    anchor_day,
-    max_bytes_in_billing_period,
-    thresholds
-from agreements
-where msisdn = :msisdn and service_start_at <= :at and served_until > :at;
+    s.agreement_id,
+    s.msisdn,
+    a.service_start_at,
+    s.billing_period_time_zone,
+    s.anchor_day,
+    p.period_start,
+    p.period_end,
+    p.year,
+    p.month
+from agreement_services as s
+inner join agreements as a on s.agreement_id = a.id
+left join billing_periods as p
+    on
+        s.billing_period_time_zone = p.time_zone
+        and s.anchor_day = p.anchor_day
+        and p.period_start <= :at
+        and p.period_end > :at
+where s.msisdn = :msisdn and s.served_from <= :at and s.served_until > :at;
 
 -- name: period
--- Reads the use of a billing period; no row before its first record, unless it was opened by its agreement.
+-- Reads limit, thresholds and use of a billing period. There is no use before its first record, and no stored limit
+-- before it was opened: then those hold that the agreement's versions give it.
 select
-    total_recorded_bytes,
-    latest_recorded_at,
-    status
-from data_plan_usage
-where agreement_id = :agreement and period_start = :start;
+    coalesce(u.max_bytes_in_billing_period, t.max_bytes) as max_bytes,
+    coalesce(u.thresholds, t.thresholds) as thresholds,
+    case when u.latest_recorded_at is not null then u.total_recorded_bytes end as total,
+    u.latest_recorded_at,
+    coalesce(u.status = 'closed', false) as closed
+from agreement_terms(:agreement, :end) as t
+left join data_plan_usage as u on u.agreement_id = :agreement and u.period_start = :start;
 
 -- name: thresholds
 -- Reads the thresholds of a plan, whether the total reaches them, and when it crossed them by the records' own time. A

@@ -151,6 +151,8 @@ class Routes:
         which, recent = event_filter(asked, client), asked.integer("recent", 0, 0, _MOST_RECENT)
         after = await self._last_event_id(request, recent)
         form = asked.choice("format", ("json", "cloudevents"), "json")
+        if request.method == "HEAD":
+            return Response(headers=_STREAM_HEADERS, media_type="text/event-stream")
         messages = self.stream.follow(which, after, cloud_message if form == "cloudevents" else Event.as_message)
         return StreamingResponse(messages, headers=_STREAM_HEADERS, media_type="text/event-stream")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -17,8 +18,10 @@ from serving.api.parameters import Place, place_of, start_of
 from serving.api.totals import Moment, Pieces, Total, Which, hours_between, moment, pieces, totals
 from serving.api.zoned import FIVE_MINUTES, Span, windows
 
-# Pieces that are read at first, before it is known how many totals they have; and at most.
-_FIRST_PIECES, _MOST_PIECES = 60, 3_000
+# Rows that a statement reads, about: that depends on how many ids a window has, which was noted by feed and type.
+_ROWS_AT_ONCE = 30_000
+_LEAST_PIECES, _MOST_PIECES = 60, 3_000
+_ids_seen: dict[tuple[str, str], float] = {}
 # Looking for totals ends after this time, and the next page goes on.
 _MOST_S = 2.0
 
@@ -87,17 +90,27 @@ class _Paging:
         now = moment(self._connection, question.which.feed)
         since = max(question.since, start_of(question.after)) if question.after else question.since
         ahead = windows(question.unit, question.zone, since, question.until)
-        pieces_at_once = _MOST_PIECES if question.which.id else _FIRST_PIECES
-        while some := self._some(ahead, pieces_at_once):
+        while some := self._some(ahead, self._pieces_at_once()):
             made_of, found = self._read(some)
             self._rows += self._shown(some, made_of, found, now)
             if len(self._rows) > question.limit:
                 return self._cut(now)
+            self._note_ids(found)
             if self._clock() > self._end:
                 return Page(now.counted_at, self._rows, self._place_behind(some))
-            left = question.limit - len(self._rows)
-            pieces_at_once = min(max(len(made_of) * left // max(len(found), 1), _FIRST_PIECES), _MOST_PIECES)
         return Page(now.counted_at, self._rows, None)
+
+    def _note_ids(self, found: list[Total]) -> None:
+        """Note how many ids a window has; what was cut off tells nothing, and quiet windows little."""
+        which = self._question.which
+        if found and not which.id:
+            seen = max(Counter(total.window for total in found).values())
+            _ids_seen[which.feed, which.type] = max(seen, 0.9 * _ids_seen.get((which.feed, which.type), 0.0))
+
+    def _pieces_at_once(self) -> int:
+        which, limit = self._question.which, self._question.limit
+        ids = 1.0 if which.id else _ids_seen.get((which.feed, which.type), limit)
+        return min(max(int(_ROWS_AT_ONCE / max(min(ids, limit), 1)), _LEAST_PIECES), _MOST_PIECES)
 
     def _some(self, ahead: Iterator[Span], pieces_at_once: int) -> list[Span]:
         """The next windows, at least one, with about so many pieces."""

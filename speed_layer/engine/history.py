@@ -36,6 +36,7 @@ class HistoryBatches:
         invalid_ends: by partition the end offsets of the last commit of invalid messages.
         slices: cut a micro-batch of too many bytes. Each slice is committed as a micro-batch of its own.
         note: called with the end offsets after each commit.
+        topic_id: goes into each commit: by it a re-created topic is known.
     """
 
     history: History
@@ -48,6 +49,7 @@ class HistoryBatches:
     invalid_ends: Offsets
     slices: Slices
     note: Callable[[Offsets], None] = lambda _: None
+    topic_id: str | None = None
 
     def __call__(self, files: DataFrame, batch_id: int) -> None:
         """Write the files of a micro-batch on the executors, and submit them to be committed.
@@ -86,7 +88,8 @@ class HistoryBatches:
     def _commit(self, files: list[Written], end: Offsets, *, after: Offsets) -> None:
         began = time.perf_counter()
         self._commit_invalid([file for file in files if file.table == self.invalid.path], end)
-        self.history.append([file for file in files if file.table == self.history.path], end, after=after)
+        kept = [file for file in files if file.table == self.history.path]
+        self.history.append(kept, end, after=after, topic_id=self.topic_id)
         self.note(end)
         logger().info(
             "kept",
@@ -100,5 +103,5 @@ class HistoryBatches:
             return
         # It may have reached further already, in a micro-batch whose records were not committed.
         reached = {p: max(offset, self.invalid_ends.get(p, 0)) for p, offset in {**self.invalid_ends, **end}.items()}
-        self.invalid.append(files, reached, after=self.invalid_ends)
+        self.invalid.append(files, reached, after=self.invalid_ends, topic_id=self.topic_id)
         self.invalid_ends = reached

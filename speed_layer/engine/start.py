@@ -98,8 +98,8 @@ class Starter:
         """Start the history query of a feed.
 
         Raises:
-            BytemeterError: the topic is missing, it does not continue what the history holds, or the history has other
-                columns than the feed.
+            BytemeterError: the topic is missing, it does not continue what the history holds or was re-created since,
+                or the history has other columns than the feed.
             TransientError: a server cannot be reached.
         """
         kafka, checkpoint = Kafka(self.settings), _temporary_folder(resources)
@@ -108,6 +108,7 @@ class Starter:
         invalid = InvalidMessages(self.session, history.root, feed)
         for table in (history, invalid):
             table.create(retention_h=self.settings.history_retention_h)
+            table.require_topic(topic.id, topic=topic.name)
         end_offsets, invalid_ends = history.end_offsets(), invalid.end_offsets()
         start = topic.resume_offsets(
             end_offsets, sink="the history", remedy="start over with an empty BYTEMETER_HISTORY"
@@ -127,6 +128,7 @@ class Starter:
         batches = HistoryBatches(
             *(history, invalid, commits, OffsetLog(checkpoint), topic.name, end_offsets, start, invalid_ends, slices),
             note=HistoryEnds(database(self.settings.require_database_url()), feed).note,
+            topic_id=topic.id,
         )
         files = files_of(self._messages(kafka, topic, start))
         name, interval_s = f"history-{feed.name}", self.settings.history_interval_s

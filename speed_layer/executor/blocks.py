@@ -14,13 +14,18 @@ from bytemeter.executors import BoundedMessages, map_bounded
 
 # Tables by name, each with its own columns.
 Parts = Mapping[str, pa.Table]
-# Makes parts of messages (partition: int, offset: long, value: binary). Spark pickles it.
+# Makes parts of messages (partition: int, offset: long, value: binary, timestamp: Kafka's). Spark pickles it.
 ToParts = Callable[[pa.Table], Parts]
 
 _BLOCKS = pa.schema([("part", pa.string()), ("block", pa.binary())])
 
 NO_MESSAGES = pa.table(
-    {"partition": pa.array([], pa.int32()), "offset": pa.array([], pa.int64()), "value": pa.array([], pa.binary())}
+    {
+        "partition": pa.array([], pa.int32()),
+        "offset": pa.array([], pa.int64()),
+        "value": pa.array([], pa.binary()),
+        "timestamp": pa.array([], pa.timestamp("us", "UTC")),
+    }
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bytemeter import instants
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
@@ -37,19 +38,22 @@ def agreement_parts(messages: pa.Table) -> Parts:
 
     Returns:
         received, invalid: see ``speed_layer.executor.accounts.account_parts``; agreements: a row for each valid
-        agreement, of partition: int, record_offset: long, id, msisdn, zone: string, signed_us, start_us: long
-        (microseconds since 1970), limit: long (bytes), thresholds: list of long (percents) or null, and anchor_day:
-        long or null.
+        agreement, of partition: int, record_offset: long, received_us: long (when Kafka received the message), id,
+        msisdn, zone: string, signed_us, start_us: long (microseconds since 1970), effective_us: the same or null,
+        limit: long (bytes), thresholds: list of long (percents) or null, and anchor_day: long or null.
     """
     parsed = parse(AGREEMENTS, messages)
-    agreements = valid(parsed)
+    is_valid = pc.is_null(parsed.column("reason"))
+    agreements, received = parsed.filter(is_valid), messages.column("timestamp").filter(is_valid)
     columns = {
         "partition": agreements.column("partition"),
         "record_offset": agreements.column("offset"),
+        "received_us": received.cast(pa.timestamp("us", "UTC")).cast(pa.int64()),
         "id": agreements.column("id"),
         "msisdn": agreements.column("msisdn"),
         "signed_us": agreements.column("event_us"),
         "start_us": instants.read(agreements.column("serviceStartAt")),
+        "effective_us": instants.read(agreements.column("effectiveFrom")),
         "zone": agreements.column("billingPeriodTimeZone"),
         "limit": agreements.column("maxBytesInBillingPeriod"),
         "thresholds": agreements.column("thresholds"),

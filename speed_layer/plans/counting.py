@@ -86,19 +86,20 @@ class ChangedAgreements:
 
 
 def take_agreements(connection: Connection, owners: OwnerLookup, messages: pa.Table) -> ChangedAgreements:
-    """Write agreements, in the order of their messages, and judge changed limits.
+    """Write the versions of agreements, in the order in which Kafka received them, and judge changed limits.
 
-    Writes ``agreements`` and ``data_plan_usage``; deletes ownership spans from ``plan_segments``.
+    Writes ``agreement_versions`` and the tables that follow from them, and ``data_plan_usage``; deletes ownership spans
+    from ``plan_segments``.
 
     Args:
         messages: see ``speed_layer.executor.plans.agreement_parts``.
     """
-    in_order = messages.sort_by([("partition", "ascending"), ("record_offset", "ascending")])
+    in_order = messages.sort_by([("received_us", "ascending"), ("record_offset", "ascending")])
     msisdns: set[str] = set()
     events: list[ThresholdEvent] = []
     for begin in range(0, in_order.num_rows, _AGREEMENTS_AT_ONCE):
         part = in_order.slice(begin, _AGREEMENTS_AT_ONCE).to_pylist()
-        changes = agreements.replace(connection, map(agreements.agreement, part))
+        changes = agreements.take(connection, list(map(agreements.agreement, part)))
         if changes.msisdns:
             owners.forget(connection, changes.msisdns)
         if changes.relimited:

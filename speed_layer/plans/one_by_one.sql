@@ -33,15 +33,15 @@ where
     and s.msisdn = any(array[r.msisdn]) and s.served_from_us <= r.event_us and r.event_us < s.served_until_us;
 
 -- name: needed_calendars
--- Reads the calendars of the agreements of msisdns_without_period, and the years of their records.
+-- Reads the calendars of msisdns_without_period, and the years of their records.
 select
-    a.billing_period_time_zone as time_zone,
-    a.anchor_day,
+    s.billing_period_time_zone as time_zone,
+    s.anchor_day,
     cast(extract(year from from_us(min(m.first_us))) as integer) as first_year,
     cast(extract(year from from_us(max(m.last_us))) as integer) as last_year
 from msisdns_without_period as m
-inner join agreements as a on a.msisdn = any(array[m.msisdn])
-group by a.billing_period_time_zone, a.anchor_day;
+inner join agreement_services as s on s.msisdn = any(array[m.msisdn])
+group by s.billing_period_time_zone, s.anchor_day;
 
 -- name: make_spans
 -- Writes the ownership spans of msisdns_without_period from the first to the last event time of their records. With an

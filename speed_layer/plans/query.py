@@ -41,7 +41,8 @@ class DataPlanQuery:
 
     Attributes:
         grace: how long after its end a period stays open for late records, by event time.
-        clock: the wall-clock time that takes over once all partitions are idle; None to go by event time only.
+        clock: the wall-clock time that takes over once all partitions are idle, and that no event time passes; None to
+            go by event time only.
         identity_horizon: how far behind the watermark data records are deduplicated.
     """
 
@@ -87,13 +88,18 @@ class DataPlanQuery:
         return [*chain.from_iterable(received_accounts), *counted.accounts]
 
     def on_progress(self, connection: Connection, progress: Mapping[str, Mapping[int, PartitionProgress]]) -> bool:
-        """Close the periods whose end and grace the watermark of the data records has passed."""
+        """Close the periods whose end and grace the watermark of the data records has passed.
+
+        The clock caps the watermark: records that are ahead of it do not close a period early.
+        """
         if not progress[DATA_RECORDS.name]:
             return False
         now = self.clock() if self.clock else None
         event_time = watermark(progress[DATA_RECORDS.name].values(), clock=now)
         if event_time is None:
             return False
+        if now is not None:
+            event_time = min(event_time, now)
         closed = close_periods(connection, event_time - self.grace, most=_CLOSED_AT_ONCE)
         self._write(connection, closed.events)
         return closed.more
@@ -110,7 +116,7 @@ class DataPlanQuery:
         """
         events, self._written = self._written, []
         if events:
-            self.outbox.publish(events)
+            self.outbox.publish()
 
     def _write(self, connection: Connection, events: Iterable[ThresholdEvent]) -> None:
         self._written += outbox.write(connection, list(events), source=SOURCE)

@@ -239,13 +239,13 @@ def test_an_outbox_whose_producer_is_refused_goes_on_once_it_is_allowed(
 ) -> None:
     cluster.deny_elsewhere(writing=True)
     with engine.begin() as connection:
-        events = write(connection, [event(), event("b")], source="live")
+        write(connection, [event(), event("b")], source="live")
     for _ in range(2):
         with pytest.raises(BytemeterError, match=r"\(ACL\); 2 threshold events wait in the outbox$") as caught:
-            Outbox(Kafka(load_settings()), engine, "live").publish(events)
+            Outbox(Kafka(load_settings()), engine).publish()
         assert not isinstance(caught.value, TransientError)
     cluster.forget()
-    Outbox(Kafka(load_settings()), engine, "live").publish_waiting()
+    Outbox(Kafka(load_settings()), engine).publish()
     assert rows("select count(published_at) from threshold_events") == [(2,)]
 
 

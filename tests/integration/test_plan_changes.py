@@ -156,7 +156,7 @@ def test_a_closed_period_is_amended_by_late_records_and_moved_ones(
     monthly(JANUARY, IN_FEBRUARY)
     send_plans([], [record("2", 50), record("3", 60, "2020-01-09T00:00:00Z")])
     send_plans([], [record("4", 2, "2020-01-11T00:00:00Z")])
-    send_plans([agreement(billingPeriodTimeZone="Pacific/Apia")], [])
+    send_plans([agreement(billingPeriodTimeZone="Pacific/Apia", effectiveFrom="2020-01-01T00:00:00Z")], [])
     assert rows(PERIODS) == [Period("a", 1, 512, "closed")]
     monthly(JANUARY, IN_FEBRUARY)
     assert events_of(published()) == [

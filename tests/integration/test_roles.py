@@ -27,7 +27,9 @@ WRITER, READER = "bytemeter_writer", "bytemeter_reader"
 # maintain; the reader, and the dashboards' login with it, has S on every table and view. A new table needs a line here,
 # and its rights in the migration that makes it.
 TABLES = {
-    "agreements": "SIU",  # a later version replaces an earlier one; served_until follows the next agreement
+    "agreement_services": "SID",  # made anew when a version changes them
+    "agreement_versions": "SIUD",  # a message may change from when an earlier one holds, and so its key
+    "agreements": "SIU",  # the last version replaces an earlier one
     "billable_hourly": "SIUD",  # as bytes_hourly
     "billable_monthly": "SIUD",  # live totals grow; the recompute removes one of which no record is left
     "billable_recomputed": "SIUD",  # as bytes_monthly
@@ -40,6 +42,7 @@ TABLES = {
     "bytes_monthly": "SIUD",  # as bytes_hourly
     "data_plan_usage": "SIUD",  # a period without records that its agreement no longer has is deleted
     "duplicate_events": "I",  # a list that grows; jobs read it through refused_events
+    "event_publishing": "SIU",  # its lock is the right to publish; it has no rows
     "event_counts": "SIU",  # as bytes
     "event_counts_hourly": "SIUD",  # as bytes_hourly
     "hours": "SIU",  # versions grow

@@ -35,7 +35,7 @@ def asked(api: httpx.Client, dimension: str, window: str, zone: str) -> tuple[Wi
     """All totals of the last days by window and id, and where they come from."""
     now = dt.datetime.now(dt.UTC)
     parameters = {
-        "feed": "devices", "dimension": dimension, "window": window, "zone": zone, "limit": "500",
+        "feed": "devices", "dimension": dimension, "window": window, "zone": zone, "limit": "5000",
         "from": (now - dt.timedelta(days=1 if window == "5m" else 62)).isoformat(), "to": (now + dt.timedelta(days=1)).isoformat(),
     }  # fmt: skip
     found: Windows = {}

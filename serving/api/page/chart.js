@@ -49,7 +49,7 @@ export function stacked(into, starts, series) {
 export function gauge(into, used, limit, thresholds) {
   const share = limit ? used / limit : 0, arc = part => path(Math.min(part, 1));
   const state = share >= 1 ? "bad" : share >= 0.8 ? "warn" : "";
-  const svg = element("svg", { viewBox: "0 0 240 176", role: "img", class: state, "aria-label": `${Math.floor(100 * share)} percent used` },
+  const svg = element("svg", { viewBox: "0 0 240 186", role: "img", class: state, "aria-label": `${Math.floor(100 * share)} percent used` },
     element("path", { class: "track", d: arc(1), "stroke-width": 20, "stroke-linecap": "round" }));
   if (share > 0) svg.append(element("path", { class: "value", d: arc(share), "stroke-width": 20, "stroke-linecap": "round" }));
   for (const { percent } of thresholds.filter(one => one.percent < 100)) {

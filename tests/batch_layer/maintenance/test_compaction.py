@@ -15,7 +15,7 @@ from pyspark.sql import Row, SparkSession
 from batch_layer.maintenance.compaction import Compacted, Compaction
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import DATA_RECORDS, DEVICES
-from bytemeter.history import delta, table
+from bytemeter.history import delta
 from bytemeter.history.reading import Split, columns_of, read
 from bytemeter.history.table import History, InvalidMessages, retention_properties
 from bytemeter.history.writing import HistoryFiles, filesystem_of
@@ -229,11 +229,12 @@ def test_compactions_do_not_hide_the_end_offsets(
     if release == "earlier":
         monkeypatch.setattr(
             History, "_transactions",
-            lambda self, end, **_: delta.Transactions(self.application, -1, {self.application: sum(end.values())}),
+            lambda self, end, **_: delta.Transactions(
+                self.application, -1, {self.application: sum(end.values())}, "none"
+            ),
         )  # fmt: skip
     history.append(written(history, device()), {0: 1, 1: 4}, after={})
     monkeypatch.undo()
-    monkeypatch.setattr(table, "_COMMITS_LOOKED_AT", 2)
     history.keep_end_offsets()
     for _ in range(3):
         delta.replace(history.session, history.path, [], [])

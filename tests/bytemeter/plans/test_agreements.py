@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from bytemeter.plans.agreements import Agreement, Changes, agreement
-from bytemeter.plans.agreements import replace as write
+from bytemeter.plans.agreements import take as write
 from bytemeter.plans.calendars import Calendar, Years, ensure_periods
 from tests.builders import stored_agreement
 
@@ -25,12 +25,14 @@ Rows = Callable[..., list[tuple[Any, ...]]]
 def test_100_percent_is_always_a_threshold() -> None:
     fields = {
         "id": "a", "msisdn": "48", "signed_us": 0, "start_us": 1, "zone": "UTC", "limit": 5, "thresholds": None,
-        "anchor_day": None,
+        "anchor_day": None, "received_us": 7, "effective_us": None, "partition": 0, "record_offset": 0,
     }  # fmt: skip
     assert agreement(fields).thresholds == (50, 80, 100)
     assert agreement({**fields, "thresholds": [90, 50, 90]}).thresholds == (50, 90, 100)
     assert agreement({**fields, "anchor_day": 31}).anchor_day == 31
     assert agreement(fields).service_start_at.microsecond == 1
+    assert agreement(fields).given_from is None
+    assert agreement({**fields, "effective_us": 5}).given_from == dt.datetime(1970, 1, 1, 0, 0, 0, 5, dt.UTC)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_open_periods_of_a_changed_limit_are_to_be_judged(engine: Engine, rows: 
         write(connection, [AGREEMENT])
         changes = write(connection, [changed])
     stored = rows("select usage_id, next_threshold_bytes from data_plan_usage")
-    assert changes == Changes(frozenset(), [usage_id for usage_id, _ in stored])
+    assert changes == Changes(frozenset(), tuple(usage_id for usage_id, _ in stored))
     assert [next_bytes for _, next_bytes in stored] == [1000]
 
 

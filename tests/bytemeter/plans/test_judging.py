@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from bytemeter.plans.agreements import Agreement
-from bytemeter.plans.agreements import replace as write
+from bytemeter.plans.agreements import take as write
 from bytemeter.plans.judging import close_periods
 from tests.builders import stored_agreement
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from sqlalchemy import Engine
 
 from bytemeter.errors import TransientError
 from bytemeter.kafka import Kafka
-from bytemeter.plans.events import CLOSED, EXCEEDED, ThresholdEvent
+from bytemeter.plans.events import AMENDED, CLOSED, CORRECTED, EXCEEDED, ThresholdEvent
 from bytemeter.plans.outbox import Outbox, write
 from bytemeter.settings import Settings
 from embedded.home import Home
@@ -38,9 +39,39 @@ def test_the_id_depends_on_what_happened_and_not_on_when_or_by_which_record() ->
     assert event().event_id == event(total_bytes=2000, latest_record="i-9", latest_recorded_at=START).event_id
     others = [
         event("b"), event(period_start=AT), event(type_=CLOSED), event(percent=50), event(threshold_bytes=900),
-        event(ordinal=1),
     ]  # fmt: skip
-    assert len({event().event_id, *(other.event_id for other in others)}) == 7
+    assert len({event().event_id, *(other.event_id for other in others)}) == 6
+
+
+@pytest.mark.parametrize("type_", [AMENDED, CORRECTED])
+def test_the_id_of_an_amendment_or_correction_is_made_of_all_that_it_says(type_: str) -> None:
+    assert event(type_=type_, ordinal=1).event_id == event(type_=type_, ordinal=2).event_id
+    others = [
+        event(type_=type_, **change)
+        for change in (
+            {}, {"total_bytes": 1101}, {"latest_record": "i-2"}, {"latest_recorded_at": START}, {"limit": 2},
+            {"zone": "UTC"}, {"repetition": 1}, {"latest_recorded_at": None, "latest_record": None},
+        )
+    ]  # fmt: skip
+    assert len({other.event_id for other in others}) == len(others)
+
+
+def test_two_processes_publish_in_the_order_in_which_events_were_written(
+    place: Settings, engine: Engine, rows: Rows
+) -> None:
+    def emit_and_publish(source: str) -> None:
+        outbox = Outbox(Kafka(place), engine)
+        for n in range(15):
+            with engine.begin() as connection:
+                connection.exec_driver_sql("lock table ledger in exclusive mode")  # as whoever counts
+                write(connection, [event(threshold_bytes=n, percent=k, type_=source) for k in range(3)], source=source)
+            outbox.publish()
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(emit_and_publish, ["live", "batch"]))
+    sent = [message.value for message in oracle.received(place, "threshold-events")]
+    assert sent == [bytes(payload) for (payload,) in rows("select payload from threshold_events order by sequence")]
+    assert len(sent) == 90
 
 
 def test_the_message_has_the_instant_in_the_time_zone_of_the_agreement() -> None:
@@ -81,18 +112,21 @@ def test_an_event_is_written_once(engine: Engine) -> None:
 def test_while_kafka_is_away_events_wait_and_are_sent_once(
     place: Settings, servers: Settings, engine: Engine, rows: Rows
 ) -> None:
-    outbox = Outbox(Kafka(place), engine, "live", patience_s=2)
+    outbox = Outbox(Kafka(place), engine, patience_s=2)
     with engine.begin() as connection:
         events = write(connection, [event(), event("b")], source="live")
     broker, _ = EmbeddedStack(Home(servers.home)).servers
     broker.stop()
     with pytest.raises(TransientError, match="did not take 2 threshold events; they wait in the outbox; is it up"):
-        outbox.publish(events)
+        outbox.publish()
     assert rows("select count(published_at) from threshold_events") == [(0,)]
     broker.start()
-    Outbox(Kafka(place), engine, "batch").publish_waiting()  # not its own
+    other = Outbox(Kafka(place), engine, patience_s=0.5)
+    with pytest.raises(TransientError, match="events wait in the outbox; does another process publish"):
+        other.publish()  # the first one's producer still has them
     outbox.patience_s = 60
-    outbox.publish_waiting()
+    outbox.publish()
+    other.publish()
     assert sorted(message.value for message in oracle.received(place, "threshold-events")) == sorted(
         one.payload for one in events
     )
@@ -101,9 +135,9 @@ def test_while_kafka_is_away_events_wait_and_are_sent_once(
 
 def test_an_event_whose_mark_was_lost_is_sent_again_byte_for_byte(place: Settings, engine: Engine, rows: Rows) -> None:
     with engine.begin() as connection:
-        events = write(connection, [event()], source="live")
-    Outbox(Kafka(place), engine, "live").publish(events)
+        write(connection, [event()], source="live")
+    Outbox(Kafka(place), engine).publish()
     rows("update threshold_events set published_at = null returning 1")
-    Outbox(Kafka(place), engine, "live").publish_waiting()
+    Outbox(Kafka(place), engine).publish()
     first, again = oracle.received(place, "threshold-events")
     assert (first.key, first.value) == (again.key, again.value) == (b"a", event().payload)

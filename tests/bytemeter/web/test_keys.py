@@ -69,7 +69,7 @@ def test_keys_are_rotated_without_a_restart_and_a_broken_file_changes_nothing(fi
 
 def test_a_file_that_becomes_usable_by_its_mode_alone_is_read(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     now = 0.0
-    keys = Keys(file, lambda: now)
+    keys = Keys(file, CLIENTS, lambda: now)
     file.write_text(keys_line("game", "key-new", "game-events"))
     for mode, key in ((0o666, "key-1"), (0o666, "key-1"), (0o600, "key-new")):
         file.chmod(mode)

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import Connection, Engine, text
 
+from bytemeter.plans.agreements import Agreement, take
 from bytemeter.plans.events import ThresholdEvent
 from bytemeter.settings import Settings
 from tests.apis import serving
@@ -95,17 +96,11 @@ def subscriber(
     zone: str = "UTC",
     start: dt.datetime | None = None,
     anchor_day: int = 1,
+    limit: int = 1_000,
 ) -> None:
-    """An agreement of 1000 bytes a month."""
-    statement = """
-    insert into agreements (id, msisdn, signed_at, service_start_at, billing_period_time_zone,
-        max_bytes_in_billing_period, thresholds, anchor_day)
-    values (:id, :msisdn, :start, :start, :zone, 1000, '{50,80,100}', :day)
-    """
-    start = start or utc("2020-01-01")
-    connection.execute(
-        text(statement), {"id": agreement, "msisdn": msisdn, "start": start, "zone": zone, "day": anchor_day}
-    )
+    """An agreement, by default of 1000 bytes a month."""
+    start, now = start or utc("2020-01-01"), dt.datetime.now(dt.UTC)
+    take(connection, [Agreement(agreement, msisdn, start, start, zone, limit, anchor_day=anchor_day, received_at=now)])
 
 
 def threshold_event(
@@ -117,10 +112,11 @@ def threshold_event(
     total: int = 1_000,
     at: dt.datetime,
     ordinal: int = 0,
+    limit: int = 1_000,
 ) -> ThresholdEvent:
-    """An event of an agreement of 1000 bytes a month."""
-    threshold = None if percent is None else 10 * percent
+    """An event of an agreement of 1000 bytes a month, unless told."""
+    threshold = None if percent is None else limit * percent // 100
     return ThresholdEvent(
-        agreement, period.astimezone(dt.UTC), period.year, period.month, "Europe/Warsaw", 1_000, total, at, "i",
+        agreement, period.astimezone(dt.UTC), period.year, period.month, "Europe/Warsaw", limit, total, at, "i",
         type_, percent, threshold, ordinal,
     )  # fmt: skip

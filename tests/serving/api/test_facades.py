@@ -11,6 +11,7 @@ import pytest
 
 from bytemeter.settings import Settings
 from tests.apis import keys_file, serving
+from tests.serving.api.conftest import subscriber
 from tests.serving.api.test_plans import END, START, plans
 
 __all__ = ["plans"]
@@ -22,14 +23,8 @@ DEVICE = {"phoneNumber": "+48501234567"}
 @pytest.fixture
 def _used(plans: None, engine: Any) -> None:
     """48 is the number of the device, and its plan has 4 GiB."""
-    from sqlalchemy import text
-
     with engine.begin() as connection:
-        connection.execute(
-            text(
-                "update agreements set msisdn = '48501234567', max_bytes_in_billing_period = 4294967296 where id = 'a'"
-            )
-        )
+        subscriber(connection, "a", "48501234567", zone="Europe/Warsaw", limit=2**32)
 
 
 @pytest.mark.usefixtures("_used")

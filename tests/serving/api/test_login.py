@@ -24,7 +24,7 @@ def test_it_reads_and_cannot_write_and_is_dropped_at_the_end(place: Settings, en
     host, pid, _, where = this_process().split()
     with engine.begin() as connection:
         # Of an earlier process, with the same number.
-        execute(connection, "create role usage_api_gone")
+        connection.execute(text("create role usage_api_gone"))
         execute(connection, "comment on role %I is %L", "usage_api_gone", f"{host} {pid} 0 {where}")
     with own_login(place.require_database_url(), 3) as login:
         with opened(login).connect() as connection:

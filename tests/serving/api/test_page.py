@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 from sqlalchemy import Engine, text
 
-from bytemeter.plans.events import EXCEEDED, REACHED
+from bytemeter.plans.events import EXCEEDED, REACHED, ThresholdEvent
 from bytemeter.plans.outbox import write
 from bytemeter.settings import Settings
 from tests.apis import keys_file, serving
@@ -22,12 +22,12 @@ from tests.serving.api.conftest import FIVE_MINUTES, subscriber, threshold_event
 NOW = dt.datetime.now(dt.UTC)
 APPS = ("STREAM", "SKYPE", "MAIL", "MAPS", "CHAT", "GAMES", "BACKUP", "<b>x</b>")
 START = NOW.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-GIB = 2**30
+GIB, LIMIT = 2**30, 5_000_000_000
 
 
 @pytest.fixture
 def network(engine: Engine) -> None:
-    """A day of traffic until now, and a subscriber who has used 62 percent of a plan of 1000 bytes."""
+    """A day of traffic until now, and a subscriber who has used 94 percent of a plan of 5 GB."""
     chance, rows = random.Random(7), []
     hour = NOW.replace(minute=0, second=0, microsecond=0)
     for number in range(24 * 12 + 11):
@@ -64,23 +64,24 @@ def network(engine: Engine) -> None:
                 {"feed": feed},
             )
         for number in range(1, 30):
-            subscriber(connection, f"a{number}", f"4891784{number:04d}", zone="Europe/Warsaw")
-        write(connection, [
-            threshold_event(f"a{number}", START, EXCEEDED if number % 4 == 0 else REACHED, percent=100 if number % 4 == 0 else (50, 80)[number % 2],
-                            total=(500, 810, 1_000)[number % 3], at=NOW)
-            for number in range(2, 9)
-        ], source="live")  # fmt: skip
+            subscriber(connection, f"a{number}", f"4891784{number:04d}", zone="Europe/Warsaw", limit=LIMIT)
+        crossings = [(number, (50, 80, 100)[number % 3]) for number in range(2, 9)]
+        write(connection, [crossing(f"a{number}", START, percent, NOW) for number, percent in crossings], source="live")
         statement = """
-        insert into data_plan_usage (agreement_id, period_start, period_end, year, month, total_recorded_bytes,
-            latest_recorded_at, latest_internal_record_id)
-        select 'a1', period.start, (period.start at time zone 'Europe/Warsaw' + interval '1 month') at time zone 'Europe/Warsaw',
-            :year, :month, 620, now(), 'i'
-        from (select date_trunc('month', now(), 'Europe/Warsaw') as start) as period
+        update data_plan_usage set
+            total_recorded_bytes = 4700000000, latest_recorded_at = now(), latest_internal_record_id = 'i'
+        where agreement_id = 'a1' and period_start <= now() and period_end > now()
         returning period_start
         """
-        (start,) = connection.scalars(text(statement), {"year": START.year, "month": START.month})
-        crossing = threshold_event("a1", start, REACHED, percent=50, total=500, at=start + (NOW - start) * 0.7)
-        write(connection, [crossing], source="live")
+        (start,) = connection.scalars(text(statement))
+        for percent, share in ((50, 0.6), (80, 0.8)):
+            write(connection, [crossing("a1", start, percent, start + (NOW - start) * share)], source="live")
+
+
+def crossing(agreement: str, start: dt.datetime, percent: int, at: dt.datetime) -> ThresholdEvent:
+    type_ = EXCEEDED if percent == 100 else REACHED
+    total = LIMIT * percent // 100 + 12_345_678
+    return threshold_event(agreement, start, type_, percent=percent, total=total, at=at, limit=LIMIT)
 
 
 @contextmanager
@@ -117,15 +118,15 @@ def test_the_page_shows_traffic_thresholds_and_a_month(
         assert page.locator("#traffic rect").count() > 150
         expect(page.locator("#apps li")).to_have_count(7)
         expect(page.locator("#antennas li").first).to_contain_text("00000011")
-        expect(page.locator("#events li")).to_have_count(8)
+        expect(page.locator("#events li")).to_have_count(9)
         # An event appears as it is committed.
         with engine.begin() as connection:
-            write(connection, [threshold_event("a9", START, EXCEEDED, percent=100, at=NOW)], source="live")
+            write(connection, [crossing("a9", START, 100, NOW)], source="live")
         expect(page.locator("#events li").first).to_contain_text("48917840009")
         expect(page.locator("#crossed")).to_have_text("1")
         page.locator("#msisdn").fill("+48917840001")
         page.locator("#ask button").click()
-        expect(page.locator("#gauge .big")).to_have_text("62 %")
+        expect(page.locator("#gauge .big")).to_have_text("94 %")
         expect(page.locator("#facts")).to_contain_text("Runs out")
         page.screenshot(path=str(pictures / "usage-api.png"), full_page=True)
         page.locator("#msisdn").fill("1")
@@ -141,7 +142,7 @@ def test_the_page_fits_a_phone_in_light_and_dark(place: Settings, network: None,
         expect(page.locator("#as-of.up")).to_contain_text("as of")
         page.locator("#msisdn").fill("48917840001")
         page.locator("#ask button").click()
-        expect(page.locator("#gauge .big")).to_have_text("62 %")
+        expect(page.locator("#gauge .big")).to_have_text("94 %")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         light = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0] > 128")
         assert light is not dark
@@ -158,4 +159,4 @@ def test_with_keys_the_page_asks_for_one_and_shows_what_it_may_see(
         page.locator("#key").fill("k")
         page.locator("#key-dialog button").click()
         expect(page.locator("#as-of.up")).to_contain_text("as of")
-        expect(page.locator("#events li")).to_have_count(8)
+        expect(page.locator("#events li")).to_have_count(9)

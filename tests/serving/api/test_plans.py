@@ -33,8 +33,11 @@ def plans(engine: Engine) -> None:
         subscriber(connection, "c", "50", start=utc("2100-01-01"))
         usage = """
         insert into data_plan_usage (agreement_id, period_start, period_end, year, month, total_recorded_bytes,
-            latest_recorded_at, latest_internal_record_id, status)
-        values ('a', :start, :end, :year, :month, :total, :latest, 'i', :status)
+            latest_recorded_at, latest_internal_record_id, status, billing_period_time_zone,
+            max_bytes_in_billing_period, thresholds)
+        values ('a', :start, :end, :year, :month, :total, :latest, 'i', :status, 'Europe/Warsaw', 1000, '{50,80,100}')
+        on conflict (agreement_id, period_start) do update set
+            total_recorded_bytes = excluded.total_recorded_bytes, latest_recorded_at = excluded.latest_recorded_at
         """
         january = {"start": utc("2025-12-31T23:00:00"), "end": utc("2026-01-31T23:00:00"), "year": 2026, "month": 1}
         this = {"start": START, "end": END, "year": START.year, "month": START.month}

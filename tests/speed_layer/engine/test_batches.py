@@ -81,7 +81,7 @@ def devices(
 
 
 def test_the_blocks_of_each_feed_carry_its_name(spark: SparkSession, place: Settings, engine: Engine) -> None:
-    query = DataPlanQuery(Outbox(Kafka(place), engine, "live"), dt.timedelta(0), None)
+    query = DataPlanQuery(Outbox(Kafka(place), engine), dt.timedelta(0), None)
     messages = {
         AGREEMENTS.name: spark.createDataFrame([(0, 0, agreement_document())], SCHEMA),
         DATA_RECORDS.name: spark.createDataFrame([(0, 0, data_record()), (0, 1, b"not JSON")], SCHEMA),

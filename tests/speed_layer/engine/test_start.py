@@ -36,7 +36,7 @@ def resources() -> Iterator[ExitStack]:
 
 @pytest.fixture
 def outbox(place: Settings, engine: Engine) -> Outbox:
-    return Outbox(Kafka(place), engine, "live")
+    return Outbox(Kafka(place), engine)
 
 
 def send(place: Settings, *values: bytes) -> None:

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from bytemeter.feeds import DATA_RECORDS
 from speed_layer.executor.blocks import ToParts
 from speed_layer.executor.plans import agreement_parts, record_parts
-from tests.messages import agreement_document, data_record, messages
+from tests.messages import NOW_S, agreement_document, data_record, messages
+
+CLOCK = DATA_RECORDS.clock_reason
 
 
 def records(*values: bytes) -> list[dict[str, Any]]:
@@ -44,16 +47,32 @@ def test_invalid_messages_keep_their_bytes() -> None:
     assert refused["event_us"] == int(dt.datetime.fromisoformat(ahead).timestamp()) * 1_000_000
 
 
+@pytest.mark.parametrize(("clock_h", "reasons"), [(-25, [CLOCK, CLOCK]), (0, [CLOCK]), (2, [])])
+def test_a_record_is_refused_by_the_clock_of_the_executor_that_reads_it(
+    monkeypatch: pytest.MonkeyPatch, clock_h: int, reasons: list[str]
+) -> None:
+    """Behind, it refuses what is right and keeps its event time; ahead, it lets pass what it should refuse."""
+    now = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
+    clock = now + dt.timedelta(hours=clock_h)
+    monkeypatch.setattr("speed_layer.executor.plans.time.time_ns", lambda: int(clock.timestamp()) * 10**9)
+    at = [now + dt.timedelta(hours=25), now]
+    invalid = record_parts(messages(*(data_record(recordedAt=one.isoformat()) for one in at)))["invalid"].to_pylist()
+    assert [row["reason"] for row in invalid] == reasons
+    assert [row["event_us"] for row in invalid] == [int(one.timestamp()) * 10**6 for one in at[: len(reasons)]]
+
+
 def test_agreements_have_their_instants_in_microseconds() -> None:
     parts = agreement_parts(messages(agreement_document(thresholds=[50]), agreement_document(id=...)))
     (good,), (bad,) = parts["agreements"].to_pylist(), parts["invalid"].to_pylist()
     assert good == {
         "partition": 1,
         "record_offset": 0,
+        "received_us": NOW_S * 1_000_000,
         "id": "0b12c601-9287-3f5c-a78c-df508fe0f889",
         "msisdn": "48917846822",
         "signed_us": 1_576_796_400_000_000,
         "start_us": 1_577_833_200_000_000,
+        "effective_us": None,
         "zone": "Europe/Warsaw",
         "limit": 5368709120,
         "thresholds": [50],

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
-from bytemeter.feeds import DEVICES
+from bytemeter.feeds import DEVICES, Field, Text
+from bytemeter.parsing import parse, valid
+from speed_layer.executor.accounts import identity
 from speed_layer.executor.totals import totals_parts
 from tests.messages import NOW_S, device, messages
 
@@ -54,6 +57,16 @@ def test_an_id_is_told_with_its_time_and_content() -> None:
     one, same, *others = (row["content_hash"] for row in found)
     assert one == same
     assert len({one, *others}) == 4
+
+
+def test_contents_differ_also_where_a_field_of_the_content_is_missing() -> None:
+    """A null in one field must not hide what the others say, or conflicts are not seen."""
+    feed = replace(DEVICES, fields=(*DEVICES.fields, Field("roaming", Text(), required=False)))
+    values = [device(event_id="e", bytes=size, app=app) for size, app in ((1, "A"), (2, "A"), (1, "B"), (1, "A"))]
+    records = valid(parse(feed, messages(*values, device(event_id="e", bytes=1, app="A", roaming="PL"))))
+    first, *others, same, roaming = identity(feed, "event_id", records)["content_hash"].to_pylist()
+    assert first == same
+    assert len({first, roaming, *others}) == 4
 
 
 def test_no_messages_have_the_columns_of_many() -> None:

@@ -36,7 +36,10 @@ SEEM_EMPTY = """
 select pg_restore_relation_stats(
     'schemaname', 'public', 'relname', name, 'relpages', 100000, 'reltuples', cast(0 as real)
 )
-from unnest(array['agreements', 'billing_periods', 'data_plan_usage', 'plan_segments', 'unmatched_records']) as t (name)
+from unnest(array[
+    'agreements', 'agreement_versions', 'agreement_services', 'billing_periods', 'data_plan_usage', 'plan_segments',
+    'unmatched_records'
+]) as t (name)
 """
 AS_ANALYSED = "select 'nothing'"
 

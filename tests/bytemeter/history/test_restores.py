@@ -1,0 +1,108 @@
+"""What others do to a table never becomes a silent gap: it is found by what the table holds, and refused or handled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql.types import StructType
+
+from bytemeter.errors import BytemeterError
+from bytemeter.feeds import AGREEMENTS, DEVICES
+from bytemeter.history import delta
+from bytemeter.history.table import History, addition
+from tests.histories import written
+from tests.messages import agreement_document, device
+
+
+@pytest.fixture
+def history(spark: SparkSession, tmp_path: Path) -> History:
+    """A history of devices with two commits, the versions 1 and 2."""
+    history = History(spark, str(tmp_path), DEVICES)
+    history.create()
+    for end in (1, 2):
+        history.append(written(history, device()), {0: end}, after={0: end - 1} if end > 1 else {}, topic_id="t")
+    return history
+
+
+def restore(history: History, version: int) -> None:
+    history.session.sql(f"restore table delta.`{history.path}` to version as of {version}")
+
+
+def as_earlier_release(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commit as a release that left its end offsets in the log only."""
+    monkeypatch.setattr(
+        History, "_transactions",
+        lambda self, end, **_: delta.Transactions(self.application, -1, {self.application: sum(end.values())}, "none"),
+    )  # fmt: skip
+    history.append(written(history, device()), {0: 1}, after={})
+    monkeypatch.undo()
+
+
+def test_an_older_version_that_was_brought_back_is_refused_until_the_newer_one_is_back(history: History) -> None:
+    restore(history, 1)
+    lost = (
+        r"devices was restored to version 1, which lacks records that were committed since; bring them back by "
+        r"`RESTORE TABLE delta\.`.*/devices` TO VERSION AS OF 2`"
+    )
+    with pytest.raises(BytemeterError, match=lost):
+        history.end_offsets()
+    with pytest.raises(BytemeterError, match=lost):
+        history.append(written(history, device()), {0: 3}, after={0: 2})
+    restore(history, 2)
+    assert history.end_offsets() == {0: 2}
+    history.append(written(history, device()), {0: 3}, after={0: 2})
+    restore(history, 3)  # to the lost version, from where there is more
+    with pytest.raises(BytemeterError, match="restored to version 3"):
+        history.end_offsets()
+
+
+def test_many_commits_of_others_hide_nothing(history: History) -> None:
+    for _ in range(51):
+        delta.replace(history.session, history.path, [], [])
+    assert history.end_offsets() == {0: 2}
+
+
+@pytest.mark.parametrize("metadata", ["deployed by hand", '"endOffsets"', "[]", '{"endOffsets": "all"}'])
+def test_notes_of_others_are_passed_by_however_many_there_are(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: str
+) -> None:
+    history = History(spark, str(tmp_path), DEVICES)
+    history.create()
+    as_earlier_release(history, monkeypatch)
+    for _ in range(51 if metadata == "[]" else 1):
+        transaction = delta._log(spark, history.path).startTransaction()
+        delta._commit(spark, transaction, [], delta._written(spark._jvm, "Append", [], metadata))
+    assert history.end_offsets() == {0: 1}
+    history.keep_end_offsets()
+    assert history.end_offsets() == {0: 1}
+
+
+def test_files_of_which_no_commit_says_where_they_end_are_refused(spark: SparkSession, tmp_path: Path) -> None:
+    history = History(spark, str(tmp_path), DEVICES)
+    history.create()
+    files = written(history, device())
+    delta.replace(spark, history.path, [], [addition(file, data_change=True) for file in files])
+    with pytest.raises(BytemeterError, match="has files, but no commit of its log says up to which offsets"):
+        history.end_offsets()
+
+
+def test_a_topic_with_another_id_is_refused_in_one_line(history: History) -> None:
+    history.require_topic("t", topic="devices")
+    with pytest.raises(BytemeterError, match=r"topic devices was re-created: its id is u, the history in .* has t; "):
+        history.require_topic("u", topic="devices")
+
+
+def test_a_column_that_messages_may_lack_is_added_to_a_table_of_an_earlier_release(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = History(spark, str(tmp_path), AGREEMENTS)
+    with monkeypatch.context() as earlier:
+        columns = StructType([column for column in history.columns if column.name != "effectiveFrom"])
+        earlier.setattr(History, "columns", property(lambda _: columns))
+        history.create()
+    history.create()
+    history.append(written(history, agreement_document()), {0: 1}, after={})
+    (row,) = history.read().collect()
+    assert row.effectiveFrom is None
