@@ -1,8 +1,8 @@
 """``make bench``: the measurements run one after the other, on an embedded stack that is removed at the end.
 
 Kafka, PostgreSQL and Spark share the machine. By default everything is measured, except growth and other systems. The
-names that ``--only`` selects are start, collector, message shapes, those of the streaming jobs as they are printed
-(such as live totals), simulator, ids within the horizon, alert latency, hourly recompute, monthly recompute,
+names that ``--only`` selects are start, collector, importer, message shapes, those of the streaming jobs as they are
+printed (such as live totals), simulator, ids within the horizon, alert latency, hourly recompute, monthly recompute,
 compaction, charts and dashboards.
 """
 
@@ -28,6 +28,7 @@ from benchmarks.flink.peer import JOBS as FLINK_JOBS
 from benchmarks.flink.peer import flink_sql
 from benchmarks.growth import Growth
 from benchmarks.identities import measure_identities
+from benchmarks.importer import measure_importer
 from benchmarks.latency import measure_latency
 from benchmarks.parsing import measure_parsing
 from benchmarks.recompute import Recompute
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--day-records", type=int, default=5_000_000, help="in the compacted day; 0 likewise")
     parser.add_argument("--ids", type=int, default=400_000_000, help="at a start, 20 GB of disk; 0 likewise")
     parser.add_argument("--single-s", type=int, default=60, help="seconds of single requests to the collector")
+    parser.add_argument("--long-lines", type=int, default=10_000_000, help="of a long file to import; 0 likewise")
     parser.add_argument("--only", nargs="*", metavar="PART", help="measure only what has one of these in its name")
     parser.add_argument("--peer", choices=["flink"], help="another system that runs the streaming jobs, after ours")
     parser.add_argument(
@@ -101,6 +103,8 @@ def _measure(arguments: argparse.Namespace, selected: Selected, topics: Topics) 
         measure_start(topics)
     if selected("collector"):
         measure_collector(topics, arguments.rounds, arguments.single_s)
+    if selected("importer"):
+        measure_importer(topics, arguments.rounds, arguments.long_lines)
     if selected("ids within the horizon") and arguments.ids:
         measure_identities(topics, arguments.ids)
     if selected("message shapes"):
