@@ -127,9 +127,12 @@ def _unquoted(data: bytes, delimiter: str) -> bytes:
     quotes, separators = np.flatnonzero(read == _QUOTE), np.flatnonzero(is_separator)
     ends = np.flatnonzero(kinds == _END)
     lines, first, count = np.unique(np.searchsorted(ends, quotes), return_index=True, return_counts=True)
-    # Without its quotes a line must not look blank.
+    starts, ends = np.append(0, ends)[lines], ends[lines]
+    # Without its quotes a line must not look blank, and a line that is odd in another way keeps them.
     visible = np.flatnonzero((read > _SPACE) & (read != _QUOTE))
-    shows = np.searchsorted(visible, ends[lines]) > np.searchsorted(visible, np.append(0, ends)[lines])
+    others = np.flatnonzero((kinds == _ODD) & (read != _QUOTE))
+    shows = np.searchsorted(visible, ends) > np.searchsorted(visible, starts)
+    shows &= np.searchsorted(others, ends) == np.searchsorted(others, starts)
     opens = (np.arange(len(quotes)) - np.repeat(first, count)) % 2 == 0
     after = is_separator[quotes + 1]
     before = is_separator[quotes - 1] | (quotes == 0)

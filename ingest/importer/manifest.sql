@@ -13,7 +13,11 @@ on conflict (file_hash) do update
 returning feed, name, state, next_line, accepted, invalid, repeated;
 
 -- name: offsets
-select partition, first_offset, last_offset from import_offsets
+select
+    partition,
+    first_offset,
+    last_offset
+from import_offsets
 where file_hash = :file_hash;
 
 -- name: note

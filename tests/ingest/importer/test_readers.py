@@ -108,7 +108,7 @@ def test_a_bad_line_costs_itself_alone() -> None:
 
 CELLS = st.one_of(
     st.sampled_from(["", " ", "0", "007", "-0", "-5", "+1", "9" * 19, "9" * 20, "é", "\x7f", "\0", "\\", '"', '"a"', '""',
-                     '"a;b"', '"a""b"', 'a"b', "a\tb", "1.5", "r-1", "\u2028"]),
+                     '"a;b"', '"a""b"', 'a"b', "a\tb", "1.5", "r-1", "\u2028", "\r", "\"\r\"", "\x0b"]),
     st.text(max_size=3),
     st.integers(-100, 100).map(str),
 )  # fmt: skip
@@ -143,7 +143,7 @@ def test_lines_that_are_cut_together_are_read_as_each_of_them_alone(lines: list[
     lines = [line for text in lines for line in text.split("\n")]
     value = end.join(lines).encode()
     _, found, hash_ = read(value, LINES)
-    assert found == one_by_one(value.decode().split("\n"), hash_)
+    assert found == one_by_one(value.decode("utf-8-sig").split("\n"), hash_)
 
 
 def test_a_file_with_crlf_and_one_without_an_end_of_its_last_line_are_read() -> None:
