@@ -17,7 +17,7 @@ from confluent_kafka import Message as Delivered
 
 from bytemeter.errors import BytemeterError, TransientError
 from bytemeter.kafka import Kafka
-from bytemeter.kafka_errors import transaction_refused
+from bytemeter.kafka_errors import RDKAFKA_LOGGER, transaction_refused
 from ingest.importer.resume import ResumePoint
 
 # The offset of this partition, in the import's group, is the next line.
@@ -54,7 +54,7 @@ class Transactions:
         self._in_flight = 0
         self._offsets: dict[int, tuple[int, int]] = {}
         self._open = False
-        client = {**kafka.librdkafka(), "log_level": 0}
+        client: dict[str, Any] = {**kafka.librdkafka(), "logger": RDKAFKA_LOGGER, "log_level": 0}
         try:
             self._producer = Producer({**client, **self._options()})
             group = {"group.id": self._name, "enable.auto.commit": False, "isolation.level": "read_committed"}
