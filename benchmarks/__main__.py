@@ -1,9 +1,9 @@
 """``make bench``: the measurements run one after the other, on an embedded stack that is removed at the end.
 
 Kafka, PostgreSQL and Spark share the machine. By default everything is measured, except growth and other systems. The
-names that ``--only`` selects are start, collector, collector memory, usage api, message shapes, those of the streaming
-jobs as they are printed (such as live totals), simulator, ids within the horizon, alert latency, hourly recompute,
-monthly recompute, compaction, charts and dashboards.
+names that ``--only`` selects are start, collector, collector memory, importer, usage api, message shapes, those of the
+streaming jobs as they are printed (such as live totals), simulator, ids within the horizon, alert latency, hourly
+recompute, monthly recompute, compaction, charts and dashboards.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from benchmarks.flink.peer import JOBS as FLINK_JOBS
 from benchmarks.flink.peer import flink_sql
 from benchmarks.growth import Growth
 from benchmarks.identities import measure_identities
+from benchmarks.importer import measure_importer
 from benchmarks.latency import measure_latency
 from benchmarks.parsing import measure_parsing
 from benchmarks.recompute import Recompute
@@ -92,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--soak-s", type=int, default=600, help="seconds of load for the collector's memory; 0 likewise"
     )
+    parser.add_argument("--long-lines", type=int, default=10_000_000, help="of a long file to import; 0 likewise")
     parser.add_argument("--only", nargs="*", metavar="PART", help="measure only what has one of these in its name")
     parser.add_argument("--peer", choices=["flink"], help="another system that runs the streaming jobs, after ours")
     parser.add_argument(
@@ -107,6 +109,8 @@ def _measure(arguments: argparse.Namespace, selected: Selected, topics: Topics) 
     if selected("start"):
         measure_start(topics)
     _measure_servers(arguments, selected, topics)
+    if selected("importer"):
+        measure_importer(topics, arguments.rounds, arguments.long_lines)
     if selected("ids within the horizon") and arguments.ids:
         measure_identities(topics, arguments.ids)
     if selected("message shapes"):

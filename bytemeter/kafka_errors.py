@@ -74,3 +74,25 @@ def config_refused(error: RdKafkaError, topic: str, wanted: str) -> BytemeterErr
     if error.code() in _NOT_ALLOWED:
         return BytemeterError(f"{what}; let Kafka's administrator set it, and allow DescribeConfigs (ACL)")
     return TransientError(f"{what}; is Kafka up?")
+
+
+def transaction_refused(error: RdKafkaError, topic: str, name: str) -> BytemeterError | None:
+    """The line for a transaction that an ACL, or a cluster without transactions, refused; None for any other error.
+
+    Args:
+        name: the transactional id, and the group whose offsets are committed.
+    """
+    rights = {
+        RdKafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: f"WRITE on the transactional id {name}",
+        RdKafkaError.GROUP_AUTHORIZATION_FAILED: f"READ on the group {name}",
+        RdKafkaError.TOPIC_AUTHORIZATION_FAILED: f"READ and WRITE on the topic {topic}",
+        RdKafkaError.CLUSTER_AUTHORIZATION_FAILED: f"WRITE on the transactional id {name}",
+    }
+    if error.code() == RdKafkaError._UNSUPPORTED_FEATURE:
+        return BytemeterError(f"Kafka has no transactions: {error.str()}; use Kafka 2.5 or later")
+    if error.code() not in rights:
+        return None
+    return BytemeterError(
+        f"Kafka does not let this user write to the topic {topic} in transactions: {error.str()}; "
+        f"let its administrator allow {rights[error.code()]} (ACL)"
+    )

@@ -141,7 +141,7 @@ class Demo:
             Streams(session, ready, list(FEEDS.values()), stop=self._stop).run,
             feeding.devices,
             feeding.plans,
-            feeding.billing,
+            lambda: self._bill(feeding),
             players.serve,
             players.play,
             lambda: tail.follow(self._stop),
@@ -181,6 +181,18 @@ class Demo:
             engine = database(ready.require_database_url())
             Scheduler(engine, ready, jobs, start, self._stop).run()
 
+    def _bill(self, feeding: Feeding) -> None:
+        """Send billable events once there are figures: until then phones have the machine."""
+        if self._wait_for_figures():
+            feeding.billing()
+
+    def _wait_for_figures(self) -> bool:
+        """Wait until the first figures are shown; False if the demo ends before."""
+        while not self._figures.wait(_REFRESH_S):
+            if self._stop.is_set():
+                return False
+        return True
+
     def _serve_api(self, ready: Settings) -> None:
         """Serve the usage API and its page; without them, if that fails, the demo goes on."""
         address = Address(HOST, 0 if listens(_API_PORT) else _API_PORT)
@@ -193,9 +205,8 @@ class Demo:
         """Serve the dashboards once there are figures; without them, if Superset fails, the demo goes on."""
         superset = SupersetServer(Home(self.settings.home), self._notify, unless_stopped=self._require_running)
         was_running = superset.running()
-        while not self._figures.wait(_REFRESH_S):
-            if self._stop.is_set():
-                return
+        if not self._wait_for_figures():
+            return
         try:
             running = serve_dashboards(superset, ready, demo=True)
             self._notify(

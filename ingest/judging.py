@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bytemeter.feeds import Feed
 from bytemeter.parsing import parse
@@ -46,17 +47,33 @@ def judge(feed: Feed, values: Sequence[bytes], now_us: int) -> Judged:
     Args:
         now_us: the clock, in microseconds since 1970.
     """
+    columns = judged_columns(feed, pa.array(values, pa.binary()), now_us)
+    reasons, ids, keys, hours = (columns.column(name).to_pylist() for name in columns.column_names)
+    return Judged(reasons, ids, keys, hours)
+
+
+def judged_columns(feed: Feed, values: pa.BinaryArray, now_us: int) -> pa.Table:
+    """Judge many events.
+
+    Returns:
+        For each event, in their order, a row of reason, id and key: string, and hour: long, as ``Judged`` has them.
+    """
     count = len(values)
-    large = [place for place, value in enumerate(values) if len(value) > MOST_EVENT_BYTES]
-    read = [b"" if len(value) > MOST_EVENT_BYTES else value for value in values] if large else values
+    large = pc.greater(pc.binary_length(values), MOST_EVENT_BYTES)
+    has_large = pc.any(large).as_py()
+    read = pc.if_else(large, pa.scalar(b"", pa.binary()), values) if has_large else values
     columns = [pa.repeat(pa.scalar(0, pa.int32()), count), pa.repeat(pa.scalar(0, pa.int64()), count)]
-    messages = pa.table([*columns, pa.array(read, pa.binary())], ["partition", "offset", "value"])
+    messages = pa.table([*columns, read], ["partition", "offset", "value"])
     records = parse(feed, messages, now_us=now_us - _CLOCKS_DIFFER_US)
-    reasons = records.column("reason").to_pylist()
-    for place in large:
-        reasons[place] = _TOO_LARGE
-    hours = [None if instant is None else instant // _HOUR_US for instant in records.column("event_us").to_pylist()]
-    return Judged(reasons, _texts(records, feed.event_id), _texts(records, feed.key), hours)
+    reasons = records.column("reason").combine_chunks()
+    if has_large:
+        reasons = pc.if_else(large, _TOO_LARGE, reasons)
+    instants = records.column("event_us").combine_chunks()
+    hours = pa.array(
+        instants.fill_null(0).to_numpy() // _HOUR_US, mask=instants.is_null().to_numpy(zero_copy_only=False)
+    )
+    texts = (_texts(records, name) for name in (feed.event_id, feed.key))
+    return pa.table([reasons, *texts, hours], ["reason", "id", "key", "hour"])
 
 
 def field_of(feed: Feed, reason: str) -> str | None:
@@ -82,8 +99,7 @@ def _named(fields: tuple[str, ...], reason: str) -> str | None:
     return next((name for name in fields if name in words), None)
 
 
-def _texts(records: pa.Table, name: str | None) -> list[str | None]:
+def _texts(records: pa.Table, name: str | None) -> pa.Array | pa.ChunkedArray:
     if name is None:
-        return [None] * records.num_rows
-    texts: list[str | None] = records.column(name).to_pylist()
-    return texts
+        return pa.nulls(records.num_rows, pa.string())
+    return records.column(name)

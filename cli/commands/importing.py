@@ -18,7 +18,7 @@ from embedded.stack import endpoints
 if TYPE_CHECKING:
     from ingest.importer.importing import Progress
 
-_FEEDS = ("data-records",)
+_FEEDS = ("data-records", "billable-events")
 _FORMATS = ("lines", "csv", "ndjson", "parquet")
 
 

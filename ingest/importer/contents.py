@@ -11,6 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from bytemeter.errors import first_line
+
 LINES, CSV, NDJSON, PARQUET = "lines", "csv", "ndjson", "parquet"
 FORMATS = (LINES, CSV, NDJSON, PARQUET)
 _CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -68,17 +70,25 @@ def examined(open_file: Callable[[], Any]) -> Content:
 
 
 def read_piece(content: Any) -> bytes:
-    """The next bytes; empty at the end.
+    """The next 4 MiB, whatever the file's compression; less only at the end, where it is empty at last.
 
     Raises:
         UnreadableError: it cannot be inflated.
     """
+    pieces, missing = [], _PIECE
     try:
-        return bytes(content.read(_PIECE))
-    except FileNotFoundError:
-        raise
+        while missing and (piece := content.read(missing)):
+            pieces.append(piece)
+            missing -= len(piece)
     except (OSError, pa.ArrowException, zlib.error) as error:
-        raise UnreadableError(f"cannot be inflated: {error}") from None
+        raise unreadable(error, "cannot be inflated") from None
+    return b"".join(pieces)
+
+
+def unreadable(error: Exception, reason: str) -> Exception:
+    """The error for a content that pyarrow cannot read; an error of the storage, which has a number, as it is."""
+    of_storage = isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None)
+    return error if of_storage else UnreadableError(f"{reason}: {first_line(error)}")
 
 
 def raw_hash(open_file: Callable[[], Any]) -> tuple[str, int]:

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import csv
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import IO, Any
 
 from sqlalchemy import Engine
 
+from bytemeter.errors import TransientError, first_line
 from bytemeter.kafka import Kafka
 from bytemeter.leases.lease import HeldError, Terms, leased_job
 from ingest.importer import manifest as manifests
-from ingest.importer.contents import Content, UnreadableError, examined, opened, raw_hash
-from ingest.importer.ids import internal_ids
-from ingest.importer.manifest import Counts, Manifest
+from ingest.importer.blocks import block_of
+from ingest.importer.contents import PARQUET, Content, UnreadableError, examined, opened, raw_hash
+from ingest.importer.ids import LineIds
+from ingest.importer.manifest import Known, Manifest
 from ingest.importer.mapping import Layout
 from ingest.importer.places import DONE, FAILED, Place
-from ingest.importer.readers import Rows, format_of, rows
-from ingest.importer.sending import Block, Sender
-from ingest.judging import judge
+from ingest.importer.readers import batches, format_of, parquet_file, rows
+from ingest.importer.reports import Report
+from ingest.importer.resume import ResumePoint
+from ingest.importer.sending import Sender
+from ingest.importer.transactions import Transactions
 
 # Told after each block: the lines and the bytes of the content that were read, and its size.
 Progress = Callable[[int, int, int], None]
-_NOTE_S = 1.0
 _HASH_SHOWN = 12
 
 
@@ -39,9 +38,10 @@ class Import:
     Attributes:
         place: where the files are.
         layout: what they look like, and whose topic gets them.
+        partitions: of the topic.
         format: of all files; None to tell it from their content.
         silent_s: after so many seconds without a heartbeat another import may take over a file.
-        timeout_s: for Kafka's acknowledgement.
+        timeout_s: for Kafka's answers, and for a transaction.
         stopped: whether the command is to end.
     """
 
@@ -49,6 +49,7 @@ class Import:
     layout: Layout
     engine: Engine
     kafka: Kafka
+    partitions: int
     format: str | None = None
     silent_s: float = 30.0
     timeout_s: float = 30.0
@@ -56,14 +57,14 @@ class Import:
     stopped: Callable[[], bool] = lambda: False
 
 
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
     """What became of a file.
 
     Attributes:
         line: for people.
-        failed: whether nothing of it could be read.
-        left: whether it stays where it is, because another import has it or a signal came.
+        failed: whether nothing of it could be read, or accepted.
+        left: whether it stays where it is.
     """
 
     line: str
@@ -75,7 +76,8 @@ def import_file(job: Import, name: str) -> Outcome:
     """Import one file, or go on where an earlier import of its content ended.
 
     Raises:
-        TransientError: Kafka or PostgreSQL is away; the file stays, to be imported again.
+        TransientError: Kafka, PostgreSQL or the storage is away; the file stays, to be imported again.
+        FencedError: another import has taken it over.
     """
     open_file = partial(job.place.open, name)
     try:
@@ -91,18 +93,26 @@ def import_file(job: Import, name: str) -> Outcome:
         return Outcome(f"{name}: left to another import ({error})", left=True)
     except FileNotFoundError:
         return Outcome(f"{name}: is gone; another import has moved it", left=True)
+    except job.place.errors as error:
+        if not job.place.is_local:
+            raise TransientError(
+                f"{name} cannot be read or moved in {job.place.uri}: {first_line(error)}; is it up?"
+            ) from error
+        return Outcome(f"{name}: cannot be read: {first_line(error)}; it is left", failed=True, left=True)
 
 
 def _unreadable(job: Import, name: str, hash_: str, size: int, reason: str) -> Outcome:
     with job.engine.connect() as connection:
         manifests.note_unreadable(connection, hash_, job.layout.feed.name, name, size, reason)
-    with _Report() as report:
-        report.add("", reason)
-        moved = job.place.move(name, FAILED, report=report.path, suffix=hash_[:_HASH_SHOWN])
+    with Report() as report:
+        report.add(None, reason)
+        moved = job.place.free_name(name, FAILED, hash_[:_HASH_SHOWN])
+        job.place.report(report.path, moved)
+        job.place.move(name, moved)
     return Outcome(f"{name}: {reason}; moved to {moved}", failed=True)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _OneFile:
     """The import of one file, under its lease."""
 
@@ -110,107 +120,98 @@ class _OneFile:
     name: str
     content: Content
     manifest: Manifest
-    _acknowledged: list[Block] = field(default_factory=list)
-    _noted: float = field(default_factory=time.monotonic)
 
     def run(self) -> Outcome:
-        begun = self.manifest.begin(self.job.layout.feed.name, self.name, self.content.size)
-        if begun.state == manifests.DONE:
+        feed = self.job.layout.feed.name
+        known = self.manifest.begin(feed, self.name, self.content.size)
+        if known.state == manifests.DONE:
             moved = self._move(DONE, None)
-            known = "this content was imported before"
-            return Outcome(f"{self.name}: {known}, as {begun.name}; not sent again; moved to {moved}")
-        with _Report() as report:
+            before = f"this content was imported before, as {known.name} for the feed {known.feed}"
+            return Outcome(f"{self.name}: {before}; not sent again; moved to {moved}")
+        if known.feed != feed:
+            begun = f"its import for the feed {known.feed} was begun; import it with --feed {known.feed}"
+            return Outcome(f"{self.name}: {begun}", failed=True, left=True)
+        with Report() as report:
             try:
-                complete = self._send(begun.next_line, report)
+                point = self._send(known, report)
             except UnreadableError as error:
-                report.add("", str(error))
-                self.manifest.end(manifests.FAILED, str(error))
-                moved = self._move(FAILED, report.path)
-                return Outcome(f"{self.name}: {error}; moved to {moved}", failed=True)
-            if not complete:
+                report.add(None, str(error))
+                return self._ended(manifests.FAILED, str(error), report, str(error))
+            if point is None:
                 return Outcome(f"{self.name}: ended before it was done; import it again to go on", left=True)
-            return self._ended(report)
+            told = f"{point.lines} lines: {point.accepted} accepted, {point.invalid} invalid, {point.repeated} repeated"
+            if point.lines and point.invalid == point.lines:
+                return self._ended(manifests.FAILED, "no line is valid", report, told)
+            return self._ended(manifests.DONE, "", report if point.invalid else None, told)
 
-    def _ended(self, report: _Report) -> Outcome:
-        lines, accepted, invalid, repeated = counts = self.manifest.end(manifests.DONE)
-        nothing = lines > 0 and invalid == lines
-        if nothing:
-            self.manifest.end(manifests.FAILED, "no line is valid")
-        moved = self._move(FAILED if nothing else DONE, report.path if invalid else None)
-        told = f"{lines} lines: {accepted} accepted, {invalid} invalid, {repeated} repeated"
-        return Outcome(f"{self.name}: {told}; moved to {moved}", failed=nothing and counts != Counts(0, 0, 0, 0))
+    def _ended(self, state: str, reason: str, report: Report | None, told: str) -> Outcome:
+        """Leave the report, note the end, move the file: whatever of it was not done is done by the next import."""
+        failed = state == manifests.FAILED
+        moved = self._move(FAILED if failed else DONE, report, lambda: self.manifest.end(state, reason))
+        return Outcome(f"{self.name}: {told}; moved to {moved}", failed=failed)
 
-    def _move(self, folder: str, report: str | None) -> str:
-        return self.job.place.move(self.name, folder, report=report, suffix=self.content.hash[:_HASH_SHOWN])
+    def _move(self, folder: str, report: Report | None, noted: Callable[[], None] = lambda: None) -> str:
+        place = self.job.place
+        moved = place.free_name(self.name, folder, self.content.hash[:_HASH_SHOWN])
+        if report is not None:
+            place.report(report.path, moved)
+        noted()
+        place.move(self.name, moved)
+        return moved
 
-    def _send(self, next_line: int, report: _Report) -> bool:
-        """Send the lines that are not noted; returns whether all are."""
-        job = self.job
-        sender = Sender(job.kafka, job.layout.feed.topic, job.timeout_s)
+    def _send(self, known: Known, report: Report) -> ResumePoint | None:
+        """Send the lines that are not sent; returns the last point, or None if the command is to end before."""
+        job, format_ = self.job, self._checked_format()
+        topic = job.layout.feed.topic
+        transactions = Transactions(job.kafka, topic, self.content.hash, job.timeout_s)
         try:
-            with ExitStack() as stack:
-                file = opened(partial(job.place.open, self.name), stack)
-                format_ = job.format or format_of(self.content, job.layout)
-                for read in rows(file, self.content.size, format_, job.layout, internal_ids(self.content.hash)):
-                    if job.stopped():
-                        break
-                    block, messages = self._judged(read, next_line, report)
-                    if read.next_line > next_line:
-                        self._note(list(sender.send(block, messages)))
-                    job.progress(read.next_line - 1, read.read, self.content.size)
-            self._note(list(sender.finish()), now=True)
+            begun = self._resumed(known.point, transactions.resume())
+            sender = Sender(transactions, job.partitions, begun)
+            try:
+                complete = self._read(format_, sender, begun, report)
+                point = sender.finish()
+            finally:
+                sender.close()
         finally:
-            sender.close()
-        return not job.stopped()
+            transactions.close()
+        self.manifest.note(point)
+        return point if complete else None
 
-    def _judged(self, read: Rows, next_line: int, report: _Report) -> tuple[Block, list[dict[str, Any]]]:
-        """The block of some rows, and its messages; lines before the next one are reported only."""
-        judged = judge(self.job.layout.feed, read.documents, time.time_ns() // 1_000)
-        block, messages, seen = Block(read.next_line), [], set()
-        for place, line in enumerate(read.lines):
-            reason = read.refused.get(place, judged.reasons[place])
-            if reason is not None:
-                report.add(str(line), reason)
-            if line < next_line:
-                continue
-            identity = judged.ids[place], judged.hours[place]
-            if reason is not None:
-                block.invalid += 1
-            elif identity in seen:
-                block.repeated += 1
-            else:
-                seen.add(identity)
-                messages.append({"value": read.documents[place], "key": judged.keys[place]})
-        block.accepted = len(messages)
-        return block, messages
+    def _resumed(self, noted: ResumePoint, committed: ResumePoint | None) -> ResumePoint:
+        """Where to go on: what Kafka has committed counts, or the manifest where Kafka has forgotten it."""
+        point = max(noted, committed or noted, key=lambda point: point.next_line)
+        if not point.accepted:
+            # Nothing was sent: perhaps it was read in the wrong format.
+            return ResumePoint()
+        if point is not noted:
+            self.manifest.note(point)
+        return point
 
-    def _note(self, acknowledged: list[Block], *, now: bool = False) -> None:
-        self._acknowledged += acknowledged
-        if self._acknowledged and (now or time.monotonic() - self._noted > _NOTE_S):
-            self.manifest.note(self._acknowledged)
-            self._acknowledged = []
-            self._noted = time.monotonic()
+    def _checked_format(self) -> str:
+        """The format; all of a parquet file is read before anything of it is sent."""
+        format_ = self.job.format or format_of(self.content, self.job.layout)
+        if format_ == PARQUET:
+            with ExitStack() as stack:
+                file = opened(partial(self.job.place.open, self.name), stack)
+                for _ in batches(parquet_file(file, self.job.layout)):
+                    pass
+        return format_
 
-
-class _Report:
-    """Lines that were refused and why, on this machine's disk until the file is moved."""
-
-    def __enter__(self) -> _Report:
-        self._file: IO[str] = tempfile.NamedTemporaryFile("w", suffix=".csv", newline="", delete=False)
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(("line", "reason"))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-        Path(self._file.name).unlink()
-
-    def add(self, line: str, reason: str) -> None:
-        """Add a line of the file, or of the whole file if it is empty."""
-        self._writer.writerow((line, reason))
-
-    @property
-    def path(self) -> str:
-        """Where all of it is."""
-        self._file.flush()
-        return self._file.name
+    def _read(self, format_: str, sender: Sender, begun: ResumePoint, report: Report) -> bool:
+        """Read and judge all blocks, and hand over those that are not sent; returns whether that was all of them."""
+        job, noted = self.job, begun
+        with ExitStack() as stack:
+            file = opened(partial(job.place.open, self.name), stack)
+            for read in rows(file, self.content.size, format_, job.layout, LineIds(self.content.hash)):
+                if job.stopped():
+                    return False
+                block = block_of(job.layout.feed, read, begun.next_line, time.time_ns() // 1_000)
+                for line, reason in block.refused:
+                    report.add(line, reason)
+                if block.next_line > begun.next_line:
+                    sender.send(block)
+                if sender.committed is not noted:
+                    noted = sender.committed
+                    self.manifest.note(noted)
+                job.progress(read.next_line - 1, read.read, self.content.size)
+        return True

@@ -38,7 +38,7 @@ class Place:
             raise BytemeterError(f"{uri}: {first_line(error)}; for gs:// install bytemeter[gcs]") from None
         except ValueError as error:
             raise BytemeterError(f"{without_passwords(uri)}: {first_line(error)}; give a folder or gs://…") from None
-        if self._is_local and not Path(self._root).is_dir():
+        if self.is_local and not Path(self._root).is_dir():
             raise BytemeterError(f"{uri} is no folder; expected a folder with files of records, or an URI")
 
     def waiting(self) -> list[str]:
@@ -59,28 +59,50 @@ class Place:
         """
         return self._files.open(self._path(name), "rb")
 
-    def move(self, name: str, folder: str, *, report: str | None, suffix: str) -> str:
-        """Move a file, with the report that is read from a local path; returns its name there.
+    def free_name(self, name: str, folder: str, suffix: str) -> str:
+        """The name of a file once it is moved to a folder.
 
         Args:
             suffix: for its name, if another file has that already.
         """
         moved = f"{folder}/{name}"
-        if self._files.exists(self._path(moved)):
-            moved = f"{folder}/{name}.{suffix}"
-        if self._is_local:
-            self._files.makedirs(self._path(folder), exist_ok=True)
-        if report is not None:
-            self._files.put_file(report, self._path(f"{moved}.report.csv"))
-        if self._is_local:
+        return f"{moved}.{suffix}" if self._files.exists(self._path(moved)) else moved
+
+    def report(self, path: str, moved: str) -> None:
+        """Put the report that is at a local path beside a file that will be moved."""
+        self._make(moved)
+        self._files.put_file(path, self._path(f"{moved}.report.csv"))
+
+    def move(self, name: str, moved: str) -> None:
+        """Move a file.
+
+        Raises:
+            FileNotFoundError: it is gone.
+        """
+        self._make(moved)
+        if self.is_local:
             # In one step.
             Path(self._path(name)).replace(self._path(moved))
         else:
             self._files.mv(self._path(name), self._path(moved))
-        return moved
+
+    def _make(self, moved: str) -> None:
+        if self.is_local:
+            Path(self._path(moved)).parent.mkdir(exist_ok=True)
 
     @property
-    def _is_local(self) -> bool:
+    def errors(self) -> tuple[type[Exception], ...]:
+        """What the storage raises when it does not give or take a file."""
+        if self.is_local:
+            return (OSError,)
+        from aiohttp import ClientError
+        from gcsfs.retry import HttpError
+
+        return (OSError, ClientError, HttpError)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder of this machine."""
         return "file" in self._files.protocol
 
     def _path(self, name: str) -> str:

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bytemeter.errors import BytemeterError
+from bytemeter.errors import BytemeterError, TransientError, first_line
 from bytemeter.kafka import Kafka
 from bytemeter.postgres import database, one_line_errors
 from bytemeter.settings import Settings
 from ingest.importer.importing import Import, Outcome, Progress, import_file
-from ingest.importer.mapping import MAPPINGS
+from ingest.importer.mapping import MAPPINGS, Layout
 from ingest.importer.places import Place
 
 _LOOK_S = 1.0
@@ -50,8 +50,9 @@ def run_import(
         BytemeterError: a file could not be read (the others are imported), or a server is away.
     """
     engine = database(settings.require_database_url())
+    kafka, layout = Kafka(settings), MAPPINGS[options.feed]
     job = Import(
-        Place(options.uri), MAPPINGS[options.feed], engine, Kafka(settings), options.format, settings.lease_s,
+        Place(options.uri), layout, engine, kafka, _partitions(kafka, layout), options.format, settings.lease_s,
         progress=progress, stopped=stop.is_set,
     )  # fmt: skip
     with one_line_errors(engine.url):
@@ -59,12 +60,24 @@ def run_import(
         while options.watch and not stop.wait(_LOOK_S):
             _round(job, tell)
     if failed and not options.watch:
-        raise BytemeterError(f"{failed} of the files could not be imported; their reports are in {options.uri}/failed")
+        raise BytemeterError(f"{failed} of the files could not be imported: the lines about them say why")
+
+
+def _partitions(kafka: Kafka, layout: Layout) -> int:
+    topic = kafka.describe(kafka.topic_name(layout.feed.topic))
+    if topic is None:
+        name = kafka.topic_name(layout.feed.topic)
+        raise BytemeterError(f"Kafka at {kafka.servers} has no topic {name}; run `bytemeter migrate`")
+    return len(topic.latest)
 
 
 def _round(job: Import, tell: Callable[[str], None]) -> int:
     failed = 0
-    for name in job.place.waiting():
+    try:
+        names = job.place.waiting()
+    except job.place.errors as error:
+        raise TransientError(f"{job.place.uri} cannot be listed: {first_line(error)}; is it up?") from error
+    for name in names:
         if job.stopped():
             break
         outcome: Outcome = import_file(job, name)

@@ -1,132 +1,125 @@
-"""Messages to Kafka from a thread that waits: blocks are acknowledged in their order, with their offsets."""
+"""Blocks of lines to Kafka by a thread that waits: transactions of about a second, each with its resume point."""
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from zlib import crc32
 
-from confluent_kafka import KafkaError, KafkaException, Producer
-from confluent_kafka import Message as Delivered
+import numpy as np
 
-from bytemeter.errors import BytemeterError, TransientError
-from bytemeter.kafka import Kafka
+from ingest.importer.blocks import Block
+from ingest.importer.resume import ResumePoint
+from ingest.importer.transactions import Transactions
 
-# Blocks in flight; some ten thousand messages each.
-_MOST_BLOCKS = 8
-_POLL_S = 0.05
-
-
-@dataclass
-class Block:
-    """Messages that were sent together, with what is known of their lines.
-
-    Attributes:
-        next_line: lines before this one are done with this block and those before it.
-        accepted, invalid, repeated: lines of this block; accepted ones are sent.
-        offsets: by partition the first and the last offset of acknowledged messages.
-    """
-
-    next_line: int
-    accepted: int = 0
-    invalid: int = 0
-    repeated: int = 0
-    offsets: dict[int, tuple[int, int]] = field(default_factory=dict)
-    unanswered: int = 0
-    error: KafkaError | None = None
-
-    def answered(self, error: KafkaError | None, message: Delivered) -> None:
-        """Note the answer for one message."""
-        self.unanswered -= 1
-        if error is not None:
-            self.error = self.error or error
-            return
-        partition, offset = message.partition(), message.offset()
-        if partition is None or offset is None:
-            return
-        first, last = self.offsets.get(partition, (offset, offset))
-        self.offsets[partition] = (min(first, offset), max(last, offset))
+# An open transaction holds up all readers of its partitions.
+_TRANSACTION_S = 1.0
+# Blocks that wait for the thread; some ten thousand lines each.
+_MOST_BLOCKS = 2
+_POLL_S = 0.1
+_ANY = -1  # RD_KAFKA_PARTITION_UA
 
 
 class Sender:
-    """Sends the blocks of a file. What Kafka has not acknowledged in time may still have arrived."""
+    """Sends the blocks of a content, exactly once.
 
-    def __init__(self, kafka: Kafka, topic: str, timeout_s: float) -> None:
-        """Make the client.
+    A transaction has the messages of some blocks and the resume point after them: Kafka has both or nothing. It is
+    committed once it is a second old, also while the next block is still being read.
+    """
+
+    def __init__(self, transactions: Transactions, partitions: int, begun: ResumePoint) -> None:
+        """Start the thread.
+
+        Args:
+            partitions: of the topic.
+            begun: where the import goes on.
+        """
+        self._transactions, self._partitions = transactions, partitions
+        self._blocks: queue.Queue[Block | None] = queue.Queue(_MOST_BLOCKS)
+        self._point = self._committed = begun
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
+        self._thread.start()
+
+    @property
+    def committed(self) -> ResumePoint:
+        """The resume point of the last transaction that is committed."""
+        return self._committed
+
+    def send(self, block: Block | None) -> None:
+        """Send a block, or None to commit what was sent; waits while others are on their way.
 
         Raises:
-            BytemeterError: it refuses the settings.
+            BytemeterError: a transaction failed.
         """
-        self._topic, self._servers, self._timeout_s = kafka.topic_name(topic), kafka.servers, timeout_s
-        self._blocks: deque[Block] = deque()
-        options: dict[str, Any] = {
-            **kafka.librdkafka(),
-            "enable.idempotence": True,
-            "acks": "all",
-            "message.timeout.ms": round(1_000 * timeout_s),
-            "linger.ms": 20,
-            "compression.type": "lz4",
-            "batch.size": 1_000_000,
-            "queue.buffering.max.messages": 500_000,
-            "queue.buffering.max.kbytes": 262_144,
-            "allow.auto.create.topics": False,
-            "log_level": 0,
-        }
-        try:
-            self._producer = Producer(options)
-        except KafkaException as error:
-            raise BytemeterError(f"Kafka's client refuses its settings: {error}; check BYTEMETER_KAFKA_*") from None
+        while True:
+            self._require_success()
+            try:
+                self._blocks.put(block, timeout=_POLL_S)
+            except queue.Full:
+                continue
+            return
 
-    def send(self, block: Block, messages: list[dict[str, Any]]) -> Iterator[Block]:
-        """Send a block; yields blocks that are acknowledged, in their order.
+    def finish(self) -> ResumePoint:
+        """Wait until all blocks are committed; returns the resume point after them.
 
         Raises:
-            TransientError: Kafka did not acknowledge a message in time.
+            BytemeterError: a transaction failed.
         """
-        block.unanswered = len(messages)
-        self._blocks.append(block)
-        deadline = time.monotonic() + self._timeout_s
-        while messages:
-            self._producer.produce_batch(self._topic, messages, on_delivery=block.answered)
-            messages = [message for message in messages if message.pop("_error", None)]
-            if messages:
-                # The client's queue is full, or it does not know the topic.
-                self._producer.poll(_POLL_S)
-                if time.monotonic() > deadline:
-                    raise self._unanswered("its queue stayed full")
-        self._producer.poll(0)
-        yield from self._acknowledged(_MOST_BLOCKS)
-
-    def finish(self) -> Iterator[Block]:
-        """Wait for all blocks; yields those that are acknowledged, in their order.
-
-        Raises:
-            TransientError: Kafka did not acknowledge a message in time.
-        """
-        yield from self._acknowledged(0)
+        self.send(None)
+        self._thread.join()
+        self._require_success()
+        return self._committed
 
     def close(self) -> None:
-        """Drop what was not sent, e.g. after an error."""
-        self._producer.purge()
-        self._producer.flush(_POLL_S)
+        """End the thread, e.g. after an error of the reader: blocks that were handed over are committed."""
+        while self._thread.is_alive():
+            try:
+                self._blocks.put(None, timeout=_POLL_S)
+            except queue.Full:
+                continue
+            self._thread.join(_POLL_S)
 
-    def _acknowledged(self, most: int) -> Iterator[Block]:
-        while self._blocks:
-            block = self._blocks[0]
-            if block.error is not None:
-                raise self._unanswered(block.error.str())
-            if not block.unanswered:
-                yield self._blocks.popleft()
-            elif len(self._blocks) > most:
-                self._producer.poll(_POLL_S)
-            else:
-                return
+    def _require_success(self) -> None:
+        if self._error is not None:
+            raise self._error
 
-    def _unanswered(self, reason: str) -> BytemeterError:
-        return TransientError(
-            f"Kafka at {self._servers} did not acknowledge records for the topic {self._topic} within "
-            f"{self._timeout_s:g} s: {reason}; check that it runs and that `bytemeter migrate` made the topic, then "
-            "run the import again"
-        )
+    def _run(self) -> None:
+        try:
+            self._send_all()
+        except BaseException as error:
+            # Raised in the thread that reads.
+            self._error = error
+
+    def _send_all(self) -> None:
+        since: float | None = None
+        while True:
+            left_s = None if since is None else max(0.0, since + _TRANSACTION_S - time.monotonic())
+            try:
+                block = self._blocks.get(timeout=left_s)
+            except queue.Empty:
+                self._commit()
+                since = None
+                continue
+            if block is None:
+                break
+            if since is None:
+                self._transactions.begin()
+                since = time.monotonic()
+            self._produce(block)
+        if since is not None:
+            self._commit()
+
+    def _commit(self) -> None:
+        self._committed = self._point = self._transactions.commit(self._point)
+
+    def _produce(self, block: Block) -> None:
+        """Produce a block, by partitions: the same key always comes to the same one, as librdkafka chooses it."""
+        keys = [_ANY if not key else crc32(key) % self._partitions for key in block.keys]
+        partitions = np.array(keys, np.int64)
+        for partition in np.unique(partitions).tolist():
+            those = np.flatnonzero(partitions == partition).tolist()
+            messages = [{"value": block.values[place], "key": block.keys[place]} for place in those]
+            self._transactions.produce(messages, partition)
+        self._point = self._point.plus(block.next_line, len(block.values), block.invalid, block.repeated)

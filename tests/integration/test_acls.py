@@ -37,6 +37,7 @@ from tests.builders import agreement, record
 from tests.bytemeter.plans.test_outbox import event
 from tests.commands import signal_handlers_restored
 from tests.integration.tls import KAFKA_PASSWORD, KAFKA_USER, SecureBroker, make_certificates
+from tests.record_files import line
 
 TOPICS = (*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS)
 MONTH = f"{dt.datetime.now(dt.UTC):%Y-%m}"
@@ -62,6 +63,11 @@ class Cluster:
         """Allow the user these operations on a topic, and no others."""
         self._add(ResourceType.TOPIC, self.certified.topic_prefix + topic, AclPermissionType.ALLOW, *operations)
 
+    def allow_prefixed(self, kind: ResourceType, name: str, *operations: str, user: str = KAFKA_USER) -> None:
+        """Allow a user these operations on groups, or on transactional ids, that begin so after the topic prefix."""
+        named = self.certified.topic_prefix + name
+        self._add(kind, named, AclPermissionType.ALLOW, *operations, user=user, pattern=ResourcePatternType.PREFIXED)
+
     def close(self, topic: str) -> None:
         """Allow another user something on a topic: one without ACLs is open to everybody."""
         self._add(ResourceType.TOPIC, self.certified.topic_prefix + topic, AclPermissionType.ALLOW, "READ", user="bob")
@@ -70,11 +76,18 @@ class Cluster:
         """Deny the user these operations on a topic."""
         self._add(ResourceType.TOPIC, self.certified.topic_prefix + topic, AclPermissionType.DENY, *operations)
 
-    def deny_elsewhere(self, *, writing: bool) -> None:
-        """Deny the user all rights of the cluster, of groups and of transactions; with ``writing`` on all topics."""
+    def deny_elsewhere(self, *, writing: bool, but: tuple[ResourceType, ...] = ()) -> None:
+        """Deny the user all rights of the cluster, of groups and of transactions; with ``writing`` on all topics.
+
+        Args:
+            but: kinds on which only another user has a right.
+        """
         self._add(ResourceType.BROKER, "kafka-cluster", AclPermissionType.DENY, "ALL")
-        self._add(ResourceType.GROUP, "*", AclPermissionType.DENY, "ALL")
-        self._add(ResourceType.TRANSACTIONAL_ID, "*", AclPermissionType.DENY, "ALL")
+        for kind in (ResourceType.GROUP, ResourceType.TRANSACTIONAL_ID):
+            if kind in but:
+                self._add(kind, "*", AclPermissionType.ALLOW, "READ", user="bob")
+            else:
+                self._add(kind, "*", AclPermissionType.DENY, "ALL")
         if writing:
             self._add(ResourceType.TOPIC, "*", AclPermissionType.DENY, "WRITE")
 
@@ -91,11 +104,16 @@ class Cluster:
         assert producer.flush(30) == 0
 
     def _add(
-        self, kind: ResourceType, name: str, permission: AclPermissionType, *operations: str, user: str = KAFKA_USER
+        self,
+        kind: ResourceType,
+        name: str,
+        permission: AclPermissionType,
+        *operations: str,
+        user: str = KAFKA_USER,
+        pattern: ResourcePatternType = ResourcePatternType.LITERAL,
     ) -> None:
         acls = [
-            AclBinding(kind, name, ResourcePatternType.LITERAL, f"User:{user}", "*", AclOperation[one], permission)
-            for one in operations
+            AclBinding(kind, name, pattern, f"User:{user}", "*", AclOperation[one], permission) for one in operations
         ]
         for done in self.admin.create_acls(acls).values():
             done.result()
@@ -249,21 +267,56 @@ def test_an_outbox_whose_producer_is_refused_goes_on_once_it_is_allowed(
     assert rows("select count(published_at) from threshold_events") == [(2,)]
 
 
-def documented_rights() -> Iterator[tuple[str, list[str], list[str]]]:
-    """Of each line of the docs' table: the command, the topics and the operations."""
-    for line in DOCS.read_text().splitlines():
-        cells = [re.findall(r"`([^`]+)`", cell) for cell in line.strip("|").split("|")]
+@dataclass(frozen=True)
+class Right:
+    """A line of the docs' table."""
+
+    command: str
+    kind: ResourceType
+    names: list[str]
+    operations: list[str]
+
+    def allow(self, cluster: Cluster) -> None:
+        """Give it to the user."""
+        for name in self.names:
+            if self.kind == ResourceType.TOPIC:
+                cluster.allow(name, *self.operations)
+            else:
+                cluster.allow_prefixed(self.kind, name, *self.operations)
+
+
+KINDS = {"groups": ResourceType.GROUP, "transactional ids": ResourceType.TRANSACTIONAL_ID}
+
+
+def documented_rights() -> Iterator[Right]:
+    """The lines of the docs' table."""
+    for row in DOCS.read_text().splitlines():
+        texts = row.strip("|").split("|")
+        cells = [re.findall(r"`([^`]+)`", cell) for cell in texts]
         if len(cells) == 3 and cells[2] and cells[2][0].isupper() and cells[0]:
-            yield cells[0][0].removeprefix("bytemeter "), cells[1], cells[2]
+            kind = next(
+                (kind for words, kind in KINDS.items() if texts[1].strip().startswith(words)), ResourceType.TOPIC
+            )
+            yield Right(cells[0][0].removeprefix("bytemeter "), kind, cells[1], cells[2])
 
 
-def test_the_rights_of_the_docs_suffice(
-    cluster: Cluster, rows: Rows, spark: SparkSession, capfd: pytest.CaptureFixture[str]
+def test_the_rights_of_the_docs_suffice_and_each_of_the_importer_is_needed(
+    cluster: Cluster,
+    rows: Rows,
+    spark: SparkSession,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    refused: Callable[..., str],
 ) -> None:
     rights = list(documented_rights())
-    assert {command for command, _, _ in rights} == {"migrate", "simulate", "collector", "stream", "batch monthly"}
+    assert {right.command for right in rights} == {
+        "migrate", "simulate", "collector", "stream", "batch monthly", "import",
+    }  # fmt: skip
     for deleted in cluster.admin.delete_topics([cluster.certified.topic_prefix + topic for topic in TOPICS]).values():
         deleted.result()
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "records").write_text(line(1))
     commands = (
         ["migrate"],
         # Again, now that the topics exist.
@@ -271,18 +324,32 @@ def test_the_rights_of_the_docs_suffice(
         ["simulate", "devices", "--records", "20"],
         ["simulate", "agreements", "--subscribers", "3"],
         ["simulate", "data-records", "--records", "20", "--subscribers", "3"],
+        ["import", str(files)],
         ["stream", "--once"],
         ["batch", "hourly", "--dirty"],
         ["batch", "monthly", "--month", MONTH],
     )
     for command in commands:
-        cluster.forget()
-        cluster.deny_elsewhere(writing=False)
-        for topic in TOPICS:
-            cluster.close(topic)
-        for name, topics, operations in rights:
-            if " ".join(command).startswith(name):
-                for topic in topics:
-                    cluster.allow(topic, *operations)
+        allowed = [right for right in rights if " ".join(command).startswith(right.command)]
+        if command[0] == "import":
+            for missing in allowed:
+                only(cluster, [right for right in allowed if right != missing])
+                told = refused(*command)
+                assert (f"allow {'READ' if missing.kind == ResourceType.GROUP else 'WRITE'}" in told) or (
+                    missing.kind == ResourceType.TOPIC
+                ), told
+        only(cluster, allowed)
         assert main(command) == 0, (command, capfd.readouterr().err)
+    assert (files / "done/records").exists()
     assert rows("select sum(counted) > 20 from ledger") == [(True,)]
+
+
+def only(cluster: Cluster, rights: list[Right]) -> None:
+    """Give the user these rights alone."""
+    cluster.forget()
+    kinds = tuple({right.kind for right in rights} - {ResourceType.TOPIC})
+    cluster.deny_elsewhere(writing=False, but=kinds)
+    for topic in TOPICS:
+        cluster.close(topic)
+    for right in rights:
+        right.allow(cluster)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import json
 import random
+import threading
 from collections import defaultdict
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,7 +23,9 @@ from batch_layer.months import Month
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import BILLABLE_EVENTS
 from bytemeter.settings import Settings
+from ingest.importer.runs import Options, run_import
 from simulator.billable_events import TYPES
+from tests.integration import oracle
 from tests.messages import billable_event
 from tests.seeds import SEED
 
@@ -154,6 +158,19 @@ def test_a_recompute_takes_out_what_the_live_totals_had_twice_and_keeps_what_cam
         ("customer_type", "Charlie/CALL", Decimal("-0.000001")),
         *([] if ("2026-10", "type", "CALL") not in exact else [("type", "CALL", Decimal("-0.000001"))]),
     ]
+
+
+def test_lines_of_a_file_become_events_with_the_amounts_that_they_say(as_writer: Settings, tmp_path: Path) -> None:
+    lines = ["1488142855,Charlie,199.99,CALL", "1488142855,Charlie,199.99", "1488142855,Charlie,1e3,CALL"]
+    (tmp_path / "events").write_text("\n".join(lines))
+    told: list[str] = []
+    run_import(as_writer, Options(str(tmp_path), "billable-events"), threading.Event(), told.append)
+    assert told == ["events: 3 lines: 2 accepted, 1 invalid, 0 repeated; moved to done/events"]
+    sent = oracle.received(as_writer, "billable-events")
+    assert [message.key for message in sent] == [b"Charlie"] * 2
+    events = [json.loads(message.value) for message in sent]
+    assert [(event["amount"], event["type"]) for event in events] == [("199.99", "CALL"), ("199.99", "MISC")]
+    assert len({event["event_id"] for event in events}) == 2
 
 
 def test_another_billing_zone_is_refused_once_months_are_counted(
