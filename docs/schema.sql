@@ -838,14 +838,15 @@ CREATE VIEW public.plan_events AS
     threshold_events.period_start,
     threshold_events.threshold_percent,
     threshold_events.total_recorded_bytes,
-    agreements.max_bytes_in_billing_period,
+    COALESCE(plan_usage.max_bytes_in_billing_period, agreements.max_bytes_in_billing_period) AS max_bytes_in_billing_period,
     threshold_events.latest_recorded_at,
     threshold_events.latest_internal_record_id,
     threshold_events.published_at,
     threshold_events.source,
     threshold_events.event_id
-   FROM (public.threshold_events
-     JOIN public.agreements ON ((threshold_events.agreement_id = agreements.id)));
+   FROM ((public.threshold_events
+     JOIN public.agreements ON ((threshold_events.agreement_id = agreements.id)))
+     LEFT JOIN public.data_plan_usage plan_usage ON (((threshold_events.agreement_id = plan_usage.agreement_id) AND (threshold_events.period_start = plan_usage.period_start))));
 
 COMMENT ON VIEW public.plan_events IS 'what was emitted for data plans, with the number and words for people';
 
