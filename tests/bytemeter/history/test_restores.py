@@ -71,7 +71,9 @@ def test_commits_and_notes_of_others_hide_nothing_however_many_there_are(
     else:
         history.append(written(history, device()), {0: 1}, after={})
     # As others write them, without files: 51 commits by Spark take a minute.
-    told = {"commitInfo": {"timestamp": 0, "operation": "OPTIMIZE", "operationParameters": {}, "userMetadata": metadata}}
+    told = {
+        "commitInfo": {"timestamp": 0, "operation": "OPTIMIZE", "operationParameters": {}, "userMetadata": metadata}
+    }
     for version in range(2, 53):
         (Path(history.path) / "_delta_log" / f"{version:020}.json").write_text(json.dumps(told) + "\n")
     assert history.end_offsets() == {0: 1}
