@@ -1,9 +1,9 @@
 """``make bench``: the measurements run one after the other, on an embedded stack that is removed at the end.
 
 Kafka, PostgreSQL and Spark share the machine. By default everything is measured, except growth and other systems. The
-names that ``--only`` selects are start, collector, message shapes, those of the streaming jobs as they are printed
-(such as live totals), simulator, ids within the horizon, alert latency, hourly recompute, monthly recompute,
-compaction, charts and dashboards.
+names that ``--only`` selects are start, collector, collector memory, usage api, message shapes, those of the streaming
+jobs as they are printed (such as live totals), simulator, ids within the horizon, alert latency, hourly recompute,
+monthly recompute, compaction, charts and dashboards.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pyspark.sql import SparkSession
 from benchmarks.buckets import bucket
 from benchmarks.charts import measure_charts
 from benchmarks.collector import measure_collector
+from benchmarks.collector_memory import measure_memory
 from benchmarks.compaction import measure_compaction
 from benchmarks.drawing import measure_drawing
 from benchmarks.flink.peer import JOBS as FLINK_JOBS
@@ -37,6 +38,7 @@ from benchmarks.start import measure_start
 from benchmarks.streaming import StreamingJobs
 from benchmarks.throughput import Throughput
 from benchmarks.topics import Topics
+from benchmarks.usage_api import measure_usage_api
 from bytemeter import logs
 from bytemeter.postgres import database
 from bytemeter.spark import local_session
@@ -84,7 +86,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--month-records", type=int, default=20_000_000, help="in the recomputed month; 0 likewise")
     parser.add_argument("--day-records", type=int, default=5_000_000, help="in the compacted day; 0 likewise")
     parser.add_argument("--ids", type=int, default=400_000_000, help="at a start, 20 GB of disk; 0 likewise")
-    parser.add_argument("--single-s", type=int, default=60, help="seconds of single requests to the collector")
+    parser.add_argument(
+        "--single-s", type=int, default=60, help="seconds of requests to the collector, and to the usage API"
+    )
+    parser.add_argument(
+        "--soak-s", type=int, default=600, help="seconds of load for the collector's memory; 0 likewise"
+    )
     parser.add_argument("--only", nargs="*", metavar="PART", help="measure only what has one of these in its name")
     parser.add_argument("--peer", choices=["flink"], help="another system that runs the streaming jobs, after ours")
     parser.add_argument(
@@ -99,8 +106,7 @@ def _measure(arguments: argparse.Namespace, selected: Selected, topics: Topics) 
     # The start of a process is measured before Spark takes memory here.
     if selected("start"):
         measure_start(topics)
-    if selected("collector"):
-        measure_collector(topics, arguments.rounds, arguments.single_s)
+    _measure_servers(arguments, selected, topics)
     if selected("ids within the horizon") and arguments.ids:
         measure_identities(topics, arguments.ids)
     if selected("message shapes"):
@@ -124,6 +130,15 @@ def _measure(arguments: argparse.Namespace, selected: Selected, topics: Topics) 
     session.stop()
     if selected("charts"):
         measure_charts(database(topics.place("charts.").require_database_url()))
+
+
+def _measure_servers(arguments: argparse.Namespace, selected: Selected, topics: Topics) -> None:
+    if selected("collector"):
+        measure_collector(topics, arguments.rounds, arguments.single_s)
+    if selected("collector memory") and arguments.soak_s:
+        measure_memory(topics, arguments.soak_s)
+    if selected("usage api"):
+        measure_usage_api(topics, arguments.single_s)
 
 
 def _measure_streaming(

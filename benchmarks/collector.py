@@ -53,7 +53,7 @@ def measure_collector(topics: Topics, rounds: int, seconds: int) -> None:
     settings = topics.place("collector.")
     built = [[message["value"] or b"" for message in messages] for messages in _messages(topics.records)]
     rates: dict[str, list[float]] = {_BARE: [], _PLAIN: [], _OURS: []}
-    with _plain_route(settings) as plain, _collector(settings) as (process, url), own_process() as clients:
+    with _plain_route(settings) as plain, own_collector(settings) as (process, url), own_process() as clients:
         clients.submit(_batches, url, built[:20]).result()
         memory_mib = [process.memory_info().rss / 2**20]
         cpu_s = 0.0
@@ -114,7 +114,7 @@ def _plain_route(settings: Settings) -> Iterator[str]:
 
 
 @contextmanager
-def _collector(settings: Settings) -> Iterator[tuple[psutil.Process, str]]:
+def own_collector(settings: Settings) -> Iterator[tuple[psutil.Process, str]]:
     """A collector as a process of its own, with its URL."""
     command = [sys.executable, "-m", "cli", "--kafka", str(settings.kafka), "collector", "--port", "0"]
     environment = {**os.environ, f"{PREFIX}TOPIC_PREFIX": settings.topic_prefix}
@@ -132,9 +132,11 @@ def _batches(url: str, batches: list[list[bytes]]) -> Load:
     load = Load()
 
     async def client() -> None:
-        connection = await _Connection.to(url)
+        connection = await Connection.to(url)
         for body in bodies:
-            load.events += await connection.accepted(body)
+            # Others add to it while this one waits.
+            accepted = await connection.accepted(body)
+            load.events += accepted
 
     async def all_clients() -> None:
         await asyncio.gather(*(client() for _ in range(_BATCH_CONNECTIONS)))
@@ -152,7 +154,7 @@ def _singles(url: str, events: list[bytes], seconds: int) -> Load:
     first = RATE * _WARM_UP_S
 
     async def client(number: int, began: float) -> None:
-        connection = await _Connection.to(url)
+        connection = await Connection.to(url)
         for place in range(number, first + measured, _SINGLE_CONNECTIONS):
             due = began + place / RATE
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
@@ -169,7 +171,7 @@ def _singles(url: str, events: list[bytes], seconds: int) -> Load:
     return load
 
 
-class _Connection:
+class Connection:
     """A connection that stays open: less work than a client that knows all of HTTP, as clients share the machine."""
 
     def __init__(self, host: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -177,19 +179,20 @@ class _Connection:
         self._head = f"POST /v1/events/devices HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
 
     @staticmethod
-    async def to(url: str) -> _Connection:
+    async def to(url: str) -> Connection:
         """Connect."""
         address = urlsplit(url)
         reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=2**20)
-        return _Connection(address.netloc, reader, writer)
+        return Connection(address.netloc, reader, writer)
 
-    async def accepted(self, body: bytes) -> int:
-        """Post a body; returns how many of its events were accepted.
+    async def accepted(self, body: bytes, key: str | None = None) -> int:
+        """Post a body, with an Idempotency-Key or without one; returns how many of its events were accepted.
 
         Raises:
             ValueError: another answer than 200 or 207.
         """
-        self._writer.write(f"{self._head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        named = f"Idempotency-Key: {key}\r\n" if key else ""
+        self._writer.write(f"{self._head}{named}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
         length = int(head.partition(b"content-length: ")[2].split(b"\r\n", 1)[0])
         answer = await self._reader.readexactly(length)

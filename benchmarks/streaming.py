@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from benchmarks.throughput import Job
 from benchmarks.topics import Topics
-from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, Feed
+from bytemeter.feeds import AGREEMENTS, BILLABLE_EVENTS, DATA_RECORDS, DEVICES, Feed
 from bytemeter.kafka import Kafka
 from bytemeter.settings import Settings
 from bytemeter.source import stream as kafka_source
@@ -21,6 +21,7 @@ from speed_layer.stream import Streams
 
 BARE_DEVICES, BARE_DATA_RECORDS = "bare read of devices", "bare read of data records"
 LIVE_TOTALS = "live totals"
+BILLABLE = "billable events, deduplicated by event id"
 DATA_PLANS = "data plans, deduplicated by event id"
 _HISTORY = "history of {} to Delta"
 _PARQUET_SINK = "Spark's Parquet sink, parsed {}"
@@ -34,6 +35,7 @@ class StreamingJobs:
         plain: the place of devices without event ids.
         identified: the place of devices with event ids.
         plans: the place of agreements and data records.
+        billing: the place of billable events with event ids.
         bucket: URI of a bucket; None to leave out the history in a bucket.
     """
 
@@ -43,19 +45,22 @@ class StreamingJobs:
     plain: Settings = field(init=False)
     identified: Settings = field(init=False)
     plans: Settings = field(init=False)
+    billing: Settings = field(init=False)
 
     def __post_init__(self) -> None:
-        self.plain, self.identified, self.plans = (self.topics.place(name) for name in ("plain.", "ids.", "plans."))
+        names = ("plain.", "ids.", "plans.", "billing.")
+        self.plain, self.identified, self.plans, self.billing = (self.topics.place(name) for name in names)
 
     @property
     def places(self) -> list[Settings]:
         """All places, in one database."""
-        return [self.plain, self.identified, self.plans]
+        return [self.plain, self.identified, self.plans, self.billing]
 
     def fill(self) -> Sent:
         """Fill the topics, and make the billing periods of all agreements; returns the counts of ``plain``."""
         sent = self.topics.devices(self.plain, event_ids=False)
         self.topics.devices(self.identified, event_ids=True)
+        self.topics.billable_events(self.billing)
         self.topics.agreements(self.plans)
         self.topics.data_records(self.plans)
         stream(self.session, self.plans, [AGREEMENTS, DATA_RECORDS], most_records=self.topics.users)
@@ -78,6 +83,7 @@ class StreamingJobs:
         return [
             Job(LIVE_TOTALS, partial(stream, session, plain, [DEVICES]), BARE_DEVICES),
             Job(deduplicated, partial(stream, session, self.identified, [DEVICES]), BARE_DEVICES),
+            Job(BILLABLE, partial(stream, session, self.billing, [BILLABLE_EVENTS]), deduplicated),
             Job(DATA_PLANS, partial(stream, session, plans, [AGREEMENTS, DATA_RECORDS]), BARE_DATA_RECORDS),
             Job(devices, partial(keep, session, plain, DEVICES), BARE_DEVICES),
             *([Job(f"{devices}, in a bucket", self._keep_in_bucket, devices)] if self.bucket else []),

@@ -21,6 +21,7 @@ from bytemeter.prepare import prepare
 from bytemeter.settings import Settings, load_settings
 from embedded.stack import EmbeddedStack
 from simulator.agreements import AgreementSimulation
+from simulator.billable_events import BillableEventSimulation
 from simulator.data_records import DataRecordSimulation
 from simulator.devices import DeviceSimulation
 from simulator.producer import producer, send
@@ -71,6 +72,11 @@ class Topics:
         """Send records of devices: with event ids and 1 % duplicates, or without both."""
         traffic = self.traffic(late=0.01, invalid=0.001, duplicates=0.01 if event_ids else 0.0, event_ids=event_ids)
         return self.fill(settings, DeviceSimulation(traffic), self.records)
+
+    def billable_events(self, settings: Settings) -> None:
+        """Send billable events of all users with event ids, 1 % of them duplicates."""
+        traffic = self.traffic(late=0.01, invalid=0.001, duplicates=0.01)
+        self.fill(settings, BillableEventSimulation(traffic), self.records)
 
     def agreements(self, settings: Settings) -> None:
         """Send one agreement for each user."""

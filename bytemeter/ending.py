@@ -95,6 +95,15 @@ class EndingSignals:
             raise Interrupted(self.name)
 
 
+def ended_by() -> str:
+    """The signal that has asked this process to end; empty if none has.
+
+    What a signal handler raises is lost if it interrupts code whose errors nobody gets, such as a finalizer, or a
+    callback of the import system. So work that lasts asks here, too, before it begins.
+    """
+    return EndingSignals.entered.name if EndingSignals.entered else ""
+
+
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """A block of the main thread that no ending signal interrupts, such as a clean-up."""

@@ -19,7 +19,7 @@ import click
 
 from bytemeter import logs
 from bytemeter.build import require_same_build
-from bytemeter.ending import Interrupted
+from bytemeter.ending import Interrupted, ended_by
 from bytemeter.errors import BytemeterError, first_line, without_passwords
 from bytemeter.settings import PREFIX, Settings, load_settings, with_secrets
 
@@ -78,13 +78,15 @@ class JobContext:
         return recorded(settings, task, runner=self.runner, clock=self.clock, explain=one_line)
 
     def require_going_on(self) -> None:
-        """End a job that was cancelled.
+        """End a job that was cancelled, or whose process was asked to end.
 
         Raises:
             Interrupted: it was.
         """
         if self.cancel.is_set():
             raise Interrupted("its caller")
+        if name := ended_by():
+            raise Interrupted(name)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from bytemeter.errors import TransientError
 from bytemeter.postgres_errors import explained
@@ -34,7 +34,7 @@ _SESSION = (
 )
 
 
-def database(url: str, *, patience_s: int | None = None) -> Engine:
+def database(url: str, *, patience_s: int | None = None, pool: int | None = None) -> Engine:
     """An engine for ``postgresql://user:password@host:port/db``.
 
     It connects when first used. Sessions are in UTC. A connection that is closed ends its session, and with it the
@@ -44,6 +44,7 @@ def database(url: str, *, patience_s: int | None = None) -> Engine:
 
     Args:
         patience_s: how long to wait for a connection and for each statement, where somebody waits for the answer.
+        pool: keep so many connections open and have no more, for sessions that hold nothing; by default none is kept.
     """
     session, times = _SESSION, {}
     if patience_s is not None:
@@ -60,7 +61,7 @@ def database(url: str, *, patience_s: int | None = None) -> Engine:
         },
         hide_parameters=True,
         # Without a pool, closing a connection ends its session.
-        poolclass=NullPool,
+        **({"poolclass": NullPool} if pool is None else {"poolclass": QueuePool, "pool_size": pool, "max_overflow": 0}),
     )
     event.listen(engine, "begin", _refuse_replacement)
     return engine

@@ -118,6 +118,15 @@ _FROM_SECRETS = {"database_url_secret": "database_url", "kafka_sasl_password_sec
 _SECRET_HEADERS = "authorization,cookie,token,secret,password,api-key,signature,session,csrf,xsrf"  # noqa: S105
 
 
+def _time_zone(value: str) -> str:
+    # Imported here: most commands name no zone.
+    from bytemeter.instants import zones
+
+    if value not in zones():
+        raise ValueError(f"{value!r} is not the name of an IANA time zone; give e.g. Europe/Warsaw")
+    return value
+
+
 class Settings(BaseSettings):
     """The settings in force; a flag wins over its variable.
 
@@ -165,6 +174,7 @@ class Settings(BaseSettings):
     identity_horizon_s: float = Field(172_800, ge=0)
     period_grace_s: float = Field(3_600, ge=0)
     partition_idle_s: float = Field(600, ge=0)
+    billing_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
     lease_s: float = Field(30, gt=0)
     schedule: str = ""
     collector_body_bytes: int = Field(8 * 2**20, ge=1_024, le=2**30)
@@ -172,6 +182,10 @@ class Settings(BaseSettings):
     collector_timeout_s: float = Field(10, gt=0, le=300)
     collector_journal_bytes: int = Field(2**30, ge=2**20)
     collector_secret_headers: str = _SECRET_HEADERS
+    api_requests_per_s: float = Field(100, gt=0)
+    api_connections: int = Field(8, ge=1, le=18)
+    api_timeout_s: int = Field(5, ge=1, le=300)
+    api_streams: int = Field(1_000, ge=1, le=1_900)
     class_archive: bool = True
     driver_memory: str = Field("2g", pattern="^[0-9]+[mg]$")
     log_format: str = Field("console", pattern="^(console|json)$")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -53,6 +54,28 @@ class CalendarMonth:
         starts_s = _month_starts(self.zone, first - 1, last + 2)
         month = np.searchsorted(starts_s, instants // _US, side="right") - 1
         return pa.chunked_array([starts_s[month]], pa.int64())
+
+    def bounds(self, year: int, month: int) -> tuple[dt.datetime, dt.datetime]:
+        """The instants from which on and up to which a month goes, in UTC."""
+        of_year = list(periods(ZoneInfo(self.zone), 1, first_year=year, last_year=year))
+        return of_year[month - 1].start, of_year[month - 1].end
+
+
+@dataclass(frozen=True)
+class BillingMonth(CalendarMonth):
+    """Calendar months in the billing zone, a setting: a feed declares them without it, ``Feed.in_zone`` adds it."""
+
+    zone: str = ""
+
+    def starts(self, event_us: pa.ChunkedArray) -> pa.ChunkedArray:
+        """See ``FixedWindow.starts``.
+
+        Raises:
+            ValueError: the zone was not named.
+        """
+        if not self.zone:
+            raise ValueError("months of the billing zone, but no zone; use feed.in_zone(settings.billing_zone)")
+        return super().starts(event_us)
 
 
 Window = FixedWindow | CalendarMonth

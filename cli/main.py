@@ -13,8 +13,11 @@ from bytemeter import logs
 from bytemeter.job import CONTEXT_SETTINGS, debug_option, run_command
 from bytemeter.settings import PREFIX, load_settings, with_secrets
 from cli.commands import jobs, preparing, servers
+from cli.commands.api import api
 from cli.commands.collector import collector
 from cli.commands.demo import demo
+from cli.commands.importing import import_files
+from cli.commands.invoice import invoice
 from cli.commands.process import CALLERS_UMASK
 from cli.commands.schedule import schedule
 from cli.commands.simulate import simulate
@@ -55,7 +58,7 @@ def cli(context: click.Context, /, **flags: Any) -> None:
 for command in (
     *(servers.up, servers.down, servers.status, servers.dashboards, servers.psql, servers.env),
     *(demo, preparing.migrate, preparing.provision, simulate),
-    *(jobs.stream, jobs.batch, jobs.maintain_history, schedule, submit, collector),
+    *(jobs.stream, jobs.batch, jobs.maintain_history, schedule, submit, collector, api, invoice, import_files),
 ):
     cli.add_command(command)
 

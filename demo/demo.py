@@ -31,18 +31,23 @@ from bytemeter.postgres import database
 from bytemeter.prepare import prepare
 from bytemeter.settings import Settings
 from bytemeter.spark import local_session
+from bytemeter.web.server import Address
 from demo.feeding import Feeding
 from demo.figures import Figures, read_figures
+from demo.players import Players
 from demo.screen import screen
 from demo.tail import Tail
 from embedded.dashboards import serve_dashboards, stop_dashboards
-from embedded.home import Home
+from embedded.home import HOST, Home, listens
 from embedded.stack import endpoints
 from embedded.superset import SupersetServer
+from serving.api.server import serve as serve_api
 from simulator.users import provision
 from speed_layer.stream import Streams
 
-_PARTS = 6
+_PARTS = 10
+# That of `bytemeter api`; another one where it is taken.
+_API_PORT = 8_000
 _REFRESH_S = 1.0
 # The first recompute comes soon; then few, since each takes all of a small machine for seconds.
 _FIRST_RECOMPUTE_S, _DIRTY_HOURS = 15.0, Cron("*/2 * * * *")
@@ -65,7 +70,7 @@ def seconds(text: str) -> float:
 
 @dataclass
 class Demo:
-    """Simulated phones and subscribers, all queries and the hourly job.
+    """Simulated phones, subscribers and players, all queries and the hourly job.
 
     Attributes:
         rate: records of ``devices`` a second.
@@ -131,12 +136,17 @@ class Demo:
     def _parts(self, session: SparkSession, ready: Settings, tail: Tail) -> list[Callable[[], None]]:
         fill = not read_figures(database(ready.require_database_url())).account
         feeding = Feeding(ready, self.rate, self.seed, fill, self._stop)
+        players = Players(ready, self.seed, fill, self._stop, self._notify)
         return [
             Streams(session, ready, list(FEEDS.values()), stop=self._stop).run,
             feeding.devices,
             feeding.plans,
+            feeding.billing,
+            players.serve,
+            players.play,
             lambda: tail.follow(self._stop),
             lambda: self._recompute(session, ready),
+            lambda: self._serve_api(ready),
             *([lambda: self._serve_dashboards(ready)] if self.dashboards else []),
         ]
 
@@ -170,6 +180,14 @@ class Demo:
         if not self._stop.wait(_FIRST_RECOMPUTE_S):
             engine = database(ready.require_database_url())
             Scheduler(engine, ready, jobs, start, self._stop).run()
+
+    def _serve_api(self, ready: Settings) -> None:
+        """Serve the usage API and its page; without them, if that fails, the demo goes on."""
+        address = Address(HOST, 0 if listens(_API_PORT) else _API_PORT)
+        try:
+            serve_api(ready, address, self._stop, lambda url: self._notify(f"live figures in a browser: {url}"))
+        except BytemeterError as error:
+            self._notify(f"no usage API: {error}")
 
     def _serve_dashboards(self, ready: Settings) -> None:
         """Serve the dashboards once there are figures; without them, if Superset fails, the demo goes on."""

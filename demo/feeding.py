@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from bytemeter.settings import Settings
 from simulator.agreements import AgreementSimulation
+from simulator.billable_events import BillableEventSimulation
 from simulator.data_records import DataRecordSimulation
 from simulator.devices import DeviceSimulation
 from simulator.sending import pace_of, simulate
@@ -19,6 +20,7 @@ _PAST_RATE = 3.0
 _PLAN_RECORDS = 15_000
 _PLAN_SUBSCRIBERS = 200
 _PLAN_SHARE = 0.1
+_CUSTOMERS, _BILLED_RECORDS, _BILLED_SHARE = 10, 3_000, 0.02
 _LATE_AGREEMENTS, _LATE_BY_S = 0.1, 20.0
 _DISTURBED = Traffic(start=0, late=0.01, duplicates=0.01, invalid=0.005)
 
@@ -28,7 +30,7 @@ class Feeding:
     """Simulated phones and subscribers.
 
     Attributes:
-        rate: records of ``devices`` a second; of ``data-records`` a tenth of it.
+        rate: records of ``devices`` a second; of ``data-records`` a tenth of it, of ``billable-events`` a fiftieth.
         fill: whether to send records of the past first.
         stop: set from another thread to end.
     """
@@ -59,18 +61,32 @@ class Feeding:
             _DISTURBED, start=now, rate=_PLAN_SHARE * self.rate, seed=self.seed, subscribers=_PLAN_SUBSCRIBERS
         )
         if self.fill:
-            today = dt.datetime.fromtimestamp(now, dt.UTC)
-            month = today.replace(day=1, hour=0, minute=0, second=0, microsecond=0).timestamp()
-            rate = _PLAN_RECORDS / max(now - month, DAY_S)
-            past = Rhythm(now, rate)
-            past.rewind(_PLAN_RECORDS)
-            filled = replace(live, start=past.now, rate=rate, records=_PLAN_RECORDS)
+            filled = _month_so_far(live, now, _PLAN_RECORDS)
             simulate(self.settings, DataRecordSimulation(filled), self.stop, **pace_of(filled))
         simulate(self.settings, DataRecordSimulation(live), self.stop, **pace_of(live))
         agreements.join()
+
+    def billing(self) -> None:
+        """Send ``billable-events``: of the month so far if ``fill``, then live."""
+        now = time.time()
+        live = replace(_DISTURBED, start=now, rate=_BILLED_SHARE * self.rate, seed=self.seed, subscribers=_CUSTOMERS)
+        if self.fill:
+            filled = _month_so_far(live, now, _BILLED_RECORDS)
+            simulate(self.settings, BillableEventSimulation(filled), self.stop, **pace_of(filled))
+        simulate(self.settings, BillableEventSimulation(live), self.stop, **pace_of(live))
 
     def _agreements(self, now: float) -> None:
         start = dt.datetime.fromtimestamp(now // DAY_S * DAY_S, dt.UTC) - dt.timedelta(days=365)
         late = _LATE_AGREEMENTS if self.fill else 0.0
         simulated = AgreementSimulation(_PLAN_SUBSCRIBERS, self.seed, start, now, late, _LATE_BY_S)
         simulate(self.settings, simulated, self.stop, paced=True)
+
+
+def _month_so_far(live: Traffic, now: float, records: int) -> Traffic:
+    """Records of about the month so far, in place of live traffic."""
+    today = dt.datetime.fromtimestamp(now, dt.UTC)
+    month = today.replace(day=1, hour=0, minute=0, second=0, microsecond=0).timestamp()
+    rate = records / max(now - month, DAY_S)
+    past = Rhythm(now, rate)
+    past.rewind(records)
+    return replace(live, start=past.now, rate=rate, records=records)

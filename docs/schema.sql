@@ -45,6 +45,31 @@ CREATE FUNCTION public.is_reached(total bigint, threshold_bytes bigint) RETURNS 
 
 COMMENT ON FUNCTION public.is_reached(total bigint, threshold_bytes bigint) IS 'whether a total reaches a threshold; null where there is no total: the period has no record';
 
+CREATE FUNCTION public.keep_issued_events() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if exists (
+        select from changed
+        inner join invoices on changed.number = invoices.number
+        where invoices.state <> 'draft'
+    ) then
+        raise exception 'the events of a line that is not a draft stay as they are'
+            using errcode = 'integrity_constraint_violation';
+    end if;
+    return null;
+end
+$$;
+
+CREATE FUNCTION public.keep_issued_lines() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    raise exception 'the line % is % and stays as it is; an amendment changes what is owed', old.number, old.state
+        using errcode = 'integrity_constraint_violation';
+end
+$$;
+
 CREATE FUNCTION public.next_threshold(thresholds integer[], max_bytes bigint, total bigint) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
@@ -54,6 +79,35 @@ CREATE FUNCTION public.next_threshold(thresholds integer[], max_bytes bigint, to
 $$;
 
 COMMENT ON FUNCTION public.next_threshold(thresholds integer[], max_bytes bigint, total bigint) IS 'the least threshold that the total does not reach, null if it reaches all; a null total, of no record, reaches none';
+
+CREATE FUNCTION public.number_threshold_events() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    last bigint;
+    given bigint;
+begin
+    if not exists (select from threshold_events where position is null) then
+        return;
+    end if;
+    -- Until the commit. What follows is a statement of its own: it sees all positions given before.
+    select position into last from last_event_position for update;
+    update threshold_events as e set position = last + waiting.place
+    from (
+        select
+            event_id,
+            row_number() over (order by sequence) as place
+        from threshold_events
+        where position is null
+    ) as waiting
+    where e.event_id = waiting.event_id;
+    get diagnostics given = row_count;
+    update last_event_position set position = last + given;
+end
+$$;
+
+COMMENT ON FUNCTION public.number_threshold_events() IS 'gives committed threshold events their positions';
 
 CREATE FUNCTION public.open_periods(agreement_ids text[], starts timestamp with time zone[]) RETURNS void
     LANGUAGE sql
@@ -91,6 +145,12 @@ CREATE FUNCTION public.open_periods(agreement_ids text[], starts timestamp with 
 $$;
 
 COMMENT ON FUNCTION public.open_periods(agreement_ids text[], starts timestamp with time zone[]) IS 'opens billing periods, with 0 bytes and no threshold reached; periods that exist stay as they are';
+
+CREATE FUNCTION public.round_half_even(amount numeric, decimals integer) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN round((round(amount, decimals) - CASE WHEN ((((abs((amount - trunc(amount, decimals))) * (2)::numeric) * power((10)::numeric, (decimals)::numeric)) = (1)::numeric) AND (mod((abs(trunc(amount, decimals)) * power((10)::numeric, (decimals)::numeric)), (2)::numeric) = (0)::numeric)) THEN (sign(amount) * power((10)::numeric, ((- decimals))::numeric)) ELSE (0)::numeric END), decimals);
+
+COMMENT ON FUNCTION public.round_half_even(amount numeric, decimals integer) IS 'rounds to the nearest, and halves to the even neighbour';
 
 CREATE FUNCTION public.seen_generation(of_feed text, of_era integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -322,6 +382,93 @@ CREATE VIEW public.antenna_hours AS
   WHERE (type = 'antenna_bytes_total'::text);
 
 COMMENT ON VIEW public.antenna_hours IS 'bytes per antenna and hour, from batch or live as source tells';
+
+CREATE TABLE public.billable_monthly (
+    month timestamp with time zone NOT NULL,
+    dimension text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    total numeric NOT NULL
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE public.billable_monthly IS 'live, corrected by each monthly recompute: euros per calendar month, unrounded';
+
+COMMENT ON COLUMN public.billable_monthly.month IS 'the first instant of the month in the billing zone';
+
+COMMENT ON COLUMN public.billable_monthly.dimension IS 'customer, type, or customer_type: then id is both, e.g. Charlie/CALL, with % and / of a customer as %25 and %2F';
+
+CREATE TABLE public.billable_recomputes (
+    month timestamp with time zone NOT NULL,
+    as_of timestamp with time zone NOT NULL,
+    corrected bigint NOT NULL
+);
+
+COMMENT ON TABLE public.billable_recomputes IS 'batch: the last recompute of each month of billable events';
+
+COMMENT ON COLUMN public.billable_recomputes.as_of IS 'billable_recomputed has what was counted until then';
+
+COMMENT ON COLUMN public.billable_recomputes.corrected IS 'how many live totals it has corrected';
+
+CREATE TABLE public.billing_zone (
+    zone text NOT NULL,
+    noted_at timestamp with time zone DEFAULT now() NOT NULL,
+    the_only_row boolean DEFAULT true NOT NULL,
+    CONSTRAINT billing_zone_the_only_row_check CHECK (the_only_row)
+);
+
+COMMENT ON TABLE public.billing_zone IS 'the time zone of billing months, noted when the first event is counted: months that are stored never move';
+
+CREATE VIEW public.billable_by_month AS
+ SELECT to_char((billable_monthly.month AT TIME ZONE billing_zone.zone), 'YYYY-MM'::text) AS month,
+    billable_monthly.dimension,
+    billable_monthly.id,
+    public.round_half_even(billable_monthly.total, 2) AS total_eur,
+    billable_monthly.total,
+    (public.round_half_even(billable_monthly.total, 2) - billable_monthly.total) AS rounding,
+    billable_monthly.month AS month_start,
+    ( SELECT max(ledger.updated_at) AS max
+           FROM public.ledger
+          WHERE (ledger.feed = 'billable-events'::text)) AS as_of,
+    billable_recomputes.as_of AS recomputed_at,
+    (to_char((billable_monthly.month AT TIME ZONE billing_zone.zone), 'YYYY-MM'::text) = to_char((now() AT TIME ZONE billing_zone.zone), 'YYYY-MM'::text)) AS running
+   FROM ((public.billable_monthly
+     CROSS JOIN public.billing_zone)
+     LEFT JOIN public.billable_recomputes ON ((billable_monthly.month = billable_recomputes.month)));
+
+COMMENT ON VIEW public.billable_by_month IS 'euros per month of the billing zone, rounded half even; total is exact, rounding what was added to show it';
+
+CREATE TABLE public.billable_hourly (
+    dimension text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    "timestamp" timestamp with time zone NOT NULL,
+    total numeric NOT NULL
+);
+
+COMMENT ON TABLE public.billable_hourly IS 'batch: euros per hour, recomputed from the history, unrounded; timestamp is the start of the hour (UTC)';
+
+CREATE TABLE public.billable_recomputed (
+    month timestamp with time zone NOT NULL,
+    dimension text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    total numeric NOT NULL
+);
+
+COMMENT ON TABLE public.billable_recomputed IS 'batch: euros per month as the last monthly recompute found them, unrounded';
+
+CREATE VIEW public.billable_live_against_batch AS
+ SELECT COALESCE(live.month, batch.month) AS month,
+    COALESCE(live.dimension, batch.dimension) AS dimension,
+    COALESCE(live.id, batch.id) AS id,
+    live.total AS live,
+    batch.total AS batch,
+    (COALESCE(batch.total, (0)::numeric) - COALESCE(live.total, (0)::numeric)) AS delta,
+    recomputes.as_of AS recomputed_at
+   FROM ((public.billable_monthly live
+     FULL JOIN public.billable_recomputed batch ON (((live.month = batch.month) AND (live.dimension = batch.dimension) AND (live.id = batch.id))))
+     JOIN public.billable_recomputes recomputes ON ((COALESCE(live.month, batch.month) = recomputes.month)))
+  WHERE (live.total IS DISTINCT FROM batch.total);
+
+COMMENT ON VIEW public.billable_live_against_batch IS 'totals of recomputed months that differ from the last recompute: by events that were counted since';
 
 CREATE TABLE public.billing_calendars (
     time_zone text NOT NULL COLLATE pg_catalog."C",
@@ -577,6 +724,45 @@ CREATE VIEW public.feed_status AS
 
 COMMENT ON VIEW public.feed_status IS 'per partition: how far it is counted and kept, whether its account balances, who counts it and when it was heard';
 
+CREATE TABLE public.import_offsets (
+    file_hash text NOT NULL COLLATE pg_catalog."C",
+    partition integer NOT NULL,
+    first_offset bigint NOT NULL,
+    last_offset bigint NOT NULL
+);
+
+COMMENT ON TABLE public.import_offsets IS 'where the accepted lines of a file are on its topic; those of others lie between';
+
+CREATE TABLE public.imports (
+    file_hash text NOT NULL COLLATE pg_catalog."C",
+    feed text NOT NULL,
+    name text NOT NULL,
+    size bigint NOT NULL,
+    lines bigint DEFAULT 0 NOT NULL,
+    accepted bigint DEFAULT 0 NOT NULL,
+    invalid bigint DEFAULT 0 NOT NULL,
+    repeated bigint DEFAULT 0 NOT NULL,
+    next_line bigint DEFAULT 1 NOT NULL,
+    state text DEFAULT 'importing'::text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    noted_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT imports_check CHECK ((lines = ((accepted + invalid) + repeated))),
+    CONSTRAINT imports_state_check CHECK ((state = ANY (ARRAY['importing'::text, 'done'::text, 'failed'::text])))
+);
+
+COMMENT ON TABLE public.imports IS 'a row for each content that was imported; its counts grow as Kafka acknowledges';
+
+COMMENT ON COLUMN public.imports.file_hash IS 'SHA-256 of the content, inflated; of a file that cannot be inflated, as it is';
+
+COMMENT ON COLUMN public.imports.size IS 'bytes of the content, inflated';
+
+COMMENT ON COLUMN public.imports.repeated IS 'valid lines with the event id and event hour of a line shortly before; not sent';
+
+COMMENT ON COLUMN public.imports.next_line IS 'lines before this one are acknowledged by Kafka, or refused';
+
+COMMENT ON COLUMN public.imports.reason IS 'why the file failed';
+
 CREATE TABLE public.invalid_events (
     feed text NOT NULL,
     partition integer NOT NULL,
@@ -613,6 +799,98 @@ CREATE VIEW public.invalid_samples AS
    FROM public.invalid_events;
 
 COMMENT ON VIEW public.invalid_samples IS 'invalid records with the beginning of what was received, as text';
+
+CREATE TABLE public.invoice_events (
+    number text NOT NULL COLLATE pg_catalog."C",
+    partition integer NOT NULL,
+    record_offset bigint NOT NULL,
+    counts smallint NOT NULL,
+    event_time timestamp with time zone NOT NULL,
+    amount numeric(21,6) NOT NULL,
+    event_id text,
+    CONSTRAINT invoice_events_counts_check CHECK ((counts = ANY (ARRAY[1, '-1'::integer])))
+);
+
+COMMENT ON TABLE public.invoice_events IS 'the events behind each line of the invoices';
+
+COMMENT ON COLUMN public.invoice_events.counts IS '1, or -1 for an event that an amendment takes back';
+
+CREATE TABLE public.invoices (
+    number text NOT NULL COLLATE pg_catalog."C",
+    invoice text NOT NULL COLLATE pg_catalog."C",
+    month text NOT NULL,
+    customer text NOT NULL COLLATE pg_catalog."C",
+    type text NOT NULL COLLATE pg_catalog."C",
+    total numeric DEFAULT 0 NOT NULL,
+    events bigint DEFAULT 0 NOT NULL,
+    state text DEFAULT 'draft'::text NOT NULL,
+    digest text DEFAULT ''::text NOT NULL,
+    amends text COLLATE pg_catalog."C",
+    reason text,
+    made_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT invoices_check CHECK (((amends IS NULL) = (reason IS NULL))),
+    CONSTRAINT invoices_check1 CHECK (((state <> 'amended'::text) OR (amends IS NOT NULL))),
+    CONSTRAINT invoices_month_check CHECK ((month ~ '^\d{4}-\d{2}$'::text)),
+    CONSTRAINT invoices_state_check CHECK ((state = ANY (ARRAY['draft'::text, 'final'::text, 'amended'::text])))
+);
+
+COMMENT ON TABLE public.invoices IS 'lines of invoices and of their amendments; all but drafts are kept as they are; see docs/billing.md';
+
+COMMENT ON COLUMN public.invoices.number IS 'of the line: the invoice and the type, e.g. 2026-11-000003-CALL';
+
+COMMENT ON COLUMN public.invoices.invoice IS 'of the invoice, e.g. 2026-11-000003; of its amendments 2026-11-000003-A1 …';
+
+COMMENT ON COLUMN public.invoices.total IS 'euros, unrounded; of an amendment the difference that its events make';
+
+COMMENT ON COLUMN public.invoices.state IS 'draft: made anew by each run; final: made after the grace; amended: an amendment, which leaves the invoice as it is';
+
+COMMENT ON COLUMN public.invoices.digest IS 'SHA-256 over the events of the line, in hexadecimal; see docs/billing.md';
+
+COMMENT ON COLUMN public.invoices.amends IS 'the invoice that an amendment is to';
+
+CREATE VIEW public.invoice_lines AS
+ SELECT number,
+    invoice,
+    month,
+    customer,
+    type,
+    events,
+    public.round_half_even(total, 2) AS total_eur,
+    total,
+    (public.round_half_even(total, 2) - total) AS rounding,
+    state,
+    amends,
+    reason,
+    digest,
+    made_at
+   FROM public.invoices;
+
+COMMENT ON VIEW public.invoice_lines IS 'lines of invoices, rounded half even; total is exact, rounding what was added to show it';
+
+CREATE TABLE public.invoice_numbers (
+    month text NOT NULL,
+    customer text NOT NULL COLLATE pg_catalog."C",
+    ordinal integer NOT NULL
+);
+
+COMMENT ON TABLE public.invoice_numbers IS 'the number that the invoice of a customer and month has, from its first draft on';
+
+CREATE VIEW public.invoice_totals AS
+ SELECT invoice,
+    month,
+    customer,
+    count(*) AS lines,
+    (sum(events))::bigint AS events,
+    public.round_half_even(sum(total), 2) AS total_eur,
+    sum(total) AS total,
+    (public.round_half_even(sum(total), 2) - sum(total)) AS rounding,
+    state,
+    amends,
+    max(made_at) AS made_at
+   FROM public.invoices
+  GROUP BY invoice, month, customer, state, amends;
+
+COMMENT ON VIEW public.invoice_totals IS 'invoices and amendments, rounded half even from their exact lines';
 
 CREATE TABLE public.job_runs (
     run bigint NOT NULL,
@@ -753,6 +1031,14 @@ COMMENT ON VIEW public.judged_periods IS 'internal: the columns of billing perio
 
 COMMENT ON COLUMN public.judged_periods.counted_bytes IS 'the total, null as long as the period has no record';
 
+CREATE TABLE public.last_event_position (
+    only_row boolean DEFAULT true NOT NULL,
+    "position" bigint NOT NULL,
+    CONSTRAINT last_event_position_only_row_check CHECK (only_row)
+);
+
+COMMENT ON TABLE public.last_event_position IS 'the highest position of a threshold event';
+
 CREATE VIEW public.live_against_batch AS
  SELECT feed,
     "timestamp",
@@ -808,12 +1094,15 @@ CREATE TABLE public.threshold_events (
     emitted_at timestamp with time zone DEFAULT now() NOT NULL,
     source text NOT NULL,
     sequence bigint NOT NULL,
+    "position" bigint,
     CONSTRAINT threshold_events_source_check CHECK ((source = ANY (ARRAY['live'::text, 'batch'::text])))
 );
 
 COMMENT ON COLUMN public.threshold_events.latest_recorded_at IS 'of the record that crossed; else of the latest one';
 
 COMMENT ON COLUMN public.threshold_events.payload IS 'the message, byte for byte';
+
+COMMENT ON COLUMN public.threshold_events."position" IS 'given after the commit, in the order in which streams send the events; null for a moment';
 
 CREATE VIEW public.outbox_status AS
  SELECT count(*) AS waiting,
@@ -1020,6 +1309,17 @@ ALTER TABLE public.seen_segments ALTER COLUMN segment ADD GENERATED ALWAYS AS ID
     CACHE 1
 );
 
+CREATE UNLOGGED TABLE public.staged_billable (
+    attempt bigint DEFAULT (current_setting('bytemeter.attempt'::text))::bigint NOT NULL,
+    customer text NOT NULL COLLATE pg_catalog."C",
+    type text NOT NULL COLLATE pg_catalog."C",
+    partition integer NOT NULL,
+    record_offset bigint NOT NULL,
+    event_us bigint NOT NULL,
+    amount numeric NOT NULL,
+    event_id text
+);
+
 CREATE UNLOGGED TABLE public.staged_hourly (
     attempt bigint DEFAULT (current_setting('bytemeter.attempt'::text))::bigint NOT NULL,
     type text NOT NULL,
@@ -1112,6 +1412,18 @@ ALTER TABLE ONLY public.agreement_versions
 ALTER TABLE ONLY public.agreements
     ADD CONSTRAINT agreements_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.billable_hourly
+    ADD CONSTRAINT billable_hourly_pkey PRIMARY KEY (dimension, id, "timestamp");
+
+ALTER TABLE ONLY public.billable_monthly
+    ADD CONSTRAINT billable_monthly_pkey PRIMARY KEY (month, dimension, id);
+
+ALTER TABLE ONLY public.billable_recomputed
+    ADD CONSTRAINT billable_recomputed_pkey PRIMARY KEY (month, dimension, id);
+
+ALTER TABLE ONLY public.billable_recomputes
+    ADD CONSTRAINT billable_recomputes_pkey PRIMARY KEY (month);
+
 ALTER TABLE ONLY public.billing_calendars
     ADD CONSTRAINT billing_calendars_pkey PRIMARY KEY (time_zone, anchor_day);
 
@@ -1120,6 +1432,9 @@ ALTER TABLE ONLY public.billing_periods
 
 ALTER TABLE ONLY public.billing_periods
     ADD CONSTRAINT billing_periods_pkey PRIMARY KEY (time_zone, anchor_day, period_start);
+
+ALTER TABLE ONLY public.billing_zone
+    ADD CONSTRAINT billing_zone_pkey PRIMARY KEY (the_only_row);
 
 ALTER TABLE ONLY public.bytes_hourly
     ADD CONSTRAINT bytes_hourly_pkey PRIMARY KEY (type, "timestamp", id);
@@ -1148,14 +1463,35 @@ ALTER TABLE ONLY public.history_ends
 ALTER TABLE ONLY public.hours
     ADD CONSTRAINT hours_pkey PRIMARY KEY (feed, hour);
 
+ALTER TABLE ONLY public.import_offsets
+    ADD CONSTRAINT import_offsets_pkey PRIMARY KEY (file_hash, partition);
+
+ALTER TABLE ONLY public.imports
+    ADD CONSTRAINT imports_pkey PRIMARY KEY (file_hash);
+
 ALTER TABLE ONLY public.invalid_events
     ADD CONSTRAINT invalid_events_pkey PRIMARY KEY (feed, partition, record_offset);
+
+ALTER TABLE ONLY public.invoice_events
+    ADD CONSTRAINT invoice_events_pkey PRIMARY KEY (number, partition, record_offset);
+
+ALTER TABLE ONLY public.invoice_numbers
+    ADD CONSTRAINT invoice_numbers_month_ordinal_key UNIQUE (month, ordinal);
+
+ALTER TABLE ONLY public.invoice_numbers
+    ADD CONSTRAINT invoice_numbers_pkey PRIMARY KEY (month, customer);
+
+ALTER TABLE ONLY public.invoices
+    ADD CONSTRAINT invoices_pkey PRIMARY KEY (number);
 
 ALTER TABLE ONLY public.job_runs
     ADD CONSTRAINT job_runs_pkey PRIMARY KEY (run);
 
 ALTER TABLE ONLY public.job_schedules
     ADD CONSTRAINT job_schedules_pkey PRIMARY KEY (job);
+
+ALTER TABLE ONLY public.last_event_position
+    ADD CONSTRAINT last_event_position_pkey PRIMARY KEY (only_row);
 
 ALTER TABLE ONLY public.leases
     ADD CONSTRAINT leases_feed_partition_epoch_key UNIQUE (feed, partition, epoch);
@@ -1208,6 +1544,8 @@ CREATE INDEX agreement_versions_msisdn ON public.agreement_versions USING btree 
 
 CREATE INDEX agreements_msisdn ON public.agreements USING btree (msisdn, service_start_at);
 
+CREATE INDEX billable_hourly_timestamp ON public.billable_hourly USING btree ("timestamp");
+
 CREATE INDEX billing_periods_month ON public.billing_periods USING btree (year, month);
 
 CREATE INDEX bytes_hourly_timestamp ON public.bytes_hourly USING btree ("timestamp");
@@ -1230,6 +1568,10 @@ CREATE INDEX hours_dirty ON public.hours USING btree (feed, hour) WHERE dirty;
 
 CREATE INDEX invalid_events_event_time ON public.invalid_events USING btree (feed, event_time) WHERE (event_time IS NOT NULL);
 
+CREATE INDEX invoices_invoice ON public.invoices USING btree (invoice);
+
+CREATE INDEX invoices_month ON public.invoices USING btree (month, customer);
+
 CREATE INDEX job_runs_job ON public.job_runs USING btree (job, run);
 
 CREATE INDEX seen_segments_feed ON public.seen_segments USING btree (feed, segment);
@@ -1238,8 +1580,23 @@ CREATE INDEX threshold_events_agreement ON public.threshold_events USING btree (
 
 CREATE INDEX threshold_events_emitted_at ON public.threshold_events USING btree (emitted_at);
 
+CREATE UNIQUE INDEX threshold_events_position ON public.threshold_events USING btree ("position");
+
+CREATE INDEX threshold_events_unpublished ON public.threshold_events USING btree (source, sequence) WHERE (published_at IS NULL);
 CREATE INDEX threshold_events_unpublished ON public.threshold_events USING btree (sequence) WHERE (published_at IS NULL);
+
+CREATE INDEX threshold_events_without_position ON public.threshold_events USING btree (sequence) WHERE ("position" IS NULL);
 
 CREATE INDEX unmatched_records_msisdn ON public.unmatched_records USING btree (msisdn, recorded_us);
 
 CREATE INDEX user_quota_limit_timestamp ON public.user_quota_limit USING btree ("timestamp");
+
+CREATE TRIGGER added_events_are_of_drafts AFTER INSERT ON public.invoice_events REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.keep_issued_events();
+
+CREATE TRIGGER issued_lines_stay BEFORE DELETE OR UPDATE ON public.invoices FOR EACH ROW WHEN ((old.state <> 'draft'::text)) EXECUTE FUNCTION public.keep_issued_lines();
+
+CREATE TRIGGER removed_events_are_of_drafts AFTER DELETE ON public.invoice_events REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.keep_issued_events();
+
+CREATE TRIGGER updated_events_are_of_drafts AFTER UPDATE ON public.invoice_events REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.keep_issued_events();
+ALTER TABLE ONLY public.import_offsets
+    ADD CONSTRAINT import_offsets_file_hash_fkey FOREIGN KEY (file_hash) REFERENCES public.imports(file_hash);

@@ -1,4 +1,4 @@
-"""The login with which dashboards read: a member of ``bytemeter_reader``, which may read all and change nothing.
+"""Logins with which dashboards and the usage API read: members of ``bytemeter_reader``, who read all, change nothing.
 
 What its sessions cannot lift: they have no right to write, not even temporary tables, and there are only so many of
 them. ``statement_timeout`` and ``default_transaction_read_only`` are defaults: they end slow charts, but PostgreSQL
@@ -22,11 +22,12 @@ _MOST_CONNECTIONS = "20"
 _MOST_TEMPORARY_FILES = "4GB"
 
 
-def reader_login(engine: Engine, user: str | None = None) -> URL:
-    """The database's URL with a login of its own for dashboards; its password is a new one each time.
+def reader_login(engine: Engine, user: str | None = None, *, statement_timeout: str = _STATEMENT_TIMEOUT) -> URL:
+    """The database's URL with a login of its own that reads; its password is a new one each time.
 
     Args:
-        user: the name of the login; by default one for the database.
+        user: the name of the login; by default one for the dashboards of the database.
+        statement_timeout: of its sessions, e.g. ``60s``.
 
     Raises:
         BytemeterError: the roles are missing, or the engine's user may not create one.
@@ -44,21 +45,21 @@ def reader_login(engine: Engine, user: str | None = None) -> URL:
             if not _role_exists(connection, user):
                 execute(connection, "create role %I in role bytemeter_reader", user)
             execute(connection, "alter role %I login password %L", user, _encrypted(connection, user, password))
-            _limit(connection, user)
+            _limit(connection, user, statement_timeout)
         except ProgrammingError as error:
             raise BytemeterError(
-                f"the user {engine.url.username} may not create the login {user} for the dashboards: "
+                f"the user {engine.url.username} may not create the login {user} that reads: "
                 f"{first_line(error.orig)}; grant it CREATEROLE, or name a user that has it"
             ) from None
     return engine.url.set(username=user, password=password)
 
 
-def _limit(connection: Connection, user: str) -> None:
+def _limit(connection: Connection, user: str, statement_timeout: str) -> None:
     """Set what sessions of the login begin with, whatever it has set for itself, and what holds for all of them."""
     execute(connection, "alter role %I reset all", user)
     execute(connection, f"alter role %I connection limit {_MOST_CONNECTIONS}", user)
     execute(connection, "alter role %I set default_transaction_read_only = on", user)
-    execute(connection, "alter role %I set statement_timeout = %L", user, _STATEMENT_TIMEOUT)
+    execute(connection, "alter role %I set statement_timeout = %L", user, statement_timeout)
     # Rows lie in the order of their windows: by index, a day is read faster than a scan reads a month.
     execute(connection, "alter role %I set random_page_cost = 1.1", user)
     # Only a superuser may set it, and lift it: sorts and joins of its queries do not fill the disk.

@@ -57,3 +57,13 @@ AGREEMENTS: Mapping[str, Fault] = {
     "no such anchor day": _edit(lambda fields: fields.update(anchorDay=32)),
     "no such threshold": _edit(lambda fields: fields.update(thresholds=[0])),
 }
+
+BILLABLE_EVENTS: Mapping[str, Fault] = {
+    **{name: fault for name, fault in _faults_in("timestamp", "customer").items() if name != "negative bytes"},
+    "long ago": _edit(lambda fields: fields.update(timestamp=123_456_789)),
+    "too many decimals": _edit(lambda fields: fields.update(amount="0.1234567")),
+    "an exponent": _edit(lambda fields: fields.update(amount="1e3")),
+    "a comma": _edit(lambda fields: fields.update(amount="199,99")),
+    "too large an amount": _edit(lambda fields: fields.update(amount="1234567890123456")),
+    "another type": _edit(lambda fields: fields.update(type="FAX")),
+}

@@ -70,11 +70,15 @@ class Simulation(ABC):
 
     @abstractmethod
     def draw(self, count: int) -> Ints:
-        """Draw the next records, except their event times; returns the bytes of each."""
+        """Draw the next records, except their event times; returns the measure of each, such as its bytes."""
 
     @abstractmethod
     def messages(self, seconds: Ints) -> list[Message]:
         """The messages of the records drawn, with these event times in epoch seconds."""
+
+    def shown(self) -> str:
+        """What the valid, distinct records come to, such as ``9082 bytes``."""
+        return f"{self.sent.valid_bytes} bytes"
 
     def _disturb(self, seconds: Ints) -> _Disturbed:
         """Choose the late, duplicate and invalid records; sets back the event times of the late ones."""

@@ -63,17 +63,18 @@ class Streams:
         # Shared by all restarts: its producer still holds the events that Kafka has not acknowledged, and a new one
         # would send them a second time.
         outbox = Outbox(Kafka(self.settings), database(self.settings.require_database_url()))
+        feeds = [feed.in_zone(self.settings.billing_zone) for feed in self.feeds]
         ending = threading.Event()
         starter = Starter(self.session, self.settings, outbox, self.once, ending)
         supervised = partial(Supervised, ending=ending, once=self.once)
         live = [
             supervised(f"live-{query.name}", partial(starter.start_live, query))
-            for query in (live_queries(self.feeds) if self.live else ())
+            for query in (live_queries(feeds) if self.live else ())
         ]
         after_live = partial(_wait_for_first_batches, live, ending)
         history = [
             supervised(f"history-{feed.name}", partial(_start_history, starter, feed, after_live))
-            for feed in (self.feeds if self.history else ())
+            for feed in (feeds if self.history else ())
         ]
         with closing(outbox):
             self._run_all([*live, *history], ending)

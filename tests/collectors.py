@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bytemeter.settings import Settings
+from bytemeter.web.server import Address
 from ingest.collector.server import Options, serve
 
 # Nobody listens there.
@@ -22,13 +23,18 @@ DEADLINE_S = 60
 
 @contextmanager
 def serving(
-    settings: Settings, *, host: str = "127.0.0.1", keys: Path | None = None, journal: Path | None = None
+    settings: Settings,
+    *,
+    host: str = "127.0.0.1",
+    keys: Path | None = None,
+    journal: Path | None = None,
+    generator: bool = False,
 ) -> Iterator[str]:
     """A collector on a free port; yields its URL. At the end it is drained."""
     stop = threading.Event()
     started: queue.Queue[str] = queue.Queue()
     with ThreadPoolExecutor(1) as pool:
-        run = pool.submit(serve, settings, Options(host, 0, keys, journal), stop, started.put)
+        run = pool.submit(serve, settings, Address(host, 0, keys), stop, started.put, Options(journal, generator))
         run.add_done_callback(lambda _: started.put(""))
         try:
             url = started.get(timeout=DEADLINE_S)

@@ -28,6 +28,8 @@ AGREEMENT: dict[str, Any] = {
     "maxBytesInBillingPeriod": 5368709120,
 }
 
+BILLABLE_EVENT: dict[str, Any] = {"timestamp": NOW_S, "customer": "Charlie", "amount": "199.99", "type": "CALL"}
+
 
 def device(**changes: Any) -> bytes:
     """A message of ``devices`` as compact JSON; a field that is changed to None is left out."""
@@ -48,6 +50,11 @@ def agreement_document(**changes: Any) -> bytes:
 def game_event(**changes: Any) -> bytes:
     """A message of ``game-events``; a field that is changed to ``...`` is left out."""
     return _document({"event_type": "purchase_sword", "timestamp": NOW_S, "Host": "localhost:5000"}, changes)
+
+
+def billable_event(**changes: Any) -> bytes:
+    """A message of ``billable-events``; a field that is changed to ``...`` is left out."""
+    return _document(BILLABLE_EVENT, changes)
 
 
 def messages(*values: bytes | None, partition: int = 1) -> pa.Table:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 
-from bytemeter.feeds import DATA_RECORDS, DEVICES, GAME_EVENTS
-from tests.messages import DEVICE, NOW_S, agreement_document, data_record, device, game_event
+from bytemeter.feeds import BILLABLE_EVENTS, DATA_RECORDS, DEVICES, GAME_EVENTS
+from tests.messages import DEVICE, NOW_S, agreement_document, billable_event, data_record, device, game_event
 
 # When the samples of data records are judged.
 PLANS_NOW_S = int(dt.datetime(2020, 6, 1, tzinfo=dt.UTC).timestamp())
@@ -196,4 +196,44 @@ REFUSED_GAME_EVENTS: dict[str, tuple[bytes | None, str]] = {
     "before 2000": (game_event(timestamp=0), "timestamp before 2000"),
     "over a day ahead": (game_event(timestamp=NOW_S + 86_401), GAME_EVENTS.clock_reason),
     "number as event id": (game_event(event_id=5), "event_id is not a text"),
+}
+
+# With the amount that each comes to.
+ACCEPTED_BILLABLE_EVENTS: dict[str, tuple[bytes, str]] = {
+    "as in the sample": (billable_event(), "199.99"),
+    "with an id": (billable_event(event_id="e-1"), "199.99"),
+    "a number": (billable_event().replace(b'"199.99"', b"199.99"), "199.99"),
+    "a whole number": (billable_event(amount=200), "200"),
+    "a number that no float has": (
+        billable_event().replace(b'"199.99"', b"999999999999999.999999"),
+        "999999999999999.999999",
+    ),
+    "the largest text": (billable_event(amount="-999999999999999.999999"), "-999999999999999.999999"),
+    "the least": (billable_event(amount="0.000001"), "0.000001"),
+    "nothing": (billable_event(amount="0"), "0"),
+    "a credit": (billable_event(amount="-0.50"), "-0.5"),
+    "another type": (billable_event(type="MISC"), "199.99"),
+    "a name with separators": (billable_event(customer="Ann/e, 100%"), "199.99"),
+    "a day ahead": (billable_event(timestamp=NOW_S + 86_400), "199.99"),
+}
+
+REFUSED_BILLABLE_EVENTS: dict[str, tuple[bytes | None, str]] = {
+    "no amount": (billable_event(amount=...), "missing amount"),
+    "an exponent": (billable_event(amount="1e3"), "amount is not a decimal number"),
+    "a number with an exponent": (billable_event().replace(b'"199.99"', b"1e3"), "amount is not a decimal number"),
+    "a comma": (billable_event(amount="199,99"), "amount is not a decimal number"),
+    "a plus": (billable_event(amount="+1"), "amount is not a decimal number"),
+    "a currency": (billable_event(amount="199.99 EUR"), "amount is not a decimal number"),
+    "no number": (billable_event(amount="NaN"), "amount is not a decimal number"),
+    "seven decimals": (billable_event(amount="0.1234567"), "amount over 6 decimals"),
+    "sixteen digits": (billable_event(amount="1234567890123456"), "amount over 15 digits"),
+    "a boolean": (billable_event(amount=True), "amount is not a decimal number"),
+    "no customer": (billable_event(customer=...), "missing customer"),
+    "empty customer": (billable_event(customer=""), "empty customer"),
+    "no type": (billable_event(type=...), "missing type"),
+    "another type": (billable_event(type="FAX"), "type is none of MESSAGE, DATA, CALL, PACK, MISC"),
+    "a type in small letters": (billable_event(type="call"), "type is none of MESSAGE, DATA, CALL, PACK, MISC"),
+    "milliseconds": (billable_event(timestamp=NOW_S * 1_000), "timestamp after 2200"),
+    "over a day ahead": (billable_event(timestamp=NOW_S + 86_401), BILLABLE_EVENTS.clock_reason),
+    "number as event id": (billable_event(event_id=5), "event_id is not a text"),
 }

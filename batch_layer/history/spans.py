@@ -22,6 +22,13 @@ class Span:
         """The hours with these starts, which are in order."""
         return cls(hours[0], hours[-1] + HOUR, frozenset(hours))
 
+    @classmethod
+    def around(cls, since: dt.datetime, until: dt.datetime) -> Span:
+        """The hours that have an instant of [since, until); a month of some zones begins at half past."""
+        first = since.replace(minute=0, second=0, microsecond=0)
+        last = until.replace(minute=0, second=0, microsecond=0)
+        return cls(first, last if last == until else last + HOUR)
+
     def has(self, hour: dt.datetime) -> bool:
         """Whether the span contains the hour that starts at ``hour``, an instant in [since, until)."""
         return not self.hours or hour in self.hours

@@ -65,6 +65,7 @@ def run(
         from bytemeter.history.access import require_access
 
         require_access(session.result(), settings.require_history(), writes=False)
+        context.require_going_on()
         for feed in feeds:
             job = HourlyJob(session.result(), settings, feed, dry_run, wait_s, context.cancel, run.lease)
             result = job.run(hours, dirty_before=before)

@@ -41,6 +41,7 @@ def run(context: JobContext, *, quiet_s: float, dry_run: bool) -> None:
         from bytemeter.history.access import require_access
 
         require_access(session.result(), settings.require_history(), writes=not dry_run)
+        context.require_going_on()
         for table in MaintainJob(session.result(), settings, context.clock(), quiet, dry_run=dry_run).run():
             context.require_going_on()
             run.told.append(_line(table, dry_run=dry_run))

@@ -41,6 +41,7 @@ def run(context: JobContext, *, month: str, dry_run: bool, wait_s: float) -> Non
         from bytemeter.history.access import require_access
 
         require_access(session.result(), settings.require_history(), writes=False)
+        context.require_going_on()
         result = MonthlyJob(session.result(), settings, chosen, now, dry_run, wait_s, run.lease).run()
         run.told.extend(_lines(result, chosen, dry_run=dry_run))
     for line in run.told:
@@ -56,11 +57,14 @@ def _lines(result: MonthRecomputed, month: Month, *, dry_run: bool) -> Iterator[
     verb = "would change" if dry_run else "changed"
     events = ", ".join(f"{count} {type_}" for type_, count in sorted(result.events.items())) or "none"
     yield f"{month}: {verb} {result.totals} totals, {result.plans} billing periods; events: {events}"
+    if result.billed:
+        made = ", ".join(f"{count} {state}" for state, count in result.billed.invoices.items()) or "none"
+        yield f"{month}: {verb} {result.billed.corrected} live totals of billable events; invoices made: {made}"
 
 
 JOB = Job(
     name="monthly",
-    help="Recompute a month: totals, data plans, thresholds that were missed, periods that are over.",
+    help="Recompute a month: totals, data plans, missed thresholds, periods that are over, invoices.",
     needs=_NEEDS,
     params=(
         click.Option(["--month"], metavar="MONTH", required=True, help="e.g. 2026-11"),

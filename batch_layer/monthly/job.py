@@ -7,12 +7,15 @@ import time
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from batch_layer.history.coverage import WAIT_S, wait_until_covered
 from batch_layer.history.plans import broadcast_if_few, crossings, data_records, owned_records, totals_by_period
 from batch_layer.history.records import CountedRecords, counted_records
 from batch_layer.history.spans import Span
 from batch_layer.history.totals import totals_by_window
+from batch_layer.monthly.billing import Billed, MonthOfBilling
+from batch_layer.monthly.invoices import export
 from batch_layer.monthly.store import (
     Corrected,
     MonthSnapshot,
@@ -25,7 +28,8 @@ from batch_layer.months import Month
 from batch_layer.postgres.counted import counted_topics, read_counted_offsets
 from batch_layer.postgres.staging import Staged, require_all, stage
 from batch_layer.postgres.totals import Compared, Difference, compare, write
-from bytemeter.feeds import DATA_RECORDS, FEEDS, Feed, TotalsTable
+from bytemeter.feeds import BILLABLE_EVENTS, DATA_RECORDS, FEEDS, Feed, TotalsTable
+from bytemeter.history.access import require_access
 from bytemeter.history.table import History
 from bytemeter.jdbc import jdbc_options
 from bytemeter.kafka import Kafka
@@ -50,6 +54,7 @@ class MonthRecomputed:
         plans: how many billing periods have another total or latest record than the live query had counted.
         plan_differences: the first of them.
         events: how many events of each type were emitted.
+        billed: what was done about billable events; None if none was ever counted.
     """
 
     totals: int
@@ -57,11 +62,14 @@ class MonthRecomputed:
     plans: int
     plan_differences: tuple[PlanDifference, ...]
     events: dict[str, int]
+    billed: Billed | None = None
 
     @staticmethod
-    def of(totals: Compared, plans: Corrected) -> MonthRecomputed:
-        """The outcome of the month's totals and of its billing periods."""
-        return MonthRecomputed(totals.changed, totals.differences, plans.changed, plans.differences, plans.events)
+    def of(totals: Compared, plans: Corrected, billed: Billed | None) -> MonthRecomputed:
+        """The outcome of the month's totals, of its billing periods and of its invoices."""
+        return MonthRecomputed(
+            totals.changed, totals.differences, plans.changed, plans.differences, plans.events, billed
+        )
 
 
 @dataclass
@@ -99,14 +107,18 @@ class MonthlyJob:
         if not self.dry_run:
             outbox.publish()
         began = time.perf_counter()
-        with plan_store(engine, self.month, self.lease) as store:
+        billing = MonthOfBilling.of(self.settings, self.month, self.now)
+        with plan_store(engine, self.month, self.lease, [billing.keep]) as store:
             snapshot = store.snapshot()
-            compared = self._totals(store, snapshot)
+            compared = self._totals(store, snapshot, billing)
             corrected = self._plans(store, snapshot)
+            if billing.billed and not self.dry_run:
+                with one_line_errors(store.connection.engine.url):
+                    export(store.connection, billing.month, self.settings.require_history())
         if not self.dry_run:
             outbox.publish()
             outbox.close()
-        result = MonthRecomputed.of(compared, corrected)
+        result = MonthRecomputed.of(compared, corrected, billing.billed)
         logger().info(
             "recomputed",
             month=str(self.month),
@@ -118,26 +130,35 @@ class MonthlyJob:
         )
         return result
 
-    def _totals(self, store: PlanStore, snapshot: MonthSnapshot) -> Compared:
+    def _totals(self, store: PlanStore, snapshot: MonthSnapshot, billing: MonthOfBilling) -> Compared:
         """Replace the month's totals of each feed that has monthly totals and has counted records."""
         compared = Compared(0, ())
-        for feed in FEEDS.values():
+        for feed in (feed.in_zone(self.settings.billing_zone) for feed in FEEDS.values()):
             if feed.totals and feed.totals.monthly and feed.name in snapshot.offsets:
-                compared += self._totals_of(feed, feed.totals.monthly, store, snapshot)
+                compared += self._totals_of(feed, feed.totals.monthly, store, snapshot, billing)
         return compared
 
-    def _totals_of(self, feed: Feed, into: TotalsTable, store: PlanStore, snapshot: MonthSnapshot) -> Compared:
-        records = self._records(feed, Span(self.month.start, self.month.end), store, snapshot)
-        staged = stage(totals_by_window(records, into.window), _STAGED_TOTALS, jdbc_options(store.connection))
+    def _totals_of(
+        self, feed: Feed, into: TotalsTable, store: PlanStore, snapshot: MonthSnapshot, billing: MonthOfBilling
+    ) -> Compared:
+        start, end = into.month(self.month.year, self.month.month)
+        records = self._records(feed, Span.around(start, end), store, snapshot)
+        totals = totals_by_window(records, into.window).where(F.col("window_s") == int(start.timestamp()))
         connection = store.connection
+        if feed.name == BILLABLE_EVENTS.name and not self.dry_run:
+            # Its invoices are written to the history, which recomputes only read otherwise.
+            require_access(self.session, self.settings.require_history(), writes=True)
+        staged = stage(totals, _STAGED_TOTALS, jdbc_options(connection))
+        events = billing.stage(records, connection) if feed.name == BILLABLE_EVENTS.name else None
         with one_line_errors(connection.engine.url), connection.begin() as transaction:
             store.lease.check(connection)
             require_all(connection, staged)
-            compared = compare(connection, staged, feed, into, [self.month.start])
+            compared = compare(connection, staged, feed, into, [start])
+            write(connection, feed, into)
+            if events:
+                billing.bill(connection, events)
             if self.dry_run:
                 transaction.rollback()
-            else:
-                write(connection, feed, into)
         return compared
 
     def _plans(self, store: PlanStore, snapshot: MonthSnapshot) -> Corrected:

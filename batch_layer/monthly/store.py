@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -76,11 +76,15 @@ class PlanStore:
 
     Key: (agreement, period). Totals are corrected by their differences to a snapshot, a few thousand in one transaction
     under the ledger's lock: what the live query counts meanwhile stays. Done again it changes and emits nothing.
+
+    Attributes:
+        keepers: read what else is to be kept as of the snapshot, in its transaction.
     """
 
     month: Month
     connection: Connection = field(repr=False)
     lease: Lease = field(repr=False)
+    keepers: Sequence[Callable[[Connection], None]] = ()
 
     def snapshot(self) -> MonthSnapshot:
         """Read the ledger, stage the ownership spans of the month, and keep its live totals, all at one instant."""
@@ -93,6 +97,8 @@ class PlanStore:
             offsets = self._offsets()
             self.connection.execute(SQL["stage_ownership"], self._of_month)
             self.connection.execute(SQL["keep_live_totals"], self._of_month)
+            for keep in self.keepers:
+                keep(self.connection)
             extent = self.connection.execute(SQL["ownership_extent"]).one()
         since = instant(extent.first_us or 0).replace(minute=0, second=0, microsecond=0)
         return MonthSnapshot(offsets, since, _next_hour(instant(extent.last_us or 0)), extent.spans)
@@ -149,10 +155,16 @@ class PlanStore:
 
 
 @contextmanager
-def plan_store(engine: Engine, month: Month, lease: Lease | None = None) -> Iterator[PlanStore]:
+def plan_store(
+    engine: Engine,
+    month: Month,
+    lease: Lease | None = None,
+    keepers: Sequence[Callable[[Connection], None]] = (),
+) -> Iterator[PlanStore]:
     """The store of a month, for one monthly job at a time.
 
     Args:
+        keepers: see ``PlanStore``.
         lease: of the run; without it, the store takes the job's lease itself.
 
     Raises:
@@ -166,7 +178,7 @@ def plan_store(engine: Engine, month: Month, lease: Lease | None = None) -> Iter
             with connection.begin():
                 held.transact_by(connection)
                 connection.execute(SQL["clear_staged"])
-        yield PlanStore(month, connection, held)
+        yield PlanStore(month, connection, held, keepers)
 
 
 def _next_hour(at: dt.datetime) -> dt.datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds.agreements import AGREEMENTS
+from bytemeter.feeds.billable_events import BILLABLE_EVENTS
 from bytemeter.feeds.data_records import DATA_RECORDS
 from bytemeter.feeds.devices import DEVICES
 from bytemeter.feeds.feed import Feed, Kinds, Rule
@@ -11,10 +12,11 @@ from bytemeter.feeds.fields import Decimal, Field, Text, Whole, WholeList
 from bytemeter.feeds.game_events import GAME_EVENTS
 from bytemeter.feeds.totals import Dimension, Quotas, Totals, TotalsTable
 
-FEEDS = {feed.name: feed for feed in (DEVICES, AGREEMENTS, DATA_RECORDS, GAME_EVENTS)}
+FEEDS = {feed.name: feed for feed in (DEVICES, AGREEMENTS, DATA_RECORDS, GAME_EVENTS, BILLABLE_EVENTS)}
 
 __all__ = [
     "AGREEMENTS",
+    "BILLABLE_EVENTS",
     "DATA_RECORDS",
     "DEVICES",
     "FEEDS",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import pyarrow as pa
@@ -131,6 +131,10 @@ class Feed:
         """The type of the feed's totals: int64 of whole numbers and counts, decimal128(38, scale) of decimals."""
         measure = next((field.type for field in self.fields if self.totals and field.name == self.totals.measure), None)
         return pa.decimal128(38, measure.scale) if isinstance(measure, Decimal) else pa.int64()
+
+    def in_zone(self, zone: str) -> Feed:
+        """The feed with months of the billing zone as months of this time zone (IANA)."""
+        return replace(self, totals=self.totals.in_zone(zone)) if self.totals else self
 
     def __post_init__(self) -> None:
         self._require(len(set(self.names)) == len(self.names), f"declares a field twice: {self.names}")

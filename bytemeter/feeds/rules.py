@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,12 @@ def over(column: str, most: int) -> Violated:
 def unlike(column: str, pattern: str) -> Violated:
     """The whole text does not match the regular expression."""
     return lambda records: pc.invert(pc.match_substring_regex(records.column(column), f"^(?:{pattern})$"))
+
+
+def none_of(column: str, values: Collection[str]) -> Violated:
+    """The text is none of the values."""
+    allowed = pa.array(values, pa.string())
+    return lambda records: pc.invert(pc.is_in(records.column(column), allowed))
 
 
 def absent(column: str) -> Violated:

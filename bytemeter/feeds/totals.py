@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime as dt
+from dataclasses import dataclass, replace
 
-from bytemeter.windows import Window
+from bytemeter.windows import BillingMonth, CalendarMonth, Window
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,20 @@ class TotalsTable:
     start: str = "timestamp"
     value: str = "value"
     constants: tuple[tuple[str, str], ...] = ()
+
+    def month(self, year: int, month: int) -> tuple[dt.datetime, dt.datetime]:
+        """The bounds of a calendar month of the table, [start, end) in UTC.
+
+        Raises:
+            TypeError: its windows are no months.
+        """
+        if not isinstance(self.window, CalendarMonth):
+            raise TypeError(f"the rows of {self.name} are of {self.window}, expected calendar months")
+        return self.window.bounds(year, month)
+
+    def in_zone(self, zone: str) -> TotalsTable:
+        """The table with months of the billing zone as months of this time zone."""
+        return replace(self, window=BillingMonth(zone)) if isinstance(self.window, BillingMonth) else self
 
 
 @dataclass(frozen=True)
@@ -85,3 +100,8 @@ class Totals:
     def types(self) -> list[str]:
         """The types of all dimensions."""
         return [dimension.type for dimension in self.dimensions]
+
+    def in_zone(self, zone: str) -> Totals:
+        """The totals with months of the billing zone as months of this time zone."""
+        monthly = self.monthly.in_zone(zone) if self.monthly else None
+        return replace(self, live=self.live.in_zone(zone), monthly=monthly)

@@ -30,11 +30,18 @@ _PORT = 5_000
     metavar="FOLDER",
     help="where events wait while Kafka is away; without it they are refused then",
 )
+@click.option(
+    "--generator", is_flag=True, help="send simulated agreements and data records when asked: /api/…/generate"
+)
 @click.pass_obj
-def collector(settings: Settings, port: int, host: str, keys: Path | None, journal: Path | None) -> None:
+def collector(
+    settings: Settings, port: int, host: str, keys: Path | None, journal: Path | None, generator: bool
+) -> None:
     """Take events over HTTP until Ctrl-C: POST /v1/events/FEED; /docs describes it."""
-    from ingest.collector.server import Options, serve, spare_garbage_collection
+    from bytemeter.web.server import Address, spare_garbage_collection
+    from ingest.collector.server import Options, serve
 
     spare_garbage_collection()
     with until_signal() as signals, endpoints(settings, "kafka", notify=notify) as ready, signals.deferred() as stop:
-        serve(ready, Options(host, port, keys, journal), stop, lambda url: click.echo(f"collector  {url}"))
+        address, options = Address(host, port, keys), Options(journal, generator)
+        serve(ready, address, stop, lambda url: click.echo(f"collector  {url}"), options)

@@ -1,4 +1,4 @@
-"""The commands ``simulate devices``, ``data-records`` and ``agreements``."""
+"""The commands ``simulate devices``, ``data-records``, ``billable-events`` and ``agreements``."""
 
 from __future__ import annotations
 
@@ -20,13 +20,21 @@ if TYPE_CHECKING:
     from simulator.traffic import Traffic
 
 
+_Command = Callable[..., None]
+
+
 @click.group()
 def simulate() -> None:
     """Send seeded, simulated records to a feed's topic."""
 
 
 _SEED = click.option("--seed", type=int, default=7, help="same seed, start and sizes, same records")
-_SUBSCRIBERS = click.option("--subscribers", type=click.IntRange(min=1), default=20, help="how many subscribers")
+
+
+def _subscribers(default: int = 20, help_text: str = "how many subscribers") -> Callable[[_Command], _Command]:
+    return click.option("--subscribers", type=click.IntRange(min=1), default=default, help=help_text)
+
+
 _RECORDS = (
     click.option(
         "--rate",
@@ -40,7 +48,6 @@ _RECORDS = (
         help="send this many as fast as the client can; without it, send at the rate until Ctrl-C",
     ),
     _SEED,
-    _SUBSCRIBERS,
     click.option(
         "--skew",
         type=click.FloatRange(min=0),
@@ -85,7 +92,7 @@ def _simulate_records(
         send_simulated(ready, simulation, stop, **pace_of(traffic))
     sent = simulation.sent
     click.echo(
-        f"sent {sent.records} records: {sent.valid} valid and distinct of {sent.valid_bytes} bytes "
+        f"sent {sent.records} records: {sent.valid} valid and distinct of {simulation.shown()} "
         f"({sent.late} late), {sent.duplicates} duplicates, {sent.invalid} invalid"
     )
     if traffic.records is not None:
@@ -100,6 +107,7 @@ def _require_all(asked: int, signals: EndingSignals) -> None:
 
 @simulate.command("devices")
 @_of_records
+@_subscribers()
 @click.option("--antennas", type=click.IntRange(min=1), default=5)
 @click.option("--event-ids/--no-event-ids", default=True, help="whether records carry an event_id")
 @click.pass_obj
@@ -112,6 +120,7 @@ def simulate_devices(settings: Settings, /, start: str | None, **options: Any) -
 
 @simulate.command("data-records")
 @_of_records
+@_subscribers()
 @click.pass_obj
 def simulate_data_records(settings: Settings, /, start: str | None, **options: Any) -> None:
     """Usage of the subscribers that `simulate agreements` gives a data plan (same --seed and --subscribers)."""
@@ -120,8 +129,20 @@ def simulate_data_records(settings: Settings, /, start: str | None, **options: A
     _simulate_records(settings, DataRecordSimulation, start, options)
 
 
+@simulate.command("billable-events")
+@_of_records
+@_subscribers(10, "how many customers")
+@click.option("--event-ids/--no-event-ids", default=True, help="whether events carry an event_id")
+@click.pass_obj
+def simulate_billable_events(settings: Settings, /, start: str | None, **options: Any) -> None:
+    """Customers who are billed for messages, data, calls, packs and the rest."""
+    from simulator.billable_events import BillableEventSimulation
+
+    _simulate_records(settings, BillableEventSimulation, start, options)
+
+
 @simulate.command("agreements")
-@_SUBSCRIBERS
+@_subscribers()
 @_SEED
 @click.option(
     "--start", metavar="TIME", help="when their service starts, ISO 8601 (UTC without an offset); by default a year ago"

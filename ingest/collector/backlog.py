@@ -86,7 +86,12 @@ class Backlog:
             await self._wake_writer.wait()
             self._wake_writer.clear()
             taken, self._pending, self._writing = self._pending, [], True
-            kept = await self._in_thread(partial(self._written, [records for records, _ in taken]))
+            try:
+                kept = await self._in_thread(partial(self._written, [records for records, _ in taken]))
+            except Exception as error:
+                # A defect: requests have to be answered all the same.
+                logger().error("the journal cannot be written", error=repr(error))
+                kept = [False] * len(taken)
             self._writing = False
             for (_, future), is_kept in zip(taken, kept, strict=True):
                 if not future.done():

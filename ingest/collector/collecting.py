@@ -12,10 +12,10 @@ from bytemeter.feeds import Feed
 from ingest.collector.backlog import Backlog
 from ingest.collector.delivery import Delivery, Destination, Message
 from ingest.collector.gathering import Gathering
-from ingest.collector.identities import identified
-from ingest.collector.judging import field_of, judge, value_of
 from ingest.collector.results import ACCEPTED, DUPLICATE, INVALID, RETRY, Result
 from ingest.collector.splitting import Events
+from ingest.identities import identified
+from ingest.judging import field_of, judge, value_of
 
 # So many events are judged before other requests get their turn: two or three milliseconds.
 _EVENTS_AT_ONCE = 1_000

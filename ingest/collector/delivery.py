@@ -143,7 +143,7 @@ class Delivery:
 
     def _answers(self) -> bool:
         try:
-            topics = self._producer.list_topics(timeout=_PROBE_S).topics
+            topics = self._producer.list_topics(timeout=min(_PROBE_S, self._timeout_s)).topics
         except KafkaException:
             return False
         self.missing = [topic for topic in self._topics if topic not in topics]

@@ -146,12 +146,16 @@ class Journal:
 
     def _give_up(self, file: BinaryIO, size: int) -> None:
         """Leave a segment with the records that were safe before: after a failed sync nothing more may follow."""
-        # Closing writes what the buffer still holds, and may fail likewise.
-        with contextlib.suppress(OSError):
-            file.close()
-        os.truncate(self._open_path, size)
         self._open = None
         self._closed.append(self._open_path)
+        # Closing writes what the buffer still holds, and may fail likewise. What cannot be cut away, such as on a disk
+        # that is read-only now, was never acknowledged.
+        with contextlib.suppress(OSError):
+            file.close()
+        with contextlib.suppress(OSError):
+            os.truncate(self._open_path, size)
+        with contextlib.suppress(OSError):
+            self.size += self._open_path.stat().st_size - size
 
     def _sync_folder(self) -> None:
         descriptor = os.open(self._folder, os.O_RDONLY)

@@ -7,10 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bytemeter.settings import Settings
-from ingest.collector.problems import Problem, try_later
-
-# So many bodies of the largest size are held at once.
-_BODIES_HELD = 8
+from bytemeter.web.problems import Problem, try_later
 
 
 @dataclass(frozen=True)
@@ -44,14 +41,13 @@ class InFlight:
     """What is in flight now.
 
     Attributes:
+        most: events that may be in flight.
         events: events of requests that were not answered yet.
-        held_bytes: bytes of their bodies.
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.most = limits.events
         self.events = 0
-        self.held_bytes = 0
 
     @contextmanager
     def taking(self, events: int) -> Iterator[None]:
@@ -60,28 +56,12 @@ class InFlight:
         Raises:
             Problem: 413 if they are more than there may ever be, 429 if others have to be answered first.
         """
-        most = self._limits.events
-        if events > most:
-            raise Problem(413, f"the body has {events} events; send at most {most} in one request")
-        if self.events + events > most:
-            raise try_later(429, f"{self.events} events are in flight, of at most {most}; repeat the request", 1)
+        if events > self.most:
+            raise Problem(413, f"the body has {events} events; send at most {self.most} in one request")
+        if self.events + events > self.most:
+            raise try_later(429, f"{self.events} events are in flight, of at most {self.most}; repeat the request", 1)
         self.events += events
         try:
             yield
         finally:
             self.events -= events
-
-    def hold(self, size: int) -> None:
-        """Hold so many more bytes.
-
-        Raises:
-            Problem: 429 if bodies of other requests take the room.
-        """
-        most = _BODIES_HELD * self._limits.body_bytes
-        if self.held_bytes + size > most:
-            raise try_later(429, f"bodies of {self.held_bytes} bytes are in flight; repeat the request", 1)
-        self.held_bytes += size
-
-    def release(self, size: int) -> None:
-        """Give back what was held."""
-        self.held_bytes -= size

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 from starlette.responses import Response
 
-from ingest.collector.problems import try_later
+from bytemeter.web.problems import try_later
 
 ACCEPTED, DUPLICATE, INVALID, RETRY = "accepted", "duplicate", "invalid", "retry"
 RETRY_AFTER_S = 5

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from bytemeter.feeds import FEEDS, GAME_EVENTS, Feed
-from bytemeter.logs import logger
-from ingest.collector.bodies import body_of
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, FEEDS, GAME_EVENTS, Feed
+from bytemeter.web.answers import Endpoint, answered
+from bytemeter.web.bodies import Bodies, body_of
+from bytemeter.web.documents import page
+from bytemeter.web.keys import Keys
+from bytemeter.web.problems import header, try_later, wrong_parameter
+from ingest.collector.clients import ANYBODY, Client
 from ingest.collector.collecting import Collecting
-from ingest.collector.documents import openapi, page
+from ingest.collector.documents import GENERATE_AGREEMENTS, GENERATE_DATA_RECORDS, openapi
 from ingest.collector.game import ACTIONS, PARTITION, Action, event_of
-from ingest.collector.identities import IDEMPOTENCY_KEY, new_ids
-from ingest.collector.keys import ANYBODY, Client, Keys
-from ingest.collector.limits import InFlight, Limits
-from ingest.collector.metrics import Metrics
-from ingest.collector.problems import Problem, try_later, wrong_parameter
+from ingest.collector.generator import Generator
+from ingest.collector.limits import InFlight
+from ingest.collector.metrics import CollectorMetrics
 from ingest.collector.results import ACCEPTED, RETRY_AFTER_S, answer
 from ingest.collector.splitting import split
-
-Endpoint = Callable[[Request], Awaitable[Response]]
+from ingest.identities import IDEMPOTENCY_KEY, UsedKeys, new_ids, random_id
 
 
 @dataclass
@@ -35,22 +36,28 @@ class Routes:
     Attributes:
         keys: None where everybody may send to all feeds.
         secret: words by which headers that carry secrets are known.
+        generator: None where nobody may have traffic generated.
+        local: whether only this machine reaches the collector.
         draining: set when the process is about to end.
     """
 
     collecting: Collecting
-    limits: Limits
-    keys: Keys | None
+    bodies: Bodies
+    keys: Keys[Client] | None
     secret: tuple[str, ...]
-    metrics: Metrics
+    metrics: CollectorMetrics
     in_flight: InFlight
+    generator: Generator | None = None
+    local: bool = False
     draining: bool = field(default=False)
+    _used_keys: UsedKeys = field(default_factory=UsedKeys, init=False)
 
     def all(self) -> list[Route]:
         """All routes."""
         return [
-            Route("/v1/events/{feed}", self._answered(self._events), methods=["POST"]),
-            *(Route(action.path, self._answered(self._action(action)), methods=["GET"]) for action in ACTIONS),
+            Route("/v1/events/{feed}", answered(self._events, self.metrics), methods=["POST"]),
+            *(Route(action.path, answered(self._action(action), self.metrics), methods=["GET"]) for action in ACTIONS),
+            *(self._generating(self.generator) if self.generator else ()),
             Route("/health", self._health),
             Route("/ready", self._ready),
             Route("/metrics", self._metrics),
@@ -63,25 +70,24 @@ class Routes:
         client = self._client(request, feed)
         key = _idempotency_key(request)
         self._require_available(feed)
-        async with body_of(request, self.limits, self.in_flight) as body:
-            events = split(body, request.headers.get("content-type", ""))
+        async with body_of(request, self.bodies) as body:
+            events = split(body, header(request, "Content-Type") or "", self.in_flight.most)
             with self.in_flight.taking(len(events.values)):
-                results = await self.collecting.collect(feed, events, new_ids(feed, client.name, key))
+                new_id = new_ids(feed, client.name, key, body, self._used_keys)
+                results = await self.collecting.collect(feed, events, new_id)
         self.metrics.count(feed.name, results)
         return answer(results)
 
     def _action(self, action: Action) -> Endpoint:
         async def endpoint(request: Request) -> Response:
-            client = self._client(request, GAME_EVENTS)
+            self._client(request, GAME_EVENTS)
             # HEAD comes here, too, and is no action.
             if request.method == "GET":
                 self._require_available(GAME_EVENTS)
                 now_s = int(self.collecting.clock())
                 events = event_of(action, request.headers.raw, at_s=now_s, secret=self.secret)
                 with self.in_flight.taking(1):
-                    results = await self.collecting.collect(
-                        GAME_EVENTS, events, new_ids(GAME_EVENTS, client.name, None), partition=PARTITION
-                    )
+                    results = await self.collecting.collect(GAME_EVENTS, events, random_id, partition=PARTITION)
                 self.metrics.count(GAME_EVENTS.name, results)
                 if results[0].status != ACCEPTED:
                     return answer(results)
@@ -89,22 +95,29 @@ class Routes:
 
         return endpoint
 
-    def _answered(self, endpoint: Endpoint) -> Endpoint:
-        """The endpoint with its problems as answers, counted."""
+    def _generating(self, generator: Generator) -> Iterator[Route]:
+        for path, feed, generate in (
+            (GENERATE_AGREEMENTS, AGREEMENTS, generator.agreements),
+            (GENERATE_DATA_RECORDS, DATA_RECORDS, generator.data_records),
+        ):
+            route = Route(path, answered(self._generate(feed, generate), self.metrics), methods=self._methods())
+            # Starlette adds it to GET.
+            (route.methods or set()).discard("HEAD")
+            yield route
 
-        async def answered(request: Request) -> Response:
-            began = time.perf_counter()
-            try:
-                response = await endpoint(request)
-            except Problem as problem:
-                response = problem.response()
-            except ClientDisconnect:
-                # Nobody reads the answer.
-                response = Response(status_code=400)
-            self.metrics.answered(response.status_code, time.perf_counter() - began)
-            return response
+    def _methods(self) -> list[str]:
+        return ["GET", "POST"] if self.local else ["POST"]
 
-        return answered
+    def _generate(self, feed: Feed, generate: Callable[[QueryParams], Awaitable[Response]]) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            self._client(request, feed)
+            # Sent by browsers: any page could have them call a server on the user's machine.
+            site = header(request, "Sec-Fetch-Site") or "none"
+            if site not in ("none", "same-origin"):
+                raise wrong_parameter(403, "Sec-Fetch-Site", site, "a call that no other site has made")
+            return await generate(request.query_params)
+
+        return endpoint
 
     def _feed(self, name: str) -> Feed:
         if name not in FEEDS:
@@ -112,7 +125,7 @@ class Routes:
         return FEEDS[name]
 
     def _client(self, request: Request, feed: Feed) -> Client:
-        client = self.keys.client(request.headers.get("authorization")) if self.keys else ANYBODY
+        client = self.keys.client(header(request, "Authorization")) if self.keys else ANYBODY
         client.require(feed.name)
         return client
 
@@ -138,27 +151,17 @@ class Routes:
         return self.metrics.response()
 
     async def _openapi(self, _: Request) -> Response:
-        return JSONResponse(openapi(keys=self.keys is not None))
+        return JSONResponse(self._document())
 
     async def _docs(self, _: Request) -> Response:
-        return page(keys=self.keys is not None)
+        return page(self._document())
+
+    def _document(self) -> dict[str, Any]:
+        return openapi(keys=self.keys is not None, generating=self._methods() if self.generator else [])
 
 
 def _idempotency_key(request: Request) -> str | None:
-    key = request.headers.get("idempotency-key")
+    key = header(request, "Idempotency-Key")
     if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
         raise wrong_parameter(400, "Idempotency-Key", key, "1 to 256 characters of ASCII, without spaces")
     return key
-
-
-async def refused(_: Request, error: Exception) -> Response:
-    """The answer to a request that no route takes."""
-    status = error.status_code if isinstance(error, HTTPException) else 404
-    headers = error.headers if isinstance(error, HTTPException) else None
-    return Problem(status, "see /docs for the routes and their methods", headers=headers).response()
-
-
-async def failed(request: Request, error: Exception) -> Response:
-    """The answer after a defect of the collector: nothing of the error is shown."""
-    logger().error("unexpected error", route=request.url.path, error=repr(error))
-    return Problem(500, "the collector failed; its log says why").response()

@@ -6,11 +6,13 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import islice
 
 import msgspec
 
+from bytemeter.web.problems import Problem, wrong_parameter
 from ingest.collector.cloud_events import Refused, unwrapped
-from ingest.collector.problems import Problem, wrong_parameter
 
 JSON = "application/json"
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
@@ -18,6 +20,8 @@ CLOUD_EVENT, CLOUD_EVENTS = "application/cloudevents+json", "application/cloudev
 MEDIA_TYPES = (JSON, *NDJSON, CLOUD_EVENT, CLOUD_EVENTS)
 _SPACE = b" \t\r\n"
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+# One character for each byte.
+_BYTES = "latin-1"
 # Numbers may be as long as they are.
 _LENIENT = json.JSONDecoder(parse_int=str)
 _GAP = re.compile(r"[ \t\r\n]*([,\[\]]?)[ \t\r\n]*")
@@ -38,21 +42,22 @@ class Events:
     refused: dict[int, Refused] = field(default_factory=dict)
 
 
-def split(body: bytes, content_type: str) -> Events:
-    """The events of a body.
+def split(body: bytes, content_type: str, most: int) -> Events:
+    """The events of a body, up to one more than ``most``.
 
     Raises:
         Problem: 400 if the body as a whole cannot be read, 415 for another content type.
     """
     media = content_type.partition(";")[0].strip().lower()
     if media == JSON:
-        return Events(_array(body) if body.lstrip(_SPACE)[:1] == b"[" else [_only(body)])
+        return Events(_array(body, most) if body.lstrip(_SPACE)[:1] == b"[" else [_only(body)])
     if media in NDJSON:
-        return Events([line for line in body.split(b"\n") if line.strip(_SPACE)])
+        lines = (line.rstrip(b"\n") for line in BytesIO(body) if line.strip(_SPACE))
+        return Events(list(islice(lines, most + 1)))
     if media == CLOUD_EVENT:
         return Events(*unwrapped([_only(body)]))
     if media == CLOUD_EVENTS:
-        return Events(*unwrapped(_array(body)))
+        return Events(*unwrapped(_array(body, most)))
     raise wrong_parameter(415, "Content-Type", content_type, " or ".join((JSON, NDJSON[0], CLOUD_EVENT, CLOUD_EVENTS)))
 
 
@@ -62,13 +67,16 @@ def _only(body: bytes) -> bytes:
     return body
 
 
-def _array(body: bytes) -> list[bytes]:
+def _array(body: bytes, most: int) -> list[bytes]:
+    refused = "its brackets and commas do not fit"
+    # All of millions of items would take much memory, and the time of others.
+    if body.count(b",") <= most:
+        try:
+            return [bytes(item) for item in _ARRAY.decode(body)]
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            refused = str(error)
     try:
-        return [bytes(item) for item in _ARRAY.decode(body)]
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        refused = str(error)
-    try:
-        return list(_items(body.decode()))
+        return list(islice(_items(body.decode(_BYTES)), most + 1))
     except (ValueError, RecursionError):
         raise Problem(400, f"the body is not a JSON array of events: {refused}") from None
 
@@ -84,7 +92,7 @@ def _items(body: str) -> Iterator[bytes]:
     while gap and following == ",":
         place = gap.end()
         _, end = _LENIENT.raw_decode(body, place)
-        yield body[place:end].encode()
+        yield body[place:end].encode(_BYTES)
         gap = _GAP.match(body, end)
         following = gap[1] if gap else ""
     if gap is None or following != "]" or gap.end() != len(body):

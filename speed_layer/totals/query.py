@@ -12,9 +12,11 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from bytemeter.aggregations import summed, totals
+from bytemeter.billing.zone import hold_billing_zone
 from bytemeter.feeds import Feed, Totals
 from bytemeter.plans.watermark import PartitionProgress
 from bytemeter.sql import Statements
+from bytemeter.windows import BillingMonth
 from speed_layer.accounts import accounts, judged_accounts, list_invalid
 from speed_layer.dedup.horizon import DEFAULT, Horizon
 from speed_layer.dedup.identified import IdentifiedRecords
@@ -70,7 +72,13 @@ class TotalsQuery:
         self._table.open(connection)
 
     def load(self, connection: Connection) -> None:
-        """Read which event ids were counted."""
+        """Read which event ids were counted; note in which billing zone months are counted, if they are.
+
+        Raises:
+            BytemeterError: they were counted in another zone.
+        """
+        if isinstance(self._totals.live.window, BillingMonth):
+            hold_billing_zone(connection, self._totals.live.window.zone)
         self._dedup.load(connection)
 
     def prepare(self, received: Mapping[str, Parts]) -> Count:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections import defaultdict
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bytemeter.aggregations import summed, totals
-from bytemeter.feeds import DEVICES
-from bytemeter.windows import FIVE_MINUTES, HOUR, Window
+from bytemeter.feeds import BILLABLE_EVENTS, DEVICES
+from bytemeter.feeds.billable_events import TYPES
+from bytemeter.plans.periods import first_instant
+from bytemeter.windows import FIVE_MINUTES, HOUR, BillingMonth, Window
 
 # The last microsecond of a second.
 LAST = 999_999
@@ -66,3 +75,37 @@ def test_bytes_are_added_up_per_dimension_and_window(window: Window, expected: s
     assert {tuple(row.values()) for row in once.to_pylist()} == expected
     twice = summed(pa.concat_tables([once, once]))
     assert {tuple(row.values()) for row in twice.to_pylist()} == {(*key, 2 * value) for *key, value in expected}
+
+
+MOST = 10**21 - 1
+EVENTS = st.tuples(
+    st.sampled_from(["Emma", "Ann/e", "Ann", "e", "100%", "%2F"]),
+    st.sampled_from(TYPES),
+    st.integers(-MOST, MOST).map(lambda millionths: Decimal(millionths).scaleb(-6)),
+    st.integers(946_684_800, 7_258_118_399),
+)
+
+
+@given(st.sampled_from(["UTC", "Europe/Warsaw", "Asia/Kathmandu", "Pacific/Apia"]), st.lists(EVENTS, min_size=1))
+def test_of_each_customer_and_month_the_totals_of_the_types_are_that_of_the_customer(
+    zone: str, events: list[tuple[str, str, Decimal, int]]
+) -> None:
+    customers, types, amounts, seconds = zip(*events, strict=True)
+    columns = {"customer": customers, "type": types, "event_us": [1_000_000 * at_s for at_s in seconds]}
+    amount = pa.array(amounts, pa.decimal128(21, 6))
+    rows = totals(BILLABLE_EVENTS, pa.table({**columns, "amount": amount}), BillingMonth(zone)).to_pylist()
+
+    expected: dict[tuple[str, str, int], Decimal] = defaultdict(Decimal)
+    for customer, type_, exact, at_s in events:
+        local = dt.datetime.fromtimestamp(at_s, ZoneInfo(zone)).date()
+        month = int(first_instant(local.replace(day=1), ZoneInfo(zone)).timestamp())
+        both = f"{customer.replace('%', '%25').replace('/', '%2F')}/{type_}"
+        for key in (("customer", customer, month), ("type", type_, month), ("customer_type", both, month)):
+            expected[key] += exact
+    assert {(row["type"], row["id"], row["window_s"]): row["value"] for row in rows} == expected
+    of_types: dict[tuple[str, int], Decimal] = defaultdict(Decimal)
+    for row in rows:
+        if row["type"] == "customer_type":
+            customer = row["id"].rpartition("/")[0].replace("%2F", "/").replace("%25", "%")
+            of_types[customer, row["window_s"]] += row["value"]
+    assert of_types == {(row["id"], row["window_s"]): row["value"] for row in rows if row["type"] == "customer"}

@@ -9,12 +9,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import psutil
 import pytest
 
 from bytemeter.ending import ENDING, EndingSignals, Interrupted, interruptible, uninterrupted, until_signal
 from bytemeter.errors import BytemeterError
+from bytemeter.job import JobContext
 
 WAIT_S = 20
 
@@ -126,3 +128,20 @@ def test_what_ends_a_block_ends_the_blocks_around_it() -> None:
             signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
     assert (inner.name, outer.name) == ("SIGTERM", "SIGTERM")
+
+
+def test_a_signal_whose_exception_is_lost_ends_a_job_before_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Finalized:
+        def __del__(self) -> None:
+            # Nobody gets what a finalizer raises.
+            signal.raise_signal(signal.SIGTERM)
+
+    lost: list[type[BaseException]] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: lost.append(told.exc_type))
+    context = JobContext(nullcontext, nullcontext)
+    with interruptible():
+        context.require_going_on()
+        Finalized()
+        assert lost == [Interrupted]
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            context.require_going_on()

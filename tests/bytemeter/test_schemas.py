@@ -9,6 +9,7 @@ from typing import Any
 
 from bytemeter.feeds import FEEDS
 from simulator.agreements import AgreementSimulation
+from simulator.billable_events import BillableEventSimulation
 from simulator.data_records import DataRecordSimulation
 from simulator.devices import DeviceSimulation
 from simulator.traffic import Traffic
@@ -28,6 +29,7 @@ SAMPLES = {
         '"serviceStartAt":"2020-01-01T00:00:00+01:00[Europe/Warsaw]","billingPeriodTimeZone":"Europe/Warsaw",'
         '"maxBytesInBillingPeriod":5368709120}'
     ),
+    "billable-events": '{"timestamp":1488142855,"customer":"Charlie","amount":"199.99","type":"CALL"}',
 }
 CONTRACT = {
     "user_metadata": ["id", "name", "email", "quota"],
@@ -55,6 +57,7 @@ CONTRACT = {
     "invalid_events": [
         "feed", "partition", "record_offset", "reason", "payload", "length", "digest", "received_at", "replayed_at",
     ],
+    "billable_monthly": ["month", "dimension", "id", "total"],
     "event_counts": ["feed", "dimension", "id", "timestamp", "value"],
     "events_hourly": ["feed", "dimension", "id", "timestamp", "value", "source", "as_of"],
     "ledger": [
@@ -80,7 +83,8 @@ def test_the_samples_and_the_simulator_have_the_fields_of_the_feeds() -> None:
     traffic = Traffic(start=0, records=1)
     service_start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     for simulated in (
-        DeviceSimulation(traffic), DataRecordSimulation(traffic), AgreementSimulation(100, 7, service_start, 0),
+        DeviceSimulation(traffic), DataRecordSimulation(traffic), BillableEventSimulation(traffic),
+        AgreementSimulation(100, 7, service_start, 0),
     ):  # fmt: skip
         feed = FEEDS[simulated.feed]
         required = {field.name for field in feed.fields if field.required}

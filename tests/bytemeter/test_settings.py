@@ -186,3 +186,9 @@ def test_settings_that_would_connect_in_clear_are_refused(
     with pytest.raises(BytemeterError) as caught:
         load_settings(**{name: ca if value == "CA" else value for name, value in changes.items()})
     assert str(caught.value) == complaint.replace("CA'", f"{ca}'")
+
+
+def test_a_billing_zone_is_a_name_of_the_time_zone_database() -> None:
+    assert load_settings(billing_zone="Asia/Kolkata").billing_zone == "Asia/Kolkata"
+    with pytest.raises(BytemeterError, match="BYTEMETER_BILLING_ZONE: 'Europe/Nowhere' is not the name of an IANA"):
+        load_settings(billing_zone="Europe/Nowhere")

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bytemeter.feeds import BILLABLE_EVENTS, DEVICES
 from bytemeter.plans.periods import first_instant
-from bytemeter.windows import CalendarMonth, FixedWindow
+from bytemeter.windows import BillingMonth, CalendarMonth, FixedWindow
 
 ZONES = ["UTC", "Europe/Warsaw", "America/Sao_Paulo", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia"]
 
@@ -44,3 +45,17 @@ def test_a_month_of_a_zone_starts_with_its_first_local_instant(zone: str, second
 
 def test_no_instants_have_no_windows() -> None:
     assert starts(CalendarMonth("Europe/Warsaw")) == []
+
+
+def test_a_month_of_a_zone_of_half_hours_has_its_own_bounds() -> None:
+    start, end = CalendarMonth("Asia/Kolkata").bounds(2026, 12)
+    assert (start.isoformat(), end.isoformat()) == ("2026-11-30T18:30:00+00:00", "2026-12-31T18:30:00+00:00")
+
+
+def test_billing_months_need_the_zone_of_the_settings() -> None:
+    with pytest.raises(ValueError, match="no zone"):
+        starts(BillingMonth(), 0)
+    in_zone = BILLABLE_EVENTS.in_zone("Asia/Kolkata").totals
+    assert in_zone is not None
+    assert in_zone.live.window == BillingMonth("Asia/Kolkata")
+    assert DEVICES.in_zone("Asia/Kolkata") == DEVICES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -46,6 +48,20 @@ def test_the_demo_shows_figures_and_signals_to_its_group_end_it(empty_home: Path
             assert demo.poll() is None, shown.read_text()
             assert time.monotonic() < deadline, shown.read_text()
             time.sleep(0.2)
+        # Before the first figures, or soon after them.
+        while (found := re.search(r"live figures in a browser: (\S+)", shown.read_text())) is None:
+            assert time.monotonic() < deadline, shown.read_text()
+            time.sleep(0.2)
+        page = httpx.get(found[1])
+        assert (page.status_code, "<title>Bytemeter</title>" in page.text) == (200, True)
+        answer = httpx.get(f"{found[1]}/v1/usage?feed=devices&dimension=app")
+        assert answer.json()["as_of"], answer.text
+        url = re.search(r"collector: (http://\S+),", shown.read_text())
+        assert url, shown.read_text()
+        assert httpx.get(f"{url[1]}/join_guild").text == "\nGuild Joined!\n"
+        counted = "select count(*) > 0 from event_counts where feed = 'game-events'"
+        while asked(command, counted) != "t\n":
+            assert time.monotonic() < deadline, shown.read_text()
         children = psutil.Process(demo.pid).children(recursive=True)
         # As systemd does, to all that run in it; then somebody is impatient.
         for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):
@@ -60,7 +76,11 @@ def test_the_demo_shows_figures_and_signals_to_its_group_end_it(empty_home: Path
         time.sleep(0.2)
     assert open_to_others(empty_home) == []
     assert {path: path.stat().st_mode for path in modes} == modes
-    done = subprocess.run(
-        [*command, "psql", "-Atc", "select count(*) > 0 from usage_hourly"], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout) == (0, "t\n"), done.stderr
+    assert asked(command, "select count(*) > 0 from usage_hourly") == "t\n"
+
+
+def asked(command: list[str], question: str) -> str:
+    """What psql answers on the demo's database."""
+    done = subprocess.run([*command, "psql", "-Atc", question], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import random
 import signal
@@ -20,18 +21,19 @@ import pytest
 from sqlalchemy import Engine
 
 from batch_layer.hourly.job import HourlyJob
-from bytemeter.feeds import DEVICES, GAME_EVENTS
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, GAME_EVENTS
 from bytemeter.settings import Settings
 from embedded.broker import Broker
 from embedded.home import Home
 from embedded.stack import EmbeddedStack
 from tests.collectors import DEADLINE_S, process, serving
-from tests.integration import oracle
+from tests.integration import oracle, plan_oracle
 from tests.messages import device
 from tests.seeds import SEED
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 CLIENTS, EVENTS = 4, 50
+AWAY_S = 60
 
 
 @dataclass
@@ -120,21 +122,26 @@ def test_kills_of_the_collector_and_of_kafka_lose_no_accepted_event_and_count_no
     full: bool,
 ) -> None:
     chance = random.Random(SEED)
-    options = chance.choice([[], ["--journal", str(tmp_path)]])
+    with_journal = ["--journal", str(tmp_path)]
+    # With three kills, one of the first two collectors has the journal.
+    options = [*chance.sample([with_journal, []], 2), chance.choice([with_journal, []])]
+    if full:
+        options = chance.sample([with_journal, []] * 3, 6)
     broker, _ = EmbeddedStack(Home(servers.home)).servers
     quick = place.model_copy(update={"collector_timeout_s": 3})
     moment = threading.Event()
     with ExitStack() as last:
-        for kill in range(3):
-            with process(quick, *options, port=port) as (collector, _):
+        for kill, of_collector in enumerate(options):
+            with process(quick, *of_collector, port=port) as (collector, _):
                 wait_for_more(clients)
                 moment.wait(chance.uniform(0, 0.2))
                 if full or kill == 1:
-                    killed_and_started(broker)
+                    killed_and_started(broker, clients if of_collector and full else None)
                     wait_for_more(clients)
                     moment.wait(chance.uniform(0, 0.2))
                 collector.send_signal(signal.SIGKILL)
-        last.enter_context(process(quick, *options, port=port))
+        # What waits in the journal is sent by the next collector that has it.
+        last.enter_context(process(quick, *with_journal, port=port))
         wait_for_more(clients)
         clients.stop.set()
         drained(f"http://127.0.0.1:{port}")
@@ -148,12 +155,16 @@ def test_kills_of_the_collector_and_of_kafka_lose_no_accepted_event_and_count_no
     assert total == [(sum(clients.accepted.values()),)]
 
 
-def killed_and_started(broker: Broker) -> None:
-    """Kill Kafka and start it again."""
+def killed_and_started(broker: Broker, meanwhile: Clients | None) -> None:
+    """Kill Kafka and start it again: at once, or after a minute in which clients go on."""
     kafka = broker.daemon.process()
     assert kafka is not None
     kafka.kill()
     kafka.wait()
+    if meanwhile:
+        again = time.monotonic() + AWAY_S
+        while time.monotonic() < again:
+            wait_for_more(meanwhile)
     broker.start()
 
 
@@ -171,6 +182,40 @@ def in_topic(place: Settings) -> dict[str, int]:
     """Bytes by event id."""
     events = [json.loads(message.value) for message in oracle.received(place)]
     return {event["event_id"]: event["bytes"] for event in events}
+
+
+def test_the_generator_s_records_use_up_the_data_plans_of_its_agreements(
+    place: Settings, stream: Callable[..., None], rows: Rows
+) -> None:
+    with serving(place, generator=True) as url, httpx.Client(base_url=url, timeout=DEADLINE_S) as seed:
+        # As the case study calls it.
+        answers = [seed.get(f"/api/{what}/generate").json() for what in ("agreements", "incoming-data-records")]
+        past = {"month": "2020-01", "subscribers": 30}
+        assert seed.post("/api/agreements/generate", params={**past, "seed": 9}).json()["acknowledged"] == 30
+        # Records are of the latest agreements.
+        records = seed.post("/api/incoming-data-records/generate", params={"records": 2_000}).json()
+        metrics = seed.get("/metrics").text
+    this_month = f"{dt.datetime.now(dt.UTC):%Y-%m}"
+    of_seed = {"subscribers": 20, "seed": 7, "month": this_month}
+    assert answers == [
+        {"feed": "agreements", "sent": 20, "acknowledged": 20, **of_seed},
+        {"feed": "data-records", "sent": 10_000, "acknowledged": 10_000, **of_seed},
+    ]
+    assert records == {"feed": "data-records", "sent": 2_000, "acknowledged": 2_000, **past, "seed": 9}
+    assert 'events_total{feed="data-records",status="accepted"} 12000.0' in metrics
+    stream(AGREEMENTS, DATA_RECORDS, history=False)
+    account = "select sum(received), sum(counted), sum(invalid), sum(unmatched) from ledger where feed = :feed"
+    assert rows(account, feed="data-records") == [(12_000, 12_000, 0, 0)]
+    assert rows(account, feed="agreements") == [(50, 50, 0, 0)]
+    truth = plan_oracle.truth(place)
+    totals = (
+        "select agreement_id, year, month, total_recorded_bytes from data_plan_usage where total_recorded_bytes > 0"
+    )
+    assert {(id_, year, month): total for id_, year, month, total in rows(totals)} == truth.totals
+    assert (2020, 1) in {(year, month) for _, year, month in truth.totals}
+    emitted = rows("select event_id::text, type from threshold_events where threshold_percent is not null")
+    assert {event_id for event_id, _ in emitted} == truth.thresholds
+    assert {"DATA_PLAN_EXCEEDED", "DATA_PLAN_THRESHOLD_REACHED"} == {type_ for _, type_ in emitted}
 
 
 def test_game_events_are_counted_by_type_live_and_hourly(

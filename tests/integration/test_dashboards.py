@@ -15,14 +15,18 @@ from typing import Any
 
 import httpx
 import pytest
+from pyspark.sql import SparkSession
 
-from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, GAME_EVENTS
+from batch_layer.monthly.job import MonthlyJob
+from batch_layer.months import Month
+from bytemeter.feeds import AGREEMENTS, BILLABLE_EVENTS, DATA_RECORDS, DEVICES, GAME_EVENTS
 from bytemeter.kafka import Kafka
 from bytemeter.logs import logger
 from bytemeter.settings import Settings
 from embedded.home import free_port, listens
 from serving.dashboards import ASSETS, SLUGS, SupersetClient
 from simulator.agreements import AgreementSimulation
+from simulator.billable_events import BillableEventSimulation
 from simulator.data_records import DataRecordSimulation
 from simulator.devices import DeviceSimulation
 from simulator.producer import producer, send
@@ -47,8 +51,10 @@ def filled(
     stream: Callable[..., None],
     recompute: Callable[..., object],
     rows: Rows,
+    spark: SparkSession,
+    as_writer: Settings,
 ) -> None:
-    """Figures of all kinds: hours from batch and from live, plans over their limit, periods closed, bad records."""
+    """Figures of all kinds: hours from batch and from live, plans over their limit, periods closed, bad records, bills."""
     rows("update user_metadata set quota = quota / 100 returning id")
     kafka, now = Kafka(place), time.time()
     to = producer(kafka.librdkafka())
@@ -67,6 +73,11 @@ def filled(
     put([agreement()], topic="agreements")
     put([record("over the limit", 1_200, at)], topic="data-records")
     put([game_event(event_type=type_, timestamp=int(now)) for type_ in ("default", "join_guild")], topic="game-events")
+    billed = Traffic(now - DAY_S / 2, rate=0.02, records=800, subscribers=10, duplicates=0.02)
+    send(to, kafka.topic_name("billable-events"), BillableEventSimulation(billed).pieces())
+    stream(BILLABLE_EVENTS)
+    today = dt.datetime.fromtimestamp(now, dt.UTC)
+    MonthlyJob(spark, as_writer, Month(today.year, today.month), today, wait_s=60).run()
     stream(DEVICES, AGREEMENTS, DATA_RECORDS, GAME_EVENTS, history=False)
 
 
@@ -111,6 +122,13 @@ def test_each_dashboard_shows_the_figures_of_the_tables(
     assert bytes_in(network["Bytes in the chosen time"]["number"]) == pytest.approx(float(bytes_of_day), rel=0.01)
     sources = {row[4] for row in network["Busiest antenna of each hour"]["rows"]}
     assert sources == {"live", "batch"}
+    ((billed,),) = rows(
+        "select round_half_even(sum(total), 2) from billable_by_month where dimension = 'type' and running"
+    )
+    assert network["Euros billed this month"]["number"] == f"{billed:,.2f}"
+    invoices = rows("select invoice, customer, state, total_eur from invoice_totals order by 1 desc")
+    shown = [(row[0], row[1], row[2], row[5]) for row in network["Invoices and amendments"]["rows"]]
+    assert shown == [(*names, f"{total:,.2f}") for *names, total in invoices] != []
     ((over,),) = rows("select count(*) from plan_progress where running and over")
     assert int(plans["Over their limit"]["number"]) == over > 0
     ((closed,),) = rows("select count(*) from threshold_events where type = 'BILLING_PERIOD_CLOSED'")

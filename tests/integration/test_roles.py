@@ -30,6 +30,11 @@ TABLES = {
     "agreement_services": "SID",  # made anew when a version changes them
     "agreement_versions": "SIUD",  # a message may change from when an earlier one holds, and so its key
     "agreements": "SIU",  # the last version replaces an earlier one
+    "billable_hourly": "SIUD",  # as bytes_hourly
+    "billable_monthly": "SIUD",  # live totals grow; the recompute removes one of which no record is left
+    "billable_recomputed": "SIUD",  # as bytes_monthly
+    "billable_recomputes": "SIU",  # each month's last one
+    "billing_zone": "SI",  # noted once
     "billing_calendars": "SIU",  # how far calendars are computed
     "billing_periods": "SI",  # computed once
     "bytes": "SIU",  # live totals grow; no job removes one
@@ -42,9 +47,15 @@ TABLES = {
     "event_counts_hourly": "SIUD",  # as bytes_hourly
     "hours": "SIU",  # versions grow
     "history_ends": "SIU",  # as the history grows
+    "import_offsets": "SIU",  # ranges grow
+    "imports": "SIU",  # counts grow
     "job_runs": "SIU",  # a run begins, and ends
     "job_schedules": "SIUD",  # of the scheduler; a job that is not scheduled any more is deleted
+    "invoice_events": "SID",  # of drafts, which are made anew; a trigger keeps those of issued lines
+    "invoice_numbers": "SI",  # a number stays
+    "invoices": "SIUD",  # drafts are made anew; a trigger keeps issued lines
     "invalid_events": "I",  # a list that grows; jobs read it through refused_events
+    "last_event_position": "S",  # moved by a function
     "leases": "SIU",  # taken, taken over, given back
     "ledger": "SIU",  # what was counted is never forgotten
     "migrations": "",  # of who migrates
@@ -53,6 +64,7 @@ TABLES = {
     "seen_generations": "S",  # made and dropped by functions
     "seen_ids": "SID",  # packs are written anew as larger ones; packs that were never counted are deleted
     "seen_segments": "SIUD",  # an open one becomes full; one that was never counted is deleted
+    "staged_billable": "SIT",  # staging of the monthly job
     "staged_hourly": "SIT",  # staging of the hourly job, emptied at its start
     "staged_monthly": "SIT",  # staging of the monthly job
     "staged_plan_usage": "SIT",  # staging of the monthly job
@@ -64,14 +76,19 @@ TABLES = {
 }
 # The views that the jobs, `schedule list` and `status` read. All other views are for people.
 VIEWS = {
-    **{"judged_periods": "S", "plan_ownership": "S", "refused_events": "S"},
+    **{"invoice_lines": "S", "judged_periods": "S", "plan_ownership": "S", "refused_events": "S"},
     **dict.fromkeys(("feed_status", "dirty_status", "outbox_status", "job_status"), "S"),
 }
 # Functions that not everybody may execute, and who may; all others compute and change nothing.
-FUNCTIONS = {"open_periods": {WRITER}, "seen_generation": {WRITER}, "drop_seen_generation": {WRITER}}
+FUNCTIONS = {
+    **{name: {WRITER} for name in ("open_periods", "seen_generation", "drop_seen_generation")},
+    "number_threshold_events": {READER},
+}
+FUNCTIONS |= {"keep_issued_lines": set(), "keep_issued_events": set()}  # of triggers
 # Functions that run with their owner's rights. A new one needs a reason why its callers can make no other use of it:
-# these make and drop tables of event ids that they name themselves, by a number.
-OWNERS_FUNCTIONS = {"seen_generation", "drop_seen_generation"}
+# these make and drop tables of event ids that they name themselves, by a number; or give events positions that no reader
+# can choose.
+OWNERS_FUNCTIONS = {"seen_generation", "drop_seen_generation", "number_threshold_events"}
 
 RIGHTS = {
     **{"S": "SELECT", "I": "INSERT", "U": "UPDATE", "D": "DELETE", "T": "TRUNCATE"},

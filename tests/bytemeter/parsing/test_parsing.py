@@ -6,19 +6,22 @@ import datetime as dt
 import json
 import tracemalloc
 from collections.abc import Sequence
+from decimal import Decimal
 from types import SimpleNamespace
 
-from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, GAME_EVENTS, Feed
+from bytemeter.feeds import AGREEMENTS, BILLABLE_EVENTS, DATA_RECORDS, DEVICES, GAME_EVENTS, Feed
 from bytemeter.parsing import parse
 from simulator import faults
-from tests.messages import AGREEMENT, DATA_RECORD, NOW_S, data_record, device, messages
+from tests.messages import AGREEMENT, DATA_RECORD, NOW_S, billable_event, data_record, device, messages
 from tests.samples import (
     ACCEPTED_AGREEMENTS,
+    ACCEPTED_BILLABLE_EVENTS,
     ACCEPTED_DEVICES,
     ACCEPTED_GAME_EVENTS,
     ACCEPTED_INSTANTS,
     PLANS_NOW_S,
     REFUSED_AGREEMENTS,
+    REFUSED_BILLABLE_EVENTS,
     REFUSED_DEVICES,
     REFUSED_GAME_EVENTS,
     REFUSED_RECORDS,
@@ -54,6 +57,19 @@ def test_game_events_are_judged_by_type_and_time_and_not_by_their_headers() -> N
     assert reasons == {name: reason for name, (_, reason) in REFUSED_GAME_EVENTS.items()}
 
 
+def test_amounts_of_billable_events_are_exact() -> None:
+    found = parsed(BILLABLE_EVENTS, [value for value, _ in ACCEPTED_BILLABLE_EVENTS.values()])
+    assert {name: row.reason for name, row in zip(ACCEPTED_BILLABLE_EVENTS, found, strict=True) if row.reason} == {}
+    amounts = {name: row.amount for name, row in zip(ACCEPTED_BILLABLE_EVENTS, found, strict=True)}
+    assert amounts == {name: Decimal(amount) for name, (_, amount) in ACCEPTED_BILLABLE_EVENTS.items()}
+
+
+def test_bad_billable_events_are_refused_with_a_reason() -> None:
+    found = parsed(BILLABLE_EVENTS, [value for value, _ in REFUSED_BILLABLE_EVENTS.values()])
+    reasons = {name: row.reason for name, row in zip(REFUSED_BILLABLE_EVENTS, found, strict=True)}
+    assert reasons == {name: reason for name, (_, reason) in REFUSED_BILLABLE_EVENTS.items()}
+
+
 def test_bad_messages_are_refused_with_a_reason_and_their_bytes() -> None:
     found = parsed(DEVICES, [value for value, _ in REFUSED_DEVICES.values()])
     reasons = {name: row.reason for name, row in zip(REFUSED_DEVICES, found, strict=True)}
@@ -69,6 +85,9 @@ def test_without_a_clock_the_future_is_not_refused() -> None:
 def test_each_fault_of_the_simulator_is_refused() -> None:
     found = parsed(DEVICES, [fault(device()) for fault in faults.DEVICES.values()])
     assert [name for name, row in zip(faults.DEVICES, found, strict=True) if row.reason is None] == []
+    good = json.dumps(json.loads(billable_event()), separators=(",", ":")).encode()
+    found = parsed(BILLABLE_EVENTS, [fault(good) for fault in faults.BILLABLE_EVENTS.values()])
+    assert [name for name, row in zip(faults.BILLABLE_EVENTS, found, strict=True) if row.reason is None] == []
 
 
 def test_instants_are_read_with_and_without_zone_and_seconds() -> None:

@@ -18,11 +18,11 @@ def envelope(**changes: Any) -> bytes:
 
 
 def ids(*envelopes: bytes) -> list[str]:
-    return list(split(b"[" + b",".join(envelopes) + b"]", CLOUD_EVENTS).ids.values())
+    return list(split(b"[" + b",".join(envelopes) + b"]", CLOUD_EVENTS, 9).ids.values())
 
 
 def test_data_is_the_event_as_it_is() -> None:
-    events = split(envelope().replace(b"1.5", b"1.50"), CLOUD_EVENT)
+    events = split(envelope().replace(b"1.5", b"1.50"), CLOUD_EVENT, 9)
     assert events.values == [b'{"n": 1.50}']
     assert list(events.ids) == [0]
     assert not events.refused
@@ -54,7 +54,7 @@ def test_id_and_source_make_the_event_id() -> None:
     ],
 )  # fmt: skip
 def test_a_broken_envelope_costs_itself_alone(bad: bytes, reason: str, field: str | None) -> None:
-    events = split(b"[" + b",".join([envelope(), bad, envelope(id="2")]) + b"]", CLOUD_EVENTS)
+    events = split(b"[" + b",".join([envelope(), bad, envelope(id="2")]) + b"]", CLOUD_EVENTS, 9)
     assert events.refused == {1: Refused(reason, field)}
     assert list(events.ids) == [0, 2]
     assert events.values == [b'{"n": 1.5}', b"", b'{"n": 1.5}']

@@ -108,6 +108,23 @@ def test_what_is_in_flight_is_answered_before_the_process_ends(place: Settings) 
     assert len(oracle.received(place)) == 20_000
 
 
+def test_the_generator_serves_one_request_at_a_time_and_says_what_it_sent(place: Settings) -> None:
+    def generate(url: str, subscribers: int) -> httpx.Response:
+        return httpx.post(f"{url}/api/agreements/generate", params={"subscribers": subscribers}, timeout=DEADLINE_S)
+
+    with serving(place, generator=True) as url, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(generate, url, 100_000)
+        wait_until(lambda: 'feed="agreements",status="accepted"' in httpx.get(f"{url}/metrics").text)
+        refused = generate(url, 1)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+        assert running.result().json()["acknowledged"] == 100_000
+        assert generate(url, 1).json()["acknowledged"] == 1
+    kafka = Kafka(place)
+    described = kafka.describe(kafka.topic_name("agreements"))
+    assert described is not None
+    assert sum(described.latest.values()) == 100_001
+
+
 def test_a_missing_topic_is_told_and_found_once_it_is_there(place: Settings) -> None:
     bare = place.model_copy(update={"topic_prefix": f"{place.topic_prefix}later."})
     with serving(bare) as url:

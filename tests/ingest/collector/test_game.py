@@ -8,7 +8,7 @@ from typing import Any
 from bytemeter.feeds import GAME_EVENTS
 from bytemeter.settings import load_settings
 from ingest.collector.game import ACTIONS, event_of, secret_words
-from ingest.collector.judging import judge
+from ingest.judging import judge
 from tests.messages import NOW_S
 
 SECRET = secret_words(load_settings().collector_secret_headers)

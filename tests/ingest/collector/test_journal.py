@@ -114,7 +114,25 @@ def test_a_failed_sync_keeps_what_was_safe_and_nothing_of_the_batch(
     assert journal.size == 0
 
 
-def _no_space(_: int) -> None:
+def test_a_disk_that_becomes_read_only_costs_what_was_not_safe_alone(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = opened()
+    journal.append([b"safe"])
+    with monkeypatch.context() as patched:
+        # What was written cannot be cut away either.
+        patched.setattr(os, "fsync", _no_space)
+        patched.setattr(os, "truncate", _no_space)
+        for _ in range(2):
+            with pytest.raises(JournalFullError, match="cannot be written"):
+                journal.append([b"unsafe"])
+    journal.append([b"later"])
+    # Of what no client was told that it is accepted, the journal may send something.
+    assert [record for record in drained(journal) if record != b"unsafe"] == [b"safe", b"later"]
+    assert journal.size == 0
+
+
+def _no_space(*_: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

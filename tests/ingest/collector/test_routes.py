@@ -7,7 +7,6 @@ import gzip
 import json
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,35 +16,15 @@ import pytest
 
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import FEEDS
-from bytemeter.settings import Settings, load_settings
+from bytemeter.settings import Settings
 from ingest.collector.documents import schema_of
-from tests.collectors import NO_KAFKA, keys_line, serving
+from tests.collectors import serving
 from tests.messages import device
 from tests.samples import REFUSED_DEVICES
-
-KEY = {"Authorization": "Bearer key-1"}
-LIMITS = {"collector_body_bytes": 20_000, "collector_events": 100, "collector_timeout_s": 0.5}
 
 
 def now_device(**changes: Any) -> bytes:
     return device(timestamp=int(time.time()), **changes)
-
-
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return load_settings(home=tmp_path_factory.mktemp("home"), kafka=NO_KAFKA, **LIMITS)
-
-
-@pytest.fixture(scope="module")
-def client(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A client of a collector with a journal and keys, which has key-1."""
-    folder = tmp_path_factory.mktemp("collector")
-    keys = folder / "keys"
-    keys.write_text(keys_line("phones", "key-1", "devices") + keys_line("games", "key-2", "game-events"))
-    keys.chmod(0o600)
-    with serving(settings, keys=keys, journal=folder / "journal") as url:
-        with httpx.Client(base_url=url, headers=KEY) as asking:
-            yield asking
 
 
 def post(client: httpx.Client, body: bytes, media: str = "application/json", **headers: str) -> httpx.Response:
@@ -177,7 +156,7 @@ def test_more_events_than_may_be_in_flight_are_turned_away_for_a_while(client: h
     body = b"[" + b",".join([now_device()] * 60) + b"]"
 
     async def together() -> list[httpx.Response]:
-        async with httpx.AsyncClient(base_url=client.base_url, headers=KEY) as asking:
+        async with httpx.AsyncClient(base_url=client.base_url, headers=client.headers) as asking:
             posting = (
                 asking.post("/v1/events/devices", content=body, headers={"Content-Type": "application/json"})
                 for _ in range(20)

@@ -13,7 +13,7 @@ locals {
     local.kafka_on_vm ? [] : ["managedkafka.googleapis.com"],
   )
   # bytemeter.feeds, and the topic of threshold events; tests/infra compares.
-  topics     = ["devices", "data-records", "agreements", "game-events", "threshold-events"]
+  topics     = ["devices", "data-records", "agreements", "game-events", "billable-events", "threshold-events"]
   serverless = var.images.job != null
   kafka      = one(concat(module.kafka_vm[*].bootstrap, module.kafka_managed[*].bootstrap))
 }

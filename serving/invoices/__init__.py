@@ -1,0 +1,1 @@
+"""Invoices as people read them, and the proof of each of their lines."""

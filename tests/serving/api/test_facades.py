@@ -1,0 +1,93 @@
+"""TMF677 and CAMARA say what ``/v1/data-plans`` says, each in its own words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from bytemeter.settings import Settings
+from tests.apis import keys_file, serving
+from tests.serving.api.conftest import subscriber
+from tests.serving.api.test_plans import END, START, plans
+
+__all__ = ["plans"]
+TMF = "/tmf-api/usageConsumption/v5/usageConsumptionReport"
+CAMARA = "/device-data-volume/v0"
+DEVICE = {"phoneNumber": "+48501234567"}
+
+
+@pytest.fixture
+def _used(plans: None, engine: Any) -> None:
+    """48 is the number of the device, and its plan has 4 GiB."""
+    with engine.begin() as connection:
+        subscriber(connection, "a", "48501234567", zone="Europe/Warsaw", limit=2**32)
+
+
+@pytest.mark.usefixtures("_used")
+def test_a_report_has_a_bucket_with_what_is_used_and_left_also_as_texts(api: httpx.Client) -> None:
+    report = api.get(f"{TMF}/48501234567").json()
+    period = {"startDateTime": START.isoformat(), "endDateTime": END.isoformat()}
+    assert (report["@type"], report["id"], report["validPeriod"]) == ("UsageConsumptionReport", "48501234567", period)
+    assert report["logicalResource"][0]["value"] == "48501234567"
+    (bucket,) = report["bucket"]
+    assert (bucket["usageType"], bucket["isShared"], bucket["status"]) == ("data", False, "active")
+    assert bucket["remainingValue"] == {"amount": 4294966696.0, "units": "byte", "exactAmount": "4294966696"}
+    counters = {one["counterType"]: one["value"]["exactAmount"] for one in bucket["bucketCounter"]}
+    assert counters == {"used": "600", "remaining": "4294966696"}
+    (listed,) = api.get(TMF, params={"logicalResource.value": "48501234567"}).json()
+    assert listed["bucket"] == report["bucket"]
+    assert api.get(TMF, params={"logicalResource.value": "47"}).json() == []
+    assert api.get(f"{TMF}/47").status_code == 404
+    assert api.get(TMF).json()["name"] == "logicalResource.value"
+
+
+@pytest.mark.usefixtures("_used")
+def test_a_volume_is_a_category_and_compared_to_what_is_asked(api: httpx.Client) -> None:
+    assert api.post(f"{CAMARA}/retrieve", json={"device": DEVICE}).json() == {
+        "dataVolumeCategory": "<5GiB", "exactBytes": "4294966696",
+    }  # fmt: skip
+    for value, unit, exceeded in ((3, "GiB", True), (4, "GiB", False), (0, "MiB", True), (1_024, "MiB", True)):
+        asked = {"device": DEVICE, "volumeToCheck": {"value": value, "unit": unit}}
+        assert api.post(f"{CAMARA}/check", json=asked).json()["thresholdExceeded"] is exceeded
+
+
+BAD: list[tuple[str, Any]] = [
+    ("retrieve", {}),
+    ("retrieve", {"device": {}}),
+    ("retrieve", {"device": {"phoneNumber": "48501234567"}}),
+    ("retrieve", {"device": {"phoneNumber": "+48\ud800"}}),
+    ("retrieve", {"device": DEVICE, "extra": 1}),
+    ("retrieve", {"device": {**DEVICE, "ipv4Address": "1.2.3.4"}}),
+    ("retrieve", []),
+    ("check", {"device": DEVICE}),
+    ("check", {"device": DEVICE, "volumeToCheck": {"value": 1, "unit": "TiB"}}),
+    ("check", {"device": DEVICE, "volumeToCheck": {"value": 1_025, "unit": "GiB"}}),
+    ("check", {"device": DEVICE, "volumeToCheck": {"value": 1.5, "unit": "GiB"}}),
+]
+
+
+def test_other_bodies_are_refused(api: httpx.Client) -> None:
+    for route, body in BAD:
+        content = json.dumps(body).encode()
+        answer = api.post(f"{CAMARA}/{route}", content=content, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_ARGUMENT"), (body, answer.text)
+    unknown = api.post(f"{CAMARA}/retrieve", json={"device": DEVICE})
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "IDENTIFIER_NOT_FOUND")
+    large = api.post(f"{CAMARA}/retrieve", content=b" " * 16_385, headers={"Content-Type": "application/json"})
+    assert large.status_code == 413
+    assert api.post(f"{CAMARA}/retrieve", content=b"{}", headers={"Content-Type": "text/plain"}).status_code == 415
+    assert api.get(f"{CAMARA}/retrieve").status_code == 405
+
+
+@pytest.mark.usefixtures("_used")
+def test_a_bound_key_sees_no_other_number_here_either(place: Settings, tmp_path: Path) -> None:
+    with serving(place, keys=keys_file(tmp_path, {"own": "subscribers msisdn=49"})) as url:
+        with httpx.Client(base_url=url, headers={"Authorization": "Bearer own"}) as api:
+            assert api.get(f"{TMF}/49").status_code == 200
+            assert api.get(f"{TMF}/48501234567").status_code == 404
+            assert api.get(TMF, params={"logicalResource.value": "48501234567"}).json() == []
+            assert api.post(f"{CAMARA}/retrieve", json={"device": DEVICE}).status_code == 404
