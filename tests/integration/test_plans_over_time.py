@@ -210,7 +210,7 @@ select agreement_id, period_start, total_recorded_bytes, latest_internal_record_
 from data_plan_usage where latest_recorded_at is not null order by 1, 2
 """
 LAST_EVENTS = """
-select distinct on (agreement_id, period_start) event_id, payload from threshold_events
+select distinct on (agreement_id, period_start) event_id, encode(payload, 'hex') from threshold_events
 order by agreement_id, period_start, sequence desc
 """
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from sqlalchemy import Engine
 
 from bytemeter.errors import BytemeterError
@@ -32,8 +33,13 @@ Rows = Callable[..., list[tuple[Any, ...]]]
 
 LEDGER = "select partition, next_offset, counted from ledger order by partition"
 BYTES = "select sum(value) from bytes where type like 'app%'"
-SCHEMA = "partition int, offset long, value binary"
 BOUNDS = {"task_bytes": 2**20, "payload_bytes": 1_000}
+
+
+def received(session: SparkSession, messages: list[tuple[int, int, bytes]]) -> DataFrame:
+    """Messages, given with their partitions and offsets, as the Kafka source gives them."""
+    rows = session.createDataFrame(messages, "partition int, offset long, value binary")
+    return rows.withColumn("timestamp", F.current_timestamp())
 
 
 def never(*_: FeedOffsets) -> DataFrame:
@@ -56,7 +62,7 @@ class Devices:
         self.batches(self._blocks(messages), batch_id)
 
     def _blocks(self, messages: list[tuple[int, int, bytes]]) -> DataFrame:
-        rows = self.session.createDataFrame(messages, SCHEMA)
+        rows = received(self.session, messages)
         return blocks_of_feeds(self.batches.query, {"devices": rows}, **BOUNDS)
 
 
@@ -83,8 +89,8 @@ def devices(
 def test_the_blocks_of_each_feed_carry_its_name(spark: SparkSession, place: Settings, engine: Engine) -> None:
     query = DataPlanQuery(Outbox(Kafka(place), engine), dt.timedelta(0), None)
     messages = {
-        AGREEMENTS.name: spark.createDataFrame([(0, 0, agreement_document())], SCHEMA),
-        DATA_RECORDS.name: spark.createDataFrame([(0, 0, data_record()), (0, 1, b"not JSON")], SCHEMA),
+        AGREEMENTS.name: received(spark, [(0, 0, agreement_document())]),
+        DATA_RECORDS.name: received(spark, [(0, 0, data_record()), (0, 1, b"not JSON")]),
     }
     blocks = {(row.feed, row.part) for row in blocks_of_feeds(query, messages, **BOUNDS).collect() if row.part}
     assert blocks == {

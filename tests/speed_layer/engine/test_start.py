@@ -12,6 +12,7 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 from sqlalchemy import Engine
 
+from batch_layer.history.coverage import wait_until_covered
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES
 from bytemeter.history.table import History, InvalidMessages
@@ -131,3 +132,29 @@ def test_a_history_that_holds_more_than_the_topic_is_refused(
         BytemeterError, match="but the history expects offset 1000 next; start over with an empty BYTEMETER_HISTORY"
     ):
         Starter(spark, place, outbox, once=True).start_history(DEVICES, resources)
+
+
+def test_a_history_of_a_topic_that_was_created_again_is_refused(
+    place: Settings, spark: SparkSession, outbox: Outbox, resources: ExitStack
+) -> None:
+    """The new topic is longer than the old one: by its offsets alone its beginning would be skipped without a word."""
+    send(place, device(), device())
+    history = History(spark, place.require_history(), DEVICES)
+    history.create()
+    history.append([], {0: 1}, after={}, topic_id="of the old topic")
+    with pytest.raises(
+        BytemeterError, match="devices was re-created: its id is .*, the history in .* has of the old t"
+    ):
+        Starter(spark, place, outbox, once=True).start_history(DEVICES, resources)
+
+
+def test_a_history_names_the_topic_that_it_was_read_from(place: Settings, spark: SparkSession, outbox: Outbox) -> None:
+    send(place, device())
+    with ExitStack() as resources:
+        run_to_end(Starter(spark, place, outbox, once=True).start_history(DEVICES, resources))
+    topic = Kafka(place).describe(Kafka(place).topic_name("devices"))
+    assert topic is not None
+    history = History(spark, place.require_history(), DEVICES)
+    assert history.topic_id() == topic.id
+    with pytest.raises(BytemeterError, match="the history in .* has"):
+        wait_until_covered(history, {0: 1}, wait_s=0, topic_ids=["of another ledger"])

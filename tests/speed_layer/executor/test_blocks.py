@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from speed_layer.executor.blocks import NO_MESSAGES, Parts, messages_to_blocks, parts_from_blocks
 
@@ -24,9 +25,15 @@ def parts_of(messages: DataFrame) -> Parts:
     return parts_from_blocks(pairs, by_length(NO_MESSAGES))
 
 
+def received(session: SparkSession, messages: list[tuple[int, int, bytes]]) -> DataFrame:
+    """Messages, given with their partitions and offsets, as the Kafka source gives them."""
+    rows = session.createDataFrame(messages, "partition int, offset long, value binary")
+    return rows.withColumn("timestamp", F.current_timestamp())
+
+
 def test_blocks_of_all_tasks_are_concatenated(spark: SparkSession) -> None:
     given = [(1, 7, b"abc"), (1, 8, b"\xff"), (2, 7, b"\x00\x01"), (2, 9, b"defg"), (2, 10, b"hijk")]
-    messages = spark.createDataFrame(given, "partition int, offset long, value binary").repartition(3)
+    messages = received(spark, given).repartition(3)
     parts = parts_of(messages)
     assert sorted(parts["long"].to_pylist(), key=repr) == [
         {"partition": 1, "size": 3}, {"partition": 2, "size": 4}, {"partition": 2, "size": 4},
@@ -38,7 +45,7 @@ def test_blocks_of_all_tasks_are_concatenated(spark: SparkSession) -> None:
 
 
 def test_a_part_without_blocks_is_empty(spark: SparkSession) -> None:
-    messages = spark.createDataFrame([(0, 1, b"abc")], "partition int, offset long, value binary")
+    messages = received(spark, [(0, 1, b"abc")])
     parts = parts_of(messages)
     assert (parts["long"].num_rows, parts["short"].num_rows) == (1, 0)
     assert parts["short"].schema == by_length(NO_MESSAGES)["short"].schema

@@ -70,6 +70,7 @@ class Record:
 class Step:
     """A micro-batch, and until when periods are closed after it."""
 
+    number: int
     agreements: list[Message]
     records: list[Record]
     close_until: dt.datetime | None
@@ -94,7 +95,7 @@ def life(seed: int, *, agreements: int, records: int, steps: int) -> Iterator[St
             present[id_] = came[-1]
         made = [_record(draw, f"r{step}-{n}", agreements, now) for n in range(records // steps)]
         close = now - dt.timedelta(days=draw.choice([2, 40])) if draw.random() < 0.5 else None
-        yield Step(came, made, close)
+        yield Step(step, came, made, close)
 
 
 def _changed(
@@ -123,7 +124,7 @@ def _changed(
 def _record(draw: random.Random, id_: str, agreements: int, now: dt.datetime) -> Record:
     late = draw.choice([0, 0, 0, 5, 30, 3_000])
     at = now - dt.timedelta(hours=draw.randint(0, HOURS // 60) + draw.randint(0, late), seconds=draw.randint(0, 3_599))
-    return Record(id_, f"48{draw.randint(0, agreements // 2)}", at, draw.randint(0, 120))
+    return Record(id_, f"48{draw.randint(0, agreements // 2)}", at, draw.randint(0, 700))
 
 
 def holding(messages: list[Message], at: dt.datetime) -> Message | None:

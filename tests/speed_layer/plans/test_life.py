@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import Connection, Engine
 
 from bytemeter.feeds import DATA_RECORDS
@@ -61,7 +62,9 @@ class Process:
     def count(self, step: Step, *, killed: bool) -> None:
         """Count a micro-batch in one transaction; killed, nothing of it stays."""
         agreed = agreement_parts(_received(step.agreements))["agreements"]
-        rows = Records.of(record_parts(messages(*(one.value for one in step.records)))["records"])
+        sent = messages(*(one.value for one in step.records))
+        offsets = pc.add(sent.column("offset"), step.number * sent.num_rows)
+        rows = Records.of(record_parts(sent.set_column(1, "offset", offsets))["records"])
         with self.connection.begin() as transaction:
             counted = count_micro_batch(self.connection, self.deduplicator, self.owners, agreed, rows)
             outbox.write(self.connection, list(counted.events), source="live")
