@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -121,10 +122,16 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """A request has its answer."""
         super().on_response_complete()
-        if self._refusal:
+        if self.transport.is_closing():
+            self._close()
+        elif self._refusal:
             self._refuse(self._refusal)
         elif self._in_body and self._idle:
-            self._wait(self.transport.close)
+            self._wait(self._close)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """No other request has come."""
+        self._close()
 
     def pause_writing(self) -> None:
         """The client reads more slowly than it is answered."""
@@ -145,10 +152,16 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _await_head(self) -> None:
         self._in_head, self._received, self._body_bytes = True, 0, 0
-        late = Problem(408, f"no whole head of a request arrived in {self.timeout_s:g} s")
-        self._wait(lambda: self._refuse(late))
+        self._wait(self._refuse_late_head)
 
-    def _wait(self, then: Any) -> None:
+    def _refuse_late_head(self) -> None:
+        if self._idle:
+            self._refuse(Problem(408, f"no whole head of a request arrived in {self.timeout_s:g} s"))
+        else:
+            # While earlier requests are served, it may be we who do not read.
+            self._wait(self._refuse_late_head)
+
+    def _wait(self, then: Callable[[], None]) -> None:
         self._stop_waiting()
         self._timer = self.loop.call_later(self.timeout_s, then)
 
@@ -163,11 +176,20 @@ class BoundedProtocol(HttpToolsProtocol):
     def _require_reading(self, before: int) -> None:
         unread = self.transport.get_write_buffer_size()
         if before - unread < _LEAST_READ_BYTES:
-            # Else the system goes on holding what the client does not read.
-            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP)
-            self.transport.abort()
+            self._drop()
         else:
             self._await_reading(unread)
+
+    def _close(self) -> None:
+        """Close the connection once the client has read what was written, or its time is over."""
+        self.transport.close()
+        if self.transport.get_write_buffer_size():
+            self._wait(self._drop)
+
+    def _drop(self) -> None:
+        # Else the system goes on holding what the client does not read.
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP)
+        self.transport.abort()
 
     def _all_was_read(self) -> None:
         self.bodies.held_bytes -= self._unread
@@ -204,7 +226,7 @@ class BoundedProtocol(HttpToolsProtocol):
             f"content-type: application/problem+json\r\ncontent-length: {len(body)}\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
-        self.transport.close()
+        self._close()
 
 
 async def _turned_away(scope: Any, receive: Any, send: Any) -> None:

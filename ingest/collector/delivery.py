@@ -17,6 +17,8 @@ from bytemeter.logs import logger
 # While messages are in flight, Kafka's answers are asked for so often; else errors alone.
 _BUSY_S, _IDLE_S = 0.001, 0.5
 _PROBE_S = 1.0
+# The client gives up messages a little late; just after Kafka has gone, 10 s late.
+_LATE_S = 1.0
 _LAST_S = 5.0
 _QUEUED_KIB = 262_144
 _ANY = -1  # RD_KAFKA_PARTITION_UA
@@ -85,14 +87,18 @@ class Delivery:
         """Produce messages and wait for the answers.
 
         Returns:
-            For each message whether Kafka has acknowledged it.
+            For each message whether Kafka has acknowledged it; if the client gives no answer for one of them, none has.
         """
         batch = _Batch(len(messages), asyncio.get_running_loop().create_future())
         self._waiting += len(messages)
         try:
             self._produce(to, messages, batch)
             self._wake.set()
-            await batch.done
+            async with asyncio.timeout(self._timeout_s + _LATE_S):
+                await batch.done
+        except TimeoutError:
+            self._doubted.set()
+            return [False] * len(messages)
         finally:
             self._waiting -= len(messages)
         if not batch.failed:

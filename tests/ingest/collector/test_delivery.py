@@ -184,6 +184,7 @@ def test_while_kafka_is_away_events_wait_in_the_journal_also_for_the_next_proces
             events = [now_device(event_id=f"e{len(accepted) + n}") for n in range(20)]
             answer = post(url, array(*events))
             assert answer.status_code == 200, answer.text
+            assert answer.elapsed.total_seconds() < 8, "given up late"
             accepted.extend(result["eventId"] for result in answer.json()["results"])
 
     with process(quick, "--journal", str(tmp_path)) as (collector, url):
