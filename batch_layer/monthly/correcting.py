@@ -65,7 +65,7 @@ class Correction:
         Args:
             now: the wall clock: periods that have begun are opened, so that they close, too.
         """
-        for piece in self._pieces("differences"):
+        for piece in self._pieces("last_piece_of_differences"):
             with self._piece():
                 self.connection.execute(SQL["open_periods_of_piece"], {"piece": piece})
                 self.connection.execute(SQL["correct_totals"], {"piece": piece})
@@ -88,7 +88,7 @@ class Correction:
     def _open_unopened(self, now: dt.datetime) -> None:
         with one_line_errors(self.connection.engine.url), self._transaction():
             self.connection.execute(SQL["find_unopened"], {**self._of_month, "now": now, "at_once": AT_ONCE})
-        for piece in self._pieces("unopened"):
+        for piece in self._pieces("last_piece_of_unopened"):
             with self._piece():
                 self.connection.execute(SQL["open_unopened"], {"piece": piece})
 
@@ -110,9 +110,9 @@ class Correction:
     def _write(self, events: Iterable[ThresholdEvent]) -> None:
         self.events.update(event.type for event in outbox.write(self.connection, list(events), source=SOURCE))
 
-    def _pieces(self, table: str) -> range:
+    def _pieces(self, last_piece: str) -> range:
         with one_line_errors(self.connection.engine.url), self._transaction():
-            last = self.connection.scalar(SQL[f"last_piece_of_{table}"])
+            last = self.connection.scalar(SQL[last_piece])
         return range(0 if last is None else last + 1)
 
     @contextmanager

@@ -9,7 +9,7 @@ import pytest
 
 from bytemeter.sql import Statements
 
-PACKAGES = ("bytemeter", "speed_layer", "batch_layer", "serving", "simulator", "embedded", "demo", "cli")
+PACKAGES = ("bytemeter", "speed_layer", "batch_layer", "ingest", "serving", "simulator", "embedded", "demo", "cli")
 FILES = sorted(path for package in PACKAGES for path in Path(package).rglob("*.sql"))
 
 
