@@ -13,6 +13,7 @@ on conflict (file_hash) do update
 returning feed, name, state, next_line, accepted, invalid, repeated;
 
 -- name: offsets
+-- Reads where the lines of a content are on their topic.
 select
     partition,
     first_offset,
