@@ -33,6 +33,7 @@ update imports set
 where file_hash = :file_hash;
 
 -- name: note_offsets
+-- Widens where the lines of a content are on their topic.
 insert into import_offsets (file_hash, partition, first_offset, last_offset)
 values (:file_hash, :partition, :first, :last)
 on conflict (file_hash, partition) do update set
