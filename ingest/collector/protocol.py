@@ -232,7 +232,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class _Flow(FlowControl):
-    """Reads no more from a connection while requests of it wait: uvicorn reads on with each answer, and they pile up."""
+    """Reads no more of a connection while requests of it wait: uvicorn reads on with each answer, and they pile up."""
 
     def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
         super().__init__(transport)
