@@ -22,7 +22,7 @@ checks.positive_data_acceptance.expected-statuses = [400, 503]
 def test_requests_of_all_kinds_get_the_answers_that_the_document_names(tmp_path: Path, full: bool) -> None:
     settings = load_settings(home=tmp_path, kafka=NO_KAFKA)
     # Invalid events are answered one by one, with status 207: that they are not refused as a whole is no failure.
-    few = ["--phases", "fuzzing", "--max-examples", "20", "--include-path-regex", "/v1/events/devices|/api/"]
+    few = ["--phases", "fuzzing", "--max-examples", "12", "--include-path-regex", "/v1/events/devices|/api/"]
     chosen = ["--max-examples", "300"] if full else few
     (tmp_path / "schemathesis.toml").write_text(EXPECTED)
     with serving(settings, journal=tmp_path / "journal", generator=True) as url:
