@@ -128,7 +128,7 @@ cross join generate_series(1, 100000) as n;
 -- name: analyse
 -- Tells the planner about them.
 analyze
-    bytes, bytes_hourly, hours, agreements, agreement_versions, agreement_services, data_plan_usage, billable_monthly;
+bytes, bytes_hourly, hours, agreements, agreement_versions, agreement_services, data_plan_usage, billable_monthly;
 
 -- name: cross_threshold
 -- Writes a threshold event.
