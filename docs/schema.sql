@@ -1582,7 +1582,6 @@ CREATE INDEX threshold_events_emitted_at ON public.threshold_events USING btree 
 
 CREATE UNIQUE INDEX threshold_events_position ON public.threshold_events USING btree ("position");
 
-CREATE INDEX threshold_events_unpublished ON public.threshold_events USING btree (source, sequence) WHERE (published_at IS NULL);
 CREATE INDEX threshold_events_unpublished ON public.threshold_events USING btree (sequence) WHERE (published_at IS NULL);
 
 CREATE INDEX threshold_events_without_position ON public.threshold_events USING btree (sequence) WHERE ("position" IS NULL);
@@ -1598,5 +1597,6 @@ CREATE TRIGGER issued_lines_stay BEFORE DELETE OR UPDATE ON public.invoices FOR 
 CREATE TRIGGER removed_events_are_of_drafts AFTER DELETE ON public.invoice_events REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.keep_issued_events();
 
 CREATE TRIGGER updated_events_are_of_drafts AFTER UPDATE ON public.invoice_events REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.keep_issued_events();
+
 ALTER TABLE ONLY public.import_offsets
     ADD CONSTRAINT import_offsets_file_hash_fkey FOREIGN KEY (file_hash) REFERENCES public.imports(file_hash);
