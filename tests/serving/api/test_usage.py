@@ -202,8 +202,3 @@ def test_an_answer_never_mixes_two_moments(api: httpx.Client, figures: Figures, 
     values = [[row["value"] for row in answer["rows"]] for answer in answers]
     assert {sum(pair) for pair in values} == {2_000_000_000}
     assert len({pair[0] for pair in values}) > 1
-
-
-def test_a_head_that_is_too_large_is_refused(api: httpx.Client) -> None:
-    answer = api.get("/v1/usage", params=ASKED, headers={"Last-Event-ID": "1" * 70_000})
-    assert answer.status_code == 431
