@@ -16,6 +16,7 @@ cross join billing_zone as z
 where t.invoice = (
     select i.invoice from invoices as i
     where i.number = :number or i.invoice = :number
+    order by i.number
     limit 1
 );
 
