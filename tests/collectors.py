@@ -50,7 +50,11 @@ def serving(
 def process(settings: Settings, *options: str, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """``bytemeter collector`` as a process of its own, and its URL; it is killed at the end."""
     command = [sys.executable, "-m", "cli", "--kafka", str(settings.kafka), "collector", "--port", str(port), *options]
-    environment = {"BYTEMETER_TOPIC_PREFIX": settings.topic_prefix, "PATH": "/usr/bin:/bin"}
+    environment = {
+        "BYTEMETER_TOPIC_PREFIX": settings.topic_prefix,
+        "BYTEMETER_COLLECTOR_TIMEOUT_S": str(settings.collector_timeout_s),
+        "PATH": "/usr/bin:/bin",
+    }
     running = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert running.stdout is not None

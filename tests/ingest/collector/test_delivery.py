@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import threading
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import httpx
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from bytemeter.feeds import FEEDS
 from bytemeter.kafka import Kafka
 from bytemeter.settings import Settings
 from embedded.home import Home
@@ -99,13 +101,27 @@ def test_what_is_in_flight_is_answered_before_the_process_ends(place: Settings) 
         assert httpx.get(f"{url}/ready").status_code == 200
         posting = [pool.submit(post, url, body) for _ in range(4)]
         deadline = time.monotonic() + DEADLINE_S
-        while "bytemeter_collector_events_in_flight 0.0" in httpx.get(f"{url}/metrics").text:
+        while (in_flight := events_in_flight(url)) == 0:
             assert time.monotonic() < deadline
         collector.terminate()
-        accepted = sum(one.result().json()["accepted"] for one in posting)
+        accepted = sum(accepted_of(one) for one in posting)
         assert collector.wait(DEADLINE_S) == 0
-    assert accepted == 20_000
-    assert len(oracle.received(place)) == 20_000
+    assert accepted >= in_flight
+    assert len(oracle.received(place)) == accepted
+
+
+def events_in_flight(url: str) -> int:
+    """Events of requests that the collector has begun to answer."""
+    found = re.search("^bytemeter_collector_events_in_flight ([0-9]+)", httpx.get(f"{url}/metrics").text, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def accepted_of(posting: Future[httpx.Response]) -> int:
+    """The events that were accepted; none of a request that came too late to be read."""
+    try:
+        return int(posting.result().json()["accepted"])
+    except (httpx.ConnectError, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+        return 0
 
 
 def test_the_generator_serves_one_request_at_a_time_and_says_what_it_sent(place: Settings) -> None:
@@ -133,8 +149,8 @@ def test_a_missing_topic_is_told_and_found_once_it_is_there(place: Settings) -> 
         assert f"Kafka has no topic {bare.topic_prefix}devices, " in ready.json()["reasons"][0]
         assert post(url, now_device()).status_code == 503
         kafka = Kafka(bare)
-        for feed in ("devices", "agreements", "data-records", "game-events"):
-            kafka.create(kafka.topic_name(feed))
+        for feed in FEEDS.values():
+            kafka.create(kafka.topic_name(feed.topic))
         wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
         assert post(url, now_device()).json()["accepted"] == 1
 
