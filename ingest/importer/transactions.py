@@ -148,8 +148,11 @@ class Transactions:
                 import tells.
         """
         deadline = time.monotonic() + self._timeout_s
-        while self._producer.flush(_POLL_S) and time.monotonic() < deadline:
-            pass
+        try:
+            while self._producer.flush(_POLL_S) and time.monotonic() < deadline:
+                pass
+        except KafkaException as error:
+            raise self._explained(error.args[0]) from None
         point = point.with_offsets(self._offsets)
         offset = TopicPartition(self._topic, _OF_POINT, point.next_line, point.metadata())
         group = self._consumer.consumer_group_metadata()
@@ -165,7 +168,8 @@ class Transactions:
                 self._producer.abort_transaction(_ABORT_S)
         with suppress(KafkaException):
             self._producer.purge()
-        self._producer.flush(_POLL_S)
+            # After a fatal error it raises that one again.
+            self._producer.flush(_POLL_S)
         self._consumer.close()
 
     def _answered(self, error: KafkaError | None, message: Delivered) -> None:

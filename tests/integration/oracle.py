@@ -38,15 +38,18 @@ class Truth:
 
 
 def received(settings: Settings, feed: str = "devices") -> list[Any]:
-    """All messages of a topic of the test's, as kafka-python reads them."""
-    consumer = KafkaConsumer(bootstrap_servers=settings.kafka, consumer_timeout_ms=10_000)
+    """All committed messages of a topic of the test's, as kafka-python reads them; no transaction is open."""
+    consumer = KafkaConsumer(
+        bootstrap_servers=settings.kafka, consumer_timeout_ms=10_000, isolation_level="read_committed"
+    )
     topic = settings.topic_prefix + feed
     partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
     consumer.assign(partitions)
     consumer.seek_to_beginning(*partitions)
-    wanted = sum(consumer.end_offsets(partitions).values())
+    ends = consumer.end_offsets(partitions)
     messages: list[Any] = []
-    while len(messages) < wanted:
+    # Some offsets are those of the ends of transactions.
+    while any(consumer.position(partition) < end for partition, end in ends.items()):
         messages += [message for batch in consumer.poll(1_000).values() for message in batch]
     consumer.close()
     return messages
