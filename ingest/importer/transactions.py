@@ -12,8 +12,16 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka import Message as Delivered
+from confluent_kafka.admin import AdminClient
 
 from bytemeter.errors import BytemeterError, TransientError
 from bytemeter.kafka import Kafka
@@ -59,6 +67,7 @@ class Transactions:
             self._producer = Producer({**client, **self._options()})
             group = {"group.id": self._name, "enable.auto.commit": False, "isolation.level": "read_committed"}
             self._consumer = Consumer({**client, **group})
+            self._admin = AdminClient(client)
         except KafkaException as error:
             raise BytemeterError(f"Kafka's client refuses its settings: {error}; check BYTEMETER_KAFKA_*") from None
 
@@ -85,9 +94,7 @@ class Transactions:
             BytemeterError: an ACL refuses transactions.
         """
         self._call(self._producer.init_transactions)
-        # By a client that reads what is committed: it waits for the end of transactions that are being ended.
-        asked = [TopicPartition(self._topic, _OF_POINT)]
-        (found,) = self._call(lambda timeout_s: self._consumer.committed(asked, timeout=timeout_s))
+        found = self._call(self._stored)
         if found.error is not None:
             raise self._explained(found.error)
         if found.offset < 0:
@@ -99,6 +106,16 @@ class Transactions:
                 f"the group {self._name} of Kafka at {self._servers} has the offset {found.offset} with the metadata "
                 f"{(found.metadata or '')[:100]!r}, which no import wrote; delete the group, and run the import again"
             ) from None
+
+    def _stored(self, timeout_s: float) -> TopicPartition:
+        """The offset of the import's group, after the end of transactions that are being ended.
+
+        Asked by an admin client: a consumer that may not know its group waits instead of saying so.
+        """
+        asked = ConsumerGroupTopicPartitions(self._name, [TopicPartition(self._topic, _OF_POINT)])
+        answers = self._admin.list_consumer_group_offsets([asked], require_stable=True, request_timeout=timeout_s)
+        found: list[TopicPartition] = answers[self._name].result().topic_partitions
+        return found[0]
 
     def begin(self) -> None:
         """Begin a transaction.
