@@ -24,6 +24,10 @@ _DROP = struct.pack("ii", 1, 0)  # linger for no time
 _OF_AN_UPGRADE = (b"upgrade", b"http2-settings", b"connection")
 
 
+class _HeadTooLargeError(Exception):
+    """Ends the parsing of a head that arrived as a whole."""
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """Answers by problems what is no HTTP, and gives up clients that are slow.
 
@@ -79,12 +83,15 @@ class BoundedProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._ignore_upgrade(data[upgrade.args[0] :])
             return
-        except httptools.HttpParserError:
-            self._refuse(Problem(400, "this is no request of HTTP/1.1; expected one as RFC 9112 says"))
+        except httptools.HttpParserError as error:
+            if isinstance(error.__context__, _HeadTooLargeError):
+                self._refuse(_too_large())
+            else:
+                self._refuse(Problem(400, "this is no request of HTTP/1.1; expected one as RFC 9112 says"))
             return
         around = self._received - self._body_bytes
         if around > _MOST_HEAD_BYTES + _MOST_AROUND_A_BYTE * self._body_bytes:
-            self._refuse(Problem(431, f"the head, or what is around the body, has over {_MOST_HEAD_BYTES} bytes"))
+            self._refuse(_too_large())
         elif self._idle and self._timer is None:
             # Line ends before a request.
             self._await_head()
@@ -98,6 +105,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """A head has arrived."""
         if self.parser.should_upgrade():
             return
+        if len(self.url) + sum([len(name) + len(value) for name, value in self.headers]) > _MOST_HEAD_BYTES:
+            raise _HeadTooLargeError
         self._in_head, self._in_body = False, True
         self._stop_waiting()
         served = len(self.connections) <= self.most_connections
@@ -242,6 +251,10 @@ class _Flow(FlowControl):
         """Read on, unless requests wait."""
         if not self._waiting:
             super().resume_reading()
+
+
+def _too_large() -> Problem:
+    return Problem(431, f"the head, or what is around the body, has over {_MOST_HEAD_BYTES} bytes")
 
 
 async def _turned_away(scope: Any, receive: Any, send: Any) -> None:

@@ -104,6 +104,12 @@ def test_an_offer_of_http_2_is_ignored_with_body_and_what_follows(client: httpx.
     assert [status for status, _ in answers_to(client, b"CONNECT a:1 HTTP/1.1\r\nHost: x\r\n\r\n")] == [405]
 
 
+def test_a_large_head_is_refused_also_if_it_arrives_as_a_whole(client: httpx.Client) -> None:
+    for large in (GET + b"X: " + b"x" * 70_000, b"GET /health?" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: x"):
+        ((status, body),) = answers_to(client, large + b"\r\n\r\n")
+        assert (status, "over 65536 bytes" in json.loads(body)["detail"]) == (431, True)
+
+
 def test_pipelined_requests_are_answered_in_order_also_before_a_refusal(client: httpx.Client) -> None:
     three = b"".join(POST + sized(now_device()) for _ in range(3))
     answers = answers_to(client, three, GET + b"X: " + b"x" * 600_000)
