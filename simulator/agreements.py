@@ -41,6 +41,8 @@ class AgreementSimulation:
         due: wall-clock time at which the messages are due, epoch seconds.
         late: share of the agreements that are due ``late_s`` seconds later.
         invalid: share of invalid messages; their subscribers have no agreement.
+        effective: whether messages say that they hold from ``service_start`` on (``effectiveFrom``), also where
+            subscribers have agreements already.
     """
 
     feed: ClassVar[str] = "agreements"
@@ -51,6 +53,7 @@ class AgreementSimulation:
     late: float = 0.0
     late_s: float = 30.0
     invalid: float = 0.0
+    effective: bool = False
     sent: Sent = field(default_factory=Sent, init=False)
 
     def pieces(self, size: int = 10_000) -> Iterator[tuple[float, list[Message]]]:
@@ -96,4 +99,5 @@ class AgreementSimulation:
             signedAt=zoned(self.service_start - _SIGNED_BEFORE),
             serviceStartAt=zoned(self.service_start),
             billingPeriodTimeZone=zone,
+            **({"effectiveFrom": zoned(self.service_start)} if self.effective else {}),
         )

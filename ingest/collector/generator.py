@@ -86,7 +86,8 @@ class Generator:
         """
         plans = self._plans(query, Plans(), ("subscribers", "seed", "month"))
         before = _first_day(self._month(plans) - dt.timedelta(days=1))
-        simulated = AgreementSimulation(plans.subscribers, plans.seed, _midnight(before), self._clock())
+        # Of a month that is past, too, and whatever the subscribers' agreements were before.
+        simulated = AgreementSimulation(plans.subscribers, plans.seed, _midnight(before), self._clock(), effective=True)
         answer = await self._send(simulated, plans)
         self._latest = plans
         return answer

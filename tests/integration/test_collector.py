@@ -190,32 +190,52 @@ def test_the_generator_s_records_use_up_the_data_plans_of_its_agreements(
     with serving(place, generator=True) as url, httpx.Client(base_url=url, timeout=DEADLINE_S) as seed:
         # As the case study calls it.
         answers = [seed.get(f"/api/{what}/generate").json() for what in ("agreements", "incoming-data-records")]
-        past = {"month": "2020-01", "subscribers": 30}
-        assert seed.post("/api/agreements/generate", params={**past, "seed": 9}).json()["acknowledged"] == 30
-        # Records are of the latest agreements.
-        records = seed.post("/api/incoming-data-records/generate", params={"records": 2_000}).json()
         metrics = seed.get("/metrics").text
-    this_month = f"{dt.datetime.now(dt.UTC):%Y-%m}"
-    of_seed = {"subscribers": 20, "seed": 7, "month": this_month}
+    of_seed = {"subscribers": 20, "seed": 7, "month": f"{dt.datetime.now(dt.UTC):%Y-%m}"}
     assert answers == [
         {"feed": "agreements", "sent": 20, "acknowledged": 20, **of_seed},
         {"feed": "data-records", "sent": 10_000, "acknowledged": 10_000, **of_seed},
     ]
-    assert records == {"feed": "data-records", "sent": 2_000, "acknowledged": 2_000, **past, "seed": 9}
-    assert 'events_total{feed="data-records",status="accepted"} 12000.0' in metrics
+    assert 'events_total{feed="data-records",status="accepted"} 10000.0' in metrics
     stream(AGREEMENTS, DATA_RECORDS, history=False)
-    account = "select sum(received), sum(counted), sum(invalid), sum(unmatched) from ledger where feed = :feed"
-    assert rows(account, feed="data-records") == [(12_000, 12_000, 0, 0)]
-    assert rows(account, feed="agreements") == [(50, 50, 0, 0)]
+    assert account_of(rows, "data-records") == (10_000, 10_000, 0, 0)
+    assert account_of(rows, "agreements") == (20, 20, 0, 0)
     truth = plan_oracle.truth(place)
-    totals = (
-        "select agreement_id, year, month, total_recorded_bytes from data_plan_usage where total_recorded_bytes > 0"
-    )
-    assert {(id_, year, month): total for id_, year, month, total in rows(totals)} == truth.totals
-    assert (2020, 1) in {(year, month) for _, year, month in truth.totals}
+    assert totals_of_plans(rows) == truth.totals
     emitted = rows("select event_id::text, type from threshold_events where threshold_percent is not null")
     assert {event_id for event_id, _ in emitted} == truth.thresholds
     assert {"DATA_PLAN_EXCEEDED", "DATA_PLAN_THRESHOLD_REACHED"} == {type_ for _, type_ in emitted}
+
+
+def test_the_generator_s_agreements_of_a_past_month_hold_in_it_also_for_subscribers_that_have_others(
+    place: Settings, stream: Callable[..., None], rows: Rows
+) -> None:
+    past = {"month": "2020-01", "subscribers": 30, "seed": 9}
+    with serving(place, generator=True) as url, httpx.Client(base_url=url, timeout=DEADLINE_S) as seed:
+        assert seed.post("/api/agreements/generate").json()["acknowledged"] == 20
+        assert seed.post("/api/agreements/generate", params=past).json()["acknowledged"] == 30
+        # Records are of the latest agreements.
+        records = seed.post("/api/incoming-data-records/generate", params={"records": 2_000}).json()
+    assert records == {"feed": "data-records", "sent": 2_000, "acknowledged": 2_000, **past}
+    stream(AGREEMENTS, DATA_RECORDS, history=False)
+    assert account_of(rows, "data-records") == (2_000, 2_000, 0, 0)
+    truth = plan_oracle.truth(place)
+    assert totals_of_plans(rows) == truth.totals
+    assert (2020, 1) in {(year, month) for _, year, month in truth.totals}
+
+
+def account_of(rows: Rows, feed: str) -> tuple[Any, ...]:
+    """Messages of a feed: received, counted, invalid, and without an owner."""
+    account = "select sum(received), sum(counted), sum(invalid), sum(unmatched) from ledger where feed = :feed"
+    return rows(account, feed=feed)[0]
+
+
+def totals_of_plans(rows: Rows) -> dict[tuple[str, int, int], int]:
+    """Bytes by agreement, year and month."""
+    totals = (
+        "select agreement_id, year, month, total_recorded_bytes from data_plan_usage where total_recorded_bytes > 0"
+    )
+    return {(id_, year, month): total for id_, year, month, total in rows(totals)}
 
 
 def test_game_events_are_counted_by_type_live_and_hourly(
