@@ -23,6 +23,7 @@ from bytemeter.settings import Settings
 _TIMEOUT_MS = 10_000
 _POLL_S = 0.05
 _ASK_S = 6.0
+_WHY_S = 0.3
 _BROKERS_TIME = {"message.timestamp.type": "LogAppendTime"}
 
 
@@ -239,6 +240,9 @@ class Kafka:
         client, deadline = AdminClient(settings), time.monotonic() + _ASK_S
         while time.monotonic() < deadline and not any(error.code() in CONCLUSIVE for error in told):
             client.poll(_POLL_S)
+        if not any(error.code() in TELLING for error in told):
+            # That all brokers are down may be told just before the reason.
+            client.poll(_WHY_S)
         return next((error for error in told if error.code() in TELLING), None)
 
 
