@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from batch_layer.history.billing import billable_events
 from batch_layer.history.records import CountedRecords
 from batch_layer.monthly import invoices
+from batch_layer.monthly.correcting import lock_ledger
 from batch_layer.months import Month
 from batch_layer.postgres.staging import Staged, require_all, stage
 from bytemeter.billing.zone import require_billing_zone
@@ -97,7 +98,7 @@ class MonthOfBilling:
 
         What was counted since the snapshot stays.
         """
-        connection.execute(SQL["lock_ledger"], {"feed": BILLABLE_EVENTS.name})
+        lock_ledger(connection, BILLABLE_EVENTS)
         of_month = {"month": self.start}
         connection.execute(SQL["find_corrections"])
         corrected = connection.execute(SQL["correct_live"], of_month).rowcount

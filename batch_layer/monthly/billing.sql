@@ -13,12 +13,6 @@ where month = :month;
 -- Reads the instant of the snapshot.
 select now();
 
--- name: lock_ledger
--- Waits until no transaction counts the feed, and keeps others from it.
-select from ledger
-where feed = :feed
-order by partition for update;
-
 -- name: find_corrections
 -- Writes the temporary table corrections: the totals in which recompute and snapshot differ, and by how much.
 create temporary table corrections on commit drop as

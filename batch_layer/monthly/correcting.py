@@ -16,7 +16,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from batch_layer.months import Month
-from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, Feed
 from bytemeter.leases.lease import Lease
 from bytemeter.plans import outbox
 from bytemeter.plans.events import Crossing, ThresholdEvent
@@ -28,6 +28,11 @@ SQL = Statements(__package__, "correcting.sql")
 SOURCE = "batch"
 # A few tenths of a second, for which a micro-batch waits.
 AT_ONCE = 2_000
+
+
+def lock_ledger(connection: Connection, *feeds: Feed) -> None:
+    """Wait until no transaction counts these feeds, and keep others from it until the caller's transaction ends."""
+    connection.execute(SQL["lock_ledger"], {"feeds": [feed.name for feed in feeds]})
 
 
 class Threshold(NamedTuple):
@@ -120,7 +125,7 @@ class Correction:
         """A transaction of its own, in which nobody counts."""
         with one_line_errors(self.connection.engine.url), self._transaction():
             self.lease.check(self.connection)
-            self.connection.execute(SQL["lock_ledger"], {"feeds": [AGREEMENTS.name, DATA_RECORDS.name]})
+            lock_ledger(self.connection, AGREEMENTS, DATA_RECORDS)
             yield
 
     @contextmanager

@@ -26,10 +26,11 @@ from bytemeter.settings import Settings
 from embedded.broker import Broker
 from embedded.home import Home
 from embedded.stack import EmbeddedStack
-from tests.collectors import DEADLINE_S, process, serving
+from tests.collectors import process, serving
 from tests.integration import oracle, plan_oracle
 from tests.messages import device
 from tests.seeds import SEED
+from tests.servers import DEADLINE_S
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 CLIENTS, EVENTS = 4, 50

@@ -10,7 +10,7 @@ from bytemeter.errors import BytemeterError
 from bytemeter.web.keys import Keys
 from bytemeter.web.problems import Problem
 from ingest.collector.clients import CLIENTS
-from tests.collectors import keys_line
+from tests.servers import keys_line
 
 
 @pytest.fixture

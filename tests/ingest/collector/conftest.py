@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from bytemeter.settings import Settings, load_settings
-from tests.collectors import NO_KAFKA, keys_line, serving
+from tests.collectors import NO_KAFKA, serving
+from tests.servers import keys_line
 
 KEY = {"Authorization": "Bearer key-1"}
 LIMITS = {"collector_body_bytes": 20_000, "collector_events": 100, "collector_timeout_s": 0.5}

@@ -22,9 +22,10 @@ from bytemeter.kafka import Kafka
 from bytemeter.settings import Settings
 from embedded.home import Home
 from embedded.stack import EmbeddedStack
-from tests.collectors import DEADLINE_S, process, serving
+from tests.collectors import process, serving
 from tests.integration import oracle
 from tests.messages import data_record, device
+from tests.servers import DEADLINE_S
 
 ACTIONS = ["/", "/purchase_a_sword", "/", "/join_guild", "/join_guild", "/purchase_a_knife", "/purchase_a_knife", "/purchase_a_sword"]  # fmt: skip
 

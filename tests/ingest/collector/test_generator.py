@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from bytemeter.settings import Settings
-from tests.collectors import keys_line, serving
+from tests.collectors import serving
+from tests.servers import keys_line
 
 AGREEMENTS, DATA_RECORDS = "/api/agreements/generate", "/api/incoming-data-records/generate"
 DATA_RECORDS_KEY = {"Authorization": "Bearer key-3"}

@@ -17,8 +17,9 @@ import pytest
 
 from bytemeter.settings import Settings
 from bytemeter.web import server
-from tests.collectors import DEADLINE_S, serving
+from tests.collectors import serving
 from tests.messages import device
+from tests.servers import DEADLINE_S
 
 POST = (
     b"POST /v1/events/devices HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key-1\r\nContent-Type: application/json\r\n"
