@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import queue
+import re
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import httpx
 
 DEADLINE_S = 60
 
@@ -53,3 +59,30 @@ def program(arguments: list[str], variables: Mapping[str, str]) -> Iterator[tupl
 def keys_line(client: str, key: str, grants: str) -> str:
     """A line of a file of API keys."""
     return f"{client} {hashlib.sha256(key.encode()).hexdigest()} {grants}\n"
+
+
+@contextmanager
+def connected(client: httpx.Client) -> Iterator[socket.socket]:
+    address = urlsplit(str(client.base_url))
+    with socket.create_connection((address.hostname, address.port), timeout=DEADLINE_S) as connection:
+        yield connection
+
+
+def answers_to(client: httpx.Client, *sent: bytes) -> list[tuple[int, bytes]]:
+    """The answers, status and body, until the server closes the connection: it has to, whatever was sent."""
+    received = b""
+    with connected(client) as connection:
+        # It may have closed the connection before it has read all.
+        with contextlib.suppress(ConnectionError):
+            for part in sent:
+                connection.sendall(part)
+        with contextlib.suppress(ConnectionError):
+            while part := connection.recv(65_536):
+                received += part
+    answers = []
+    while received:
+        head, _, received = received.partition(b"\r\n\r\n")
+        length = int(re.search(rb"content-length: (\d+)", head.lower())[1])  # type: ignore[index]
+        answers.append((int(head.split(b" ")[1]), received[:length]))
+        received = received[length:]
+    return answers

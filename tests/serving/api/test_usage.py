@@ -144,6 +144,14 @@ BAD = [
     ({"id": "x" * 1_025}, "id", "1 to 1024 characters"),
     ({"id": ""}, "id", "1 to 1024 characters"),
     ({"format": "xml"}, "format", "one of json, csv"),
+    (
+        {"dimension": "email", "window": "5m"},
+        "window",
+        "one of 1h, 1d, 1mo: totals of email are recomputed by the hour",
+    ),
+    ({"dimension": "email", "zone": "Asia/Kolkata"}, "zone", "whole hours from UTC"),
+    # Its clock is half an hour behind that in winter.
+    ({"dimension": "email", "zone": "Australia/Lord_Howe", "from": "2026-09-20"}, "zone", "whole hours from UTC"),
     ({"fields": "all"}, "the query's parameter", "cursor, dimension"),
 ]
 
@@ -160,6 +168,31 @@ def test_what_a_parameter_cannot_be_is_refused_with_its_name_value_and_what_is_a
             assert given.startswith(problem["value"].rstrip("…"))
     twice = api.get("/v1/usage?feed=devices&feed=game-events&dimension=app")
     assert (twice.status_code, twice.json()["name"]) == (400, "feed")
+
+
+def test_totals_by_email_are_those_of_recomputes(api: httpx.Client, engine: Engine) -> None:
+    hours = [f"2026-10-21T{hour}:00:00+00:00" for hour in ("08", "09", "10")]
+    with engine.begin() as connection:
+        connection.execute(
+            text("insert into hours (feed, hour, version, recomputed_version) values ('devices', :hour, 2, :seen)"),
+            # All of its records are recomputed, some of them, and none.
+            [{"hour": hour, "seen": seen} for hour, seen in zip(hours, (2, 1, None), strict=True)],
+        )
+        connection.execute(
+            text("insert into bytes_hourly values ('email_bytes_total', 'ann@example.com', :hour, :value)"),
+            [{"hour": hours[0], "value": 5}, {"hour": hours[1], "value": 7}],
+        )
+    for dimension, window, zone, wanted in (
+        ("email", "1h", "UTC", [(hours[0], 5, True), (hours[1], 7, False)]),
+        ("email_bytes_total", "1d", "Europe/Warsaw", [("2026-10-21T00:00:00+02:00", 12, False)]),
+        ("email", "1d", "Australia/Lord_Howe", [("2026-10-21T00:00:00+11:00", 12, False)]),
+    ):
+        asked = {**ASKED, "dimension": dimension, "window": window, "zone": zone}
+        answer = api.get("/v1/usage", params=asked).json()
+        assert [(row["timestamp"], row["value"], row["final"]) for row in answer["rows"]] == wanted
+        assert {(row["type"], row["id"], row["source"]) for row in answer["rows"]} == {
+            ("email_bytes_total", "ann@example.com", "batch")
+        }
 
 
 def test_sql_in_an_id_is_an_id(api: httpx.Client, figures: Figures) -> None:
