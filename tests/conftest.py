@@ -163,8 +163,9 @@ def place(servers: Settings, history_root: str) -> Iterator[Settings]:
         history_interval_s=0,
     )
     kafka = Kafka(settings)
-    for topic in (*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS):
-        kafka.create(kafka.topic_name(topic))
+    kafka.create_all(
+        [kafka.topic_name(topic) for topic in (*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS)]
+    )
     yield settings
     with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(f"drop database {name} with (force)"))

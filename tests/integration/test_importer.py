@@ -186,7 +186,7 @@ def test_two_imports_of_one_folder_at_once_count_each_line_once(
     assert not [path for path in tmp_path.iterdir() if path.is_file()]
 
 
-def test_an_import_that_is_killed_at_random_places_is_exact_also_behind_the_horizon(
+def test_an_import_that_is_killed_around_its_commit_and_at_a_random_place_is_exact_also_behind_the_horizon(
     as_writer: Settings, tmp_path: Path, rows: Rows, put: Callable[..., None], stream: Callable[..., None]
 ) -> None:
     count, chance = 400_000, random.Random(SEED)
@@ -200,15 +200,15 @@ def test_an_import_that_is_killed_at_random_places_is_exact_also_behind_the_hori
     at = f"{now.year - 1}-11-08T12:00:00Z"
     content = "\n".join(line(number, at=at, msisdn=f"48{number % 10}") for number in range(count))
     write(str(tmp_path), "records.zst", pa.compress(content.encode(), "zstd", asbytes=True))
-    kills = 0
-    for _ in range(3):
-        with importing(as_writer, tmp_path) as running:
-            begun = wait_for_more(as_writer, running)
-            threading.Event().wait(chance.uniform(0, 1.2))
-            kills += running.poll() is None and begun
-            running.kill()
-            running.wait()
-    assert kills, "no kill struck an import"
+    # Around its commit it takes luck to strike an import from without.
+    for moment in ("before", "after"):
+        command = [sys.executable, "-c", KILLED, moment, *importing_command(as_writer, tmp_path)[3:]]
+        killed = subprocess.run(command, env=importing_environment(as_writer), timeout=DEADLINE_S, check=False)
+        assert killed.returncode == -signal.SIGKILL
+    with importing(as_writer, tmp_path) as running:
+        wait_for_more(as_writer, running)
+        threading.Event().wait(chance.uniform(0, 1.2))
+        running.kill()
     with importing(as_writer, tmp_path) as running:
         assert running.wait(DEADLINE_S) == 0
     assert rows(MANIFEST) == [("records.zst", count, count, 0, 0, "done")]
@@ -338,6 +338,26 @@ def shown_on(terminal: int) -> str:
 
 def as_record(id_: str, msisdn: str, at: str) -> bytes:
     return json.dumps({"id": id_, "msisdn": msisdn, "recordedAt": at, "recordedBytes": 1}).encode()
+
+
+# The command, which kills itself just before or after Kafka has committed a transaction.
+KILLED = """
+import os, signal, sys
+from cli.main import main
+from ingest.importer.transactions import Transactions
+
+moment, call = sys.argv.pop(1), Transactions._call
+
+def called(self, client):
+    ends = getattr(client, "__name__", "") == "commit_transaction"
+    answer = None if ends and moment == "before" else call(self, client)
+    if ends:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answer
+
+Transactions._call = called
+sys.exit(main())
+"""
 
 
 def importing_command(place: Settings, folder: Path, *options: str) -> list[str]:

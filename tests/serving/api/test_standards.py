@@ -47,7 +47,7 @@ def answers(place: Settings, engine: Engine, plans: None, tmp_path: Path) -> Ans
             ("tmf677", "Error"): [
                 _answer(api.get(f"{TMF}/47")),
                 _answer(api.get(TMF)),
-                *(_answer(api.get(TMF, headers=_key(key))) for key in ("other", "network")),
+                *(_answer(api.get(f"{TMF}/48", headers=_key(key))) for key in ("other", "network")),
             ],
             ("camara", "Category"): [_volume(api, "retrieve")],
             ("camara", "Exceeded"): [_volume(api, "check", volumeToCheck={"value": 1, "unit": "MiB"})],
