@@ -153,7 +153,7 @@ class Kafka:
             for topic in topics:
                 if topic not in missing:
                     self._take_brokers_time(topic)
-            created = self._create(admin, missing)
+            created = self._create(admin, missing) if missing else []
             deadline = time.monotonic() + _TIMEOUT_MS / 1_000
             while any(_metadata(admin, topic) is None for topic in created) and time.monotonic() < deadline:
                 time.sleep(_POLL_S)

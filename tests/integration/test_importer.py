@@ -35,8 +35,10 @@ from ingest.importer.importing import Import, import_file
 from ingest.importer.mapping import MAPPINGS
 from ingest.importer.places import Place
 from ingest.importer.runs import Options, run_import
+from tests import call_records
 from tests.buckets import FOLDER_AND_BUCKET
 from tests.builders import agreement
+from tests.call_records import MAPPING, MODULE, SAMPLE, SAMPLED
 from tests.record_files import SAMPLES, line
 from tests.seeds import SEED
 
@@ -145,6 +147,36 @@ def test_bad_and_repeated_lines_cost_themselves_alone(as_writer: Settings, tmp_p
         '3,"expected id;recordedAt;msisdn;recordedBytes, found 1 of 4 cells"',
         "5,recordedAt is not a zoned instant",
     ]
+
+
+def test_call_detail_records_are_imported_by_their_schema_each_once(
+    as_writer: Settings, tmp_path: Path, rows: Rows
+) -> None:
+    bad = call_records.encoded()[:-3]
+    files = {
+        "sample": SAMPLE.read_bytes(),
+        "packed": gzip.compress(call_records.file_of(call_records.encoded(), bad, later=True)),
+        "zz-cut": SAMPLE.read_bytes()[:-1],
+    }
+    for name, content in files.items():
+        write(str(tmp_path), name, content)
+    options = ["--format", "asn1", "--schema", str(MODULE), "--mapping", str(MAPPING)]
+    with importing(as_writer, tmp_path, *options) as running:
+        _, told = running.communicate(timeout=DEADLINE_S)
+    assert (running.returncode, told.decode().count("\n")) == (1, 1), told
+    assert rows(MANIFEST) == [
+        ("packed", 2, 1, 1, 0, "done"), ("sample", SAMPLED, SAMPLED, 0, 0, "done"), ("zz-cut", 0, 0, 0, 0, "failed"),
+    ]  # fmt: skip
+    report = (tmp_path / "done/packed.report.csv").read_text().splitlines()
+    assert report[1].startswith("2,no record of the schema")
+    assert "its header says" in (tmp_path / "failed/zz-cut.report.csv").read_text()
+    records = [json.loads(value) for value in received(as_writer)]
+    assert {record["id"] for record in records} == {"7/1", *(f"{1_000 + number}/1" for number in range(SAMPLED))}
+    assert len({record["internalId"] for record in records}) == len(records) == SAMPLED + 1
+    # The same content, packed: it is known.
+    write(str(tmp_path), "again", gzip.compress(files["sample"]))
+    (told_again,) = imported(as_writer, str(tmp_path), format="asn1", schema=MODULE, mapping=MAPPING)
+    assert "imported before, as sample" in told_again
 
 
 def test_a_file_that_failed_is_tried_again_when_it_comes_again(as_writer: Settings, tmp_path: Path, rows: Rows) -> None:
