@@ -43,9 +43,16 @@ def served(serve: Callable[[threading.Event, Callable[[str], None]], None]) -> I
 
 
 @contextmanager
-def program(arguments: list[str], variables: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A command of ``bytemeter`` that serves, as a process of its own, and its URL; it is killed at the end."""
-    command, environment = [sys.executable, "-m", "cli", *arguments], {**variables, "PATH": "/usr/bin:/bin"}
+def program(
+    arguments: list[str], variables: Mapping[str, str], code: str | None = None
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A command of ``bytemeter`` that serves, as a process of its own, and its URL; it is killed at the end.
+
+    Args:
+        code: runs the command in place of ``bytemeter``.
+    """
+    command = [sys.executable, *(("-m", "cli") if code is None else ("-c", code)), *arguments]
+    environment = {**variables, "PATH": "/usr/bin:/bin"}
     running = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert running.stdout is not None

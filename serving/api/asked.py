@@ -79,9 +79,7 @@ def _require_order(since: dt.datetime, until: dt.datetime, unit: str) -> None:
         raise wrong_parameter(400, "from", since.isoformat(), expected)
 
 
-def _require_whole_hours(
-    asked: Parameters, since: dt.datetime, until: dt.datetime, unit: str, zone: ZoneInfo
-) -> None:
+def _require_whole_hours(asked: Parameters, since: dt.datetime, until: dt.datetime, unit: str, zone: ZoneInfo) -> None:
     """Refuse windows that are not made of hours (UTC), for totals that only recomputes add up."""
     why = f"totals of {asked.text('dimension')} are recomputed by the hour, and never live"
     if unit == _SHORTEST:

@@ -103,9 +103,7 @@ def hours_between(connection: Connection, feed: str, span: Span) -> list[Hour]:
     return [Hour(row.hour, row.clean) for row in rows]
 
 
-def pieces(
-    windows: Sequence[Span], hours: Iterable[Hour], *, has_batch: bool, batch_only: bool = False
-) -> Pieces:
+def pieces(windows: Sequence[Span], hours: Iterable[Hour], *, has_batch: bool, batch_only: bool = False) -> Pieces:
     """What the totals of windows, in order and without gaps between them, are made of.
 
     Args:

@@ -37,6 +37,25 @@ CLIENTS, EVENTS = 4, 50
 AWAY_S = 60
 
 
+# The command, which kills itself when Kafka has acknowledged events that got their ids here, before it answers.
+KILLED = """
+import json, os, signal, sys
+from cli.main import main
+from ingest.collector.delivery import Delivery
+
+deliver = Delivery.deliver
+
+async def delivered(self, to, messages):
+    arrived = await deliver(self, to, messages)
+    if len(json.loads(messages[0]["value"])["event_id"]) == 36:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return arrived
+
+Delivery.deliver = delivered
+sys.exit(main())
+"""
+
+
 @dataclass
 class Clients:
     """Clients that send batch after batch to one URL, each until all of it is accepted.
@@ -133,7 +152,11 @@ def test_kills_of_the_collector_and_of_kafka_lose_no_accepted_event_and_count_no
     moment = threading.Event()
     with ExitStack() as last:
         for kill, of_collector in enumerate(options):
-            with process(quick, *of_collector, port=port) as (collector, _):
+            # From without it takes luck to strike between acknowledgement and answer.
+            with process(quick, *of_collector, port=port, code=None if kill else KILLED) as (collector, _):
+                if not kill:
+                    assert collector.wait(DEADLINE_S) == -signal.SIGKILL
+                    continue
                 wait_for_more(clients)
                 moment.wait(chance.uniform(0, 0.2))
                 if full or kill == 1:

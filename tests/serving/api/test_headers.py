@@ -18,10 +18,16 @@ EVENTS, VOLUME = "/v1/threshold-events", f"{CAMARA}/retrieve"
 JSON = ("Content-Type", "application/json")
 
 
-def test_a_header_that_decides_something_comes_once(place: Settings, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def api(shared_api: httpx.Client) -> httpx.Client:
+    """All tests of this module only read."""
+    return shared_api
+
+
+def test_a_header_that_decides_something_comes_once(shared: Settings, tmp_path: Path) -> None:
     keys = keys_file(tmp_path, {"all": "subscribers", "own": "subscribers msisdn=49"})
     gzip = ("Content-Encoding", "gzip")
-    with serving(place, keys=keys) as url, httpx.Client(base_url=url) as api:
+    with serving(shared, keys=keys) as url, httpx.Client(base_url=url) as api:
         for method, path, headers in (
             ("GET", EVENTS, [KEY, ("Authorization", "Bearer own")]),
             ("GET", f"{TMF}/49", [KEY, ("authorization", "Bearer all")]),

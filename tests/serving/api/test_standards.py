@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -28,17 +27,17 @@ START = utc("2026-11-01")
 Answers = dict[tuple[str, str], list[tuple[int, Any]]]
 
 
-@pytest.fixture
-def answers(place: Settings, engine: Engine, plans: None, tmp_path: Path) -> Answers:
+@pytest.fixture(scope="module")
+def answers(shared: Settings, shared_engine: Engine, plans: None, tmp_path_factory: pytest.TempPathFactory) -> Answers:
     """What each route of the standards answers, also to keys that may not ask and to wrong requests."""
-    with engine.begin() as connection:
+    with shared_engine.begin() as connection:
         subscriber(connection, "d", "48501234567", zone="Asia/Kolkata", limit=2**32)
         write(connection, [
             *(threshold_event("d", START, REACHED, percent=p, total=10 * p, at=START, ordinal=p) for p in (50, 75, 90)),
             threshold_event("d", START, EXCEEDED, percent=100, total=1_000, at=START, ordinal=100),
         ], source="live")  # fmt: skip
-    keys = keys_file(tmp_path, {"all": "subscribers", "network": "network"})
-    with serving(place, keys=keys) as url, httpx.Client(base_url=url, headers={"Authorization": "Bearer all"}) as api:
+    keys = keys_file(tmp_path_factory.mktemp("keys"), {"all": "subscribers", "network": "network"})
+    with serving(shared, keys=keys) as url, httpx.Client(base_url=url, headers={"Authorization": "Bearer all"}) as api:
         return {
             ("tmf677", "Report"): [
                 *(_answer(api.get(f"{TMF}/{msisdn}")) for msisdn in ("48", "49", "48501234567")),
