@@ -494,7 +494,7 @@ CREATE TABLE public.billing_months (
 )
 WITH (fillfactor='70');
 
-COMMENT ON TABLE public.billing_months IS 'billing months that have events; a dirty one has events that no monthly run has seen';
+COMMENT ON TABLE public.billing_months IS 'billing months with events; a dirty one has events that no monthly run has seen';
 
 COMMENT ON COLUMN public.billing_months.month IS 'the first instant of the month in the billing zone';
 

@@ -6,7 +6,7 @@ create table billing_months (
     dirty boolean not null generated always as (billed_version < version) stored,
     dirty_since timestamptz not null default now()
 ) with (fillfactor = 70);
-comment on table billing_months is 'billing months that have events; a dirty one has events that no monthly run has seen';
+comment on table billing_months is 'billing months with events; a dirty one has events that no monthly run has seen';
 comment on column billing_months.month is 'the first instant of the month in the billing zone';
 comment on column billing_months.version is 'grows with each micro-batch that counts an event of the month';
 comment on column billing_months.billed_version is 'the version that the last monthly run has seen';
