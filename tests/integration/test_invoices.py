@@ -208,11 +208,12 @@ def test_the_schedule_makes_amendments_by_itself(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     documents = "select invoice, state, sum(total), sum(events) from invoices group by 1, 2 order by 1"
-    send(event("Anton", "10"), billable_event(timestamp=AT_S + 20 * 86_400, customer="Anton"))
+    send(event("Anton", "10"), event("Anton", "1", after_s=-30 * 86_400), event("Anton", "1", after_s=20 * 86_400))
     # Billing periods of the month may be open for 12 hours and their grace after its end in UTC.
     assert not scheduled_at("01T12:59")
     assert scheduled_at("02T05:10")
-    assert rows(documents) == [("2026-10-000001", "final", 10, 1)]
+    september = ("2026-09-000001", "final", 1, 1)
+    assert rows(documents) == [september, ("2026-10-000001", "final", 10, 1)]
     # The running month waits, too, but for its own end.
     assert rows("select name from dirty_months") == [("2026-11",)]
     assert not scheduled_at("03T05:10")
@@ -233,6 +234,7 @@ def test_the_schedule_makes_amendments_by_itself(
     assert scheduled_at("05T05:10")
     assert not scheduled_at("06T05:10")
     assert rows(documents) == [
+        september,
         ("2026-10-000001", "final", 10, 1),
         ("2026-10-000001-A1", "amended", 0, 2),
         ("2026-10-000001-A2", "amended", 7, 1),
