@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,32 +131,42 @@ class Kafka:
             return Topic(topic, str(metadata["topic_id"]), earliest, latest)
 
     def create(self, topic: str) -> bool:
-        """Create the topic unless it exists. Returns whether it was created.
+        """Create the topic unless it exists; see ``create_all``. Returns whether it was created."""
+        return bool(self.create_all([topic]))
+
+    def create_all(self, topics: Sequence[str]) -> list[str]:
+        """Create those of the topics that do not exist; returns them.
 
         A user who may not create topics may use those that exist: Kafka refuses before it says that one exists.
 
-        Its messages bear the time at which the broker took them, also those of a topic that exists: retention goes by
+        Their messages bear the time at which the broker took them, also those of a topic that exists: retention goes by
         that time, and would delete accepted events whose producer said that they are old.
 
-        The controller answers before the brokers know the topic; this returns once a broker does, or after ten seconds.
+        The controller answers before the brokers know a topic; this returns once a broker does, or after ten seconds.
 
         Raises:
             TransientError: the cluster cannot be reached.
             BytemeterError: it refused the login or the user.
         """
         with self._admin() as admin:
-            if _metadata(admin, topic) is not None:
-                self._take_brokers_time(topic)
-                return False
-            try:
-                admin.create_topics([NewTopic(topic, self._settings.partitions, -1, topic_configs=_BROKERS_TIME)])
-            except TopicAlreadyExistsError:
-                # By another process, since.
-                return False
+            missing = [topic for topic in topics if _metadata(admin, topic) is None]
+            for topic in topics:
+                if topic not in missing:
+                    self._take_brokers_time(topic)
+            created = self._create(admin, missing) if missing else []
             deadline = time.monotonic() + _TIMEOUT_MS / 1_000
-            while _metadata(admin, topic) is None and time.monotonic() < deadline:
+            while any(_metadata(admin, topic) is None for topic in created) and time.monotonic() < deadline:
                 time.sleep(_POLL_S)
-            return True
+            return created
+
+    def _create(self, admin: Any, topics: Sequence[str]) -> list[str]:
+        """Create topics by one request; those that another process has created since are left out."""
+        try:
+            new = [NewTopic(topic, self._settings.partitions, -1, topic_configs=_BROKERS_TIME) for topic in topics]
+            admin.create_topics(new)
+        except TopicAlreadyExistsError:
+            return [created for topic in topics for created in self._create(admin, [topic])] if len(topics) > 1 else []
+        return list(topics)
 
     def _take_brokers_time(self, topic: str) -> None:
         """Let the messages of a topic bear the broker's time, if they do not yet."""

@@ -31,4 +31,4 @@ def prepare(settings: Settings) -> Prepared:
     with one_line_errors(engine.url):
         applied = migrate(engine)
     topics = [kafka.topic_name(topic) for topic in (*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS)]
-    return Prepared(applied, [topic for topic in topics if kafka.create(topic)])
+    return Prepared(applied, kafka.create_all(topics))

@@ -40,6 +40,14 @@ _FENCED = (
 )
 
 
+# Of a cluster that has just begun to keep offsets, or whose brokers change.
+_NOT_YET = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
+
+
 class FencedError(BytemeterError):
     """Kafka takes nothing more from this import."""
 
@@ -214,8 +222,10 @@ class Transactions:
                 return call(max(_POLL_S, deadline - time.monotonic()))
             except KafkaException as raised:
                 error: KafkaError = raised.args[0]
-                if not error.retriable() or time.monotonic() > deadline:
+                not_yet = error.code() in _NOT_YET
+                if not (error.retriable() or not_yet) or time.monotonic() > deadline:
                     raise self._explained(error) from None
+                time.sleep(_POLL_S if not_yet else 0)
 
     def _explained(self, error: KafkaError) -> BytemeterError:
         if error.code() in _FENCED:

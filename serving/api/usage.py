@@ -128,7 +128,7 @@ class _Paging:
         declared = FEEDS[which.feed].totals
         hours = hours_between(self._connection, which.feed, Span(some[0].start, some[-1].end))
         has_batch = declared is not None and declared.hourly is not None
-        made_of = pieces(some, hours, has_batch=has_batch and self._question.unit != "5m")
+        made_of = pieces(some, hours, has_batch=has_batch and self._question.unit != "5m", batch_only=which.batch_only)
         if not len(made_of):
             return made_of, []
         after = self._question.after

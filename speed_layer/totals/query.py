@@ -98,7 +98,7 @@ class TotalsQuery:
         """Nothing waits for the commit."""
 
     def _count(self, connection: Connection, parts: Parts, identified: IdentifiedRecords | None) -> list[Account]:
-        """Count a micro-batch: deduplicate, add totals to the live table, mark dirty hours, list invalid messages."""
+        """Count a micro-batch: deduplicate, add totals, mark hours and billing months dirty, list invalid messages."""
         added, hours = [parts["totals"]], [parts["hours"].column("hour")]
         judged_as: list[Account] = []
         if identified:
@@ -108,7 +108,10 @@ class TotalsQuery:
             new = records.filter(pa.array(~judged.duplicate))
             added.append(totals(self.feed, new, self._totals.live.window))
             hours.append(event_hours(new.column("event_us")))
-        self._add(connection, summed(pa.concat_tables(added)))
+        counted = summed(pa.concat_tables(added))
+        self._add(connection, counted)
+        if isinstance(self._totals.live.window, BillingMonth) and counted.num_rows:
+            connection.execute(SQL["mark_months"], {"months": pc.unique(counted.column("window_s")).to_pylist()})
         dirty = {hour for column in hours for hour in column.to_pylist()}
         connection.execute(SQL["mark_hours"], {"feed": self.feed.name, "hours": list(dirty)})
         list_invalid(connection, self.feed.name, parts["invalid"])
