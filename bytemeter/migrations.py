@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine, text
 
 from bytemeter.errors import BytemeterError
+from bytemeter.logs import logger
 from bytemeter.sql import migration_files
 
 _LOCK = 0x6279_7465
@@ -15,6 +16,8 @@ _TIME_OUTS = "set local lock_timeout = '30s'; set local statement_timeout = 0"
 
 def migrate(engine: Engine) -> list[str]:
     """Apply the migrations that are new to the database, in order and in one transaction; returns their names.
+
+    Logs what a migration warns of: what it has found and mended, and what is left to do.
 
     Raises:
         BytemeterError: the database has a migration that this version does not know.
@@ -35,7 +38,16 @@ def migrate(engine: Engine) -> list[str]:
             # psycopg2 would read a percent sign as the beginning of a parameter.
             connection.exec_driver_sql(files[name].read_text().replace("%", "%%"))
             connection.execute(text("insert into migrations (name) values (:name)"), {"name": name})
+        warnings = _warnings(connection)
+    for warning in warnings:
+        logger().warning(warning)
     return new
+
+
+def _warnings(connection: Connection) -> list[str]:
+    """What statements of this connection have warned of, each in one line."""
+    notices = getattr(connection.connection.dbapi_connection, "notices", [])
+    return [notice.removeprefix("WARNING:").strip() for notice in notices if notice.startswith("WARNING:")]
 
 
 def _applied(connection: Connection) -> set[str]:
