@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import Any
+
 from sqlalchemy import Connection, Engine, text
 
 from bytemeter.errors import BytemeterError
@@ -27,6 +30,7 @@ def migrate(engine: Engine) -> list[str]:
     with engine.begin() as connection:
         connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         connection.exec_driver_sql(_TIME_OUTS)
+        warnings = _Warnings.of(connection)
         applied = _applied(connection)
         if unknown := sorted(applied - files.keys()):
             raise BytemeterError(
@@ -38,16 +42,28 @@ def migrate(engine: Engine) -> list[str]:
             # psycopg2 would read a percent sign as the beginning of a parameter.
             connection.exec_driver_sql(files[name].read_text().replace("%", "%%"))
             connection.execute(text("insert into migrations (name) values (:name)"), {"name": name})
-        warnings = _warnings(connection)
-    for warning in warnings:
+    for warning in warnings.lines:
         logger().warning(warning)
     return new
 
 
-def _warnings(connection: Connection) -> list[str]:
-    """What statements of this connection have warned of, each in one line."""
-    notices = getattr(connection.connection.dbapi_connection, "notices", [])
-    return [notice.removeprefix("WARNING:").strip() for notice in notices if notice.startswith("WARNING:")]
+@dataclass
+class _Warnings:
+    """What statements of a connection warn of, each in one line; takes the place of psycopg2's list of notices."""
+
+    lines: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, connection: Connection) -> _Warnings:
+        warnings = cls()
+        driver: Any = connection.connection.dbapi_connection
+        driver.notices = warnings
+        return warnings
+
+    def append(self, notice: str) -> None:
+        """Called by psycopg2. SQLAlchemy would empty a list before anybody has read it."""
+        if notice.startswith("WARNING:"):
+            self.lines.append(notice.removeprefix("WARNING:").strip())
 
 
 def _applied(connection: Connection) -> set[str]:

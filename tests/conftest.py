@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,19 @@ def history_root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def place(servers: Settings, history_root: str) -> Iterator[Settings]:
     """Settings with a database, topics and a history of the test's own, all empty and ready."""
+    with _placed(servers, history_root) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def shared_place(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A place for all tests of a module: a fixture of the module writes, its tests only read."""
+    with _placed(servers, str(tmp_path_factory.mktemp("shared") / "history")) as settings:
+        yield settings
+
+
+@contextmanager
+def _placed(servers: Settings, history_root: str) -> Iterator[Settings]:
     name = f"test_{next(_numbers)}"
     url = make_url(servers.require_database_url())
     admin = database(url.set(database="postgres").render_as_string(hide_password=False))

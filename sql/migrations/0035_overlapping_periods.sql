@@ -1,6 +1,6 @@
 -- Earlier versions could store a month of a calendar a second time, after the time zone data had changed, and a record
--- of both counted twice. The period of a month that was stored first stays; a neighbour that was stored later begins, or
--- ends, where it meets it. Totals of billing periods stay as they are: a monthly run corrects them.
+-- of both counted twice. The period of a month that was stored first stays. A neighbour that was stored later begins,
+-- or ends, where it meets it. Totals of billing periods stay as they are: a monthly run corrects them.
 create temporary table repaired_periods as
 with overlapping as (
     select distinct

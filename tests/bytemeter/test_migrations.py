@@ -13,6 +13,7 @@ from bytemeter.settings import Settings
 from tests.databases import database_before
 
 WARSAW, KYIV = ZoneInfo("Europe/Warsaw"), ZoneInfo("Europe/Kyiv")
+STORED = text("select period_start, period_end, year, month from billing_periods where time_zone = :zone order by 1")
 BROKEN = """
 select count(*) from (
     select period_end, lead(period_start) over (partition by time_zone order by period_start) as next_start
@@ -30,30 +31,38 @@ def store(connection: Connection, name: str, data: ZoneInfo, *years: int) -> Non
         )
 
 
-@pytest.mark.parametrize("later", [(2019, 2021), (2020, 2022), (2018, 2020)], ids=["both", "later", "earlier"])
-@pytest.mark.parametrize(("first", "second"), [(WARSAW, KYIV), (KYIV, WARSAW)], ids=["east", "west"])
+# By calendar: the data of the first version and of the second, and for which years the second one stored periods.
+CHANGES = {
+    "Europe/Warsaw": (WARSAW, KYIV, (2019, 2021)),
+    "Europe/Prague": (WARSAW, KYIV, (2020, 2022)),
+    "Europe/Vienna": (WARSAW, KYIV, (2018, 2020)),
+    "Europe/Sofia": (KYIV, WARSAW, (2019, 2021)),
+    "Europe/Riga": (KYIV, WARSAW, (2020, 2022)),
+    "Europe/Athens": (KYIV, WARSAW, (2018, 2020)),
+}
+
+
 def test_of_each_month_the_period_that_was_stored_first_stays_and_the_months_are_named(
-    place: Settings, capsys: pytest.CaptureFixture[str], first: ZoneInfo, second: ZoneInfo, later: tuple[int, ...]
+    place: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with database_before(place, "0035") as engine:
         with engine.begin() as connection:
-            store(connection, "Europe/Warsaw", first, 2020)
             store(connection, "Europe/Paris", WARSAW, 2020)
-            store(connection, "Europe/Warsaw", second, *later)
+            for name, (first, second, years) in CHANGES.items():
+                store(connection, name, first, 2020)
+                store(connection, name, second, *years)
             assert connection.scalar(text(BROKEN))
         assert "0035_overlapping_periods" in migrate(engine)
         with engine.begin() as connection:
             assert connection.scalar(text(BROKEN)) == 0
-            stored = connection.execute(
-                text(
-                    "select period_start, period_end from billing_periods where time_zone = 'Europe/Warsaw' order by 1"
-                )
-            ).all()
-        expected = [(one.start, one.end) for one in periods(first, 1, first_year=2020, last_year=2020)]
-        months = 12 * (max(later[-1], 2020) - min(later[0], 2020) + 1)
-        assert (set(expected) <= {tuple(row) for row in stored}, len(stored)) == (True, months)
+            for name, (first, _, (since, until)) in CHANGES.items():
+                stored = connection.execute(STORED, {"zone": name}).all()
+                before = [(one.start, one.end) for one in periods(first, 1, first_year=2020, last_year=2020)]
+                assert set(before) <= {(start, end) for start, end, *_ in stored}
+                months = [(year, month) for year in range(since, until + 1) for month in range(1, 13)]
+                assert [(year, month) for *_, year, month in stored] == months
         engine.dispose()
     told = capsys.readouterr().err
-    assert "billing periods of Europe/Warsaw with anchor day 1 overlapped from " in told
-    assert "run `bytemeter batch monthly` for these months" in told
+    assert "billing periods of Europe/Warsaw with anchor day 1 overlapped from 2019-12 to 2021-01" in told
+    assert all(name in told for name in CHANGES)
     assert "Paris" not in told
