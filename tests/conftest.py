@@ -185,11 +185,20 @@ def shared(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture
 def place(stored: Settings) -> Settings:
     """Settings with a database, topics and a history of the test's own, all empty and ready."""
-    kafka = Kafka(stored)
-    kafka.create_all(
-        [kafka.topic_name(topic) for topic in (*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS)]
-    )
-    return stored
+    return _with_topics(stored)
+
+
+@pytest.fixture(scope="module")
+def shared_place(shared: Settings) -> Settings:
+    """A place for all tests of a module: a fixture of the module writes, its tests only read."""
+    return _with_topics(shared)
+
+
+def _with_topics(settings: Settings) -> Settings:
+    kafka = Kafka(settings)
+    topics = (*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS)
+    kafka.create_all([kafka.topic_name(topic) for topic in topics])
+    return settings
 
 
 @pytest.fixture
