@@ -8,6 +8,8 @@ import pyarrow.compute as pc
 from bytemeter.feeds.feed import YEAR_2000_S, YEAR_2200_S, Feed, Kinds, Rule
 from bytemeter.feeds.fields import Field, Number, Text
 from bytemeter.feeds.rules import at_least, none_of, under
+from bytemeter.feeds.totals import Dimension, Totals, TotalsTable
+from bytemeter.windows import FIVE_MINUTES, HOUR
 
 # The kinds of events that have a schema of ours, see ``bytemeter/telemetry/schemas``.
 EIDS = (
@@ -34,6 +36,12 @@ _EVENT_FIELDS = (
     # Seconds. Whether it has to be a number is for the schema of the event's kind to say.
     Field("duration", Number(others_are_null=True), required=False, path=("edata", "duration")),
 )
+_DIMENSIONS = (
+    *(Dimension(name, (name,)) for name in ("eid", "channel", "device", "content")),
+    # Of people: active users are the different ones.
+    Dimension("user", ("actor",), where=("actor_type", "User")),
+    *(Dimension(f"{name}_milliseconds", (name,), measure="duration") for name in ("eid", "content")),
+)
 _EVENT_RULES = (
     Rule("ets before 2000", under("ets", _EARLIEST_MS)),
     Rule("ets after 2200", at_least("ets", _END_MS)),
@@ -55,6 +63,16 @@ def _batch_us(records: pa.Table) -> pa.ChunkedArray:
     """When the client made the batch, else when the collector took it, else when Kafka received it."""
     ets, syncts = (_microseconds(records.column(name)) for name in ("ets", "syncts"))
     return pc.coalesce(ets, syncts, records.column("received_us"))
+
+
+def _counted(feed: str, dimensions: tuple[Dimension, ...]) -> Totals:
+    constants = (("feed", feed),)
+    return Totals(
+        measure=None,
+        dimensions=dimensions,
+        live=TotalsTable("event_counts", FIVE_MINUTES, type="dimension", constants=constants),
+        hourly=TotalsTable("event_counts_hourly", HOUR, type="dimension", constants=constants),
+    )
 
 
 def _are_logs(records: pa.Table) -> pa.ChunkedArray:
@@ -92,6 +110,7 @@ TELEMETRY = Feed(
     live_query="telemetry",
     keeps_raw=True,
     kinds=Kinds("eid", {}),
+    totals=_counted("telemetry", _DIMENSIONS),
 )
 TELEMETRY_UNIQUE = Feed(
     name="telemetry-unique",
@@ -103,4 +122,5 @@ TELEMETRY_UNIQUE = Feed(
     rules=_EVENT_RULES,
     live_query="telemetry-denorm",
     keeps_raw=True,
+    totals=_counted("telemetry-unique", (Dimension("eid", ("eid",)),)),
 )
