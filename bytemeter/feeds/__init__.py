@@ -8,8 +8,9 @@ from bytemeter.feeds.billable_events import BILLABLE_EVENTS
 from bytemeter.feeds.data_records import DATA_RECORDS
 from bytemeter.feeds.devices import DEVICES
 from bytemeter.feeds.feed import Feed, Kinds, Rule
-from bytemeter.feeds.fields import Decimal, Field, Text, Whole, WholeList
+from bytemeter.feeds.fields import Decimal, Field, Number, Text, Whole, WholeList
 from bytemeter.feeds.game_events import GAME_EVENTS
+from bytemeter.feeds.telemetry import TELEMETRY, TELEMETRY_BATCHES, TELEMETRY_UNIQUE
 from bytemeter.feeds.totals import Dimension, Quotas, Totals, TotalsTable
 
 FEEDS = {feed.name: feed for feed in (DEVICES, AGREEMENTS, DATA_RECORDS, GAME_EVENTS, BILLABLE_EVENTS)}
@@ -21,11 +22,15 @@ __all__ = [
     "DEVICES",
     "FEEDS",
     "GAME_EVENTS",
+    "TELEMETRY",
+    "TELEMETRY_BATCHES",
+    "TELEMETRY_UNIQUE",
     "Decimal",
     "Dimension",
     "Feed",
     "Field",
     "Kinds",
+    "Number",
     "Quotas",
     "Rule",
     "Text",

@@ -21,7 +21,7 @@ YEAR_2200_S = 7_258_118_400
 # Columns that parsing, counting and the history add to those of the feed.
 RESERVED = frozenset(
     {
-        *("partition", "offset", "value", "reason", "event_us", "raw"),
+        *("partition", "offset", "value", "reason", "event_us", "received_us", "raw"),
         *("event_time", "event_date", "event_hour", "window_s"),
         *("record_offset", "id_hash", "content_hash"),
     }
@@ -71,6 +71,7 @@ class Feed:
         fields: the fields that are picked from each message.
         key: the field that is the Kafka key; None if messages have no key.
         event_us: given records as columns, the event time of each in microseconds since 1970 (UTC), null without one.
+            Beside the fields there is received_us: long, when Kafka received the message, null where that is unknown.
         event_id: the field that identifies a record, if there is one; a record without it is never a duplicate.
         rules: what makes a parsed record invalid, whenever it is judged.
         live_query: the name of the live query that counts the feed (see ``speed_layer.live_queries``).
@@ -83,6 +84,8 @@ class Feed:
         keeps_raw: whether the history keeps the message as received, in its column ``raw``.
         kinds: kinds of records with validators of their own; None if all records are of one kind.
         totals: how the records are added up by window; None if they are not.
+        without_id: given records as columns, which of them have no event id, whatever their field says: it becomes
+            null. None if all that have the field have an event id.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Feed:
     keeps_raw: bool = False
     kinds: Kinds | None = None
     totals: Totals | None = None
+    without_id: Violated | None = None
 
     @property
     def names(self) -> list[str]:
@@ -150,6 +154,10 @@ class Feed:
         self._require_fields({name for name in (self.key, self.event_id, by, *self.assigned) if name is not None})
         self._require(
             self.horizon_s is None or self.event_id is not None, "has a horizon, which only feeds with an event id have"
+        )
+        optional = {field.name for field in self.fields if not field.required}
+        self._require(
+            self.without_id is None or self.event_id in optional, "takes event ids away that are not an optional field"
         )
         if self.totals:
             self._check(self.totals)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from bytemeter.feeds import FEEDS, Decimal, Feed, Text, Whole, WholeList
+from bytemeter.feeds import FEEDS, Decimal, Feed, Number, Text, Whole, WholeList
 from bytemeter.feeds.fields import FieldType
 from bytemeter.web.documents import document, plain, problems
 from ingest.collector.game import ACTIONS
@@ -75,7 +75,7 @@ def schema_of(feed: Feed) -> dict[str, Any]:
 def _type(type_: FieldType) -> dict[str, Any]:
     match type_:
         case Text():
-            return {"type": "string", "minLength": 1, "maxLength": type_.max_length}
+            return {"type": "string", "minLength": 0 if type_.empty_is_null else 1, "maxLength": type_.max_length}
         case Whole():
             return _INT64
         case WholeList():
@@ -83,6 +83,8 @@ def _type(type_: FieldType) -> dict[str, Any]:
         case Decimal():
             digits = rf"^-?(0|[1-9][0-9]{{0,{type_.digits - 1}}})(\.[0-9]{{1,{type_.scale}}})?$"
             return {"anyOf": [{"type": "string", "pattern": digits}, {"type": "number"}]}
+        case Number():
+            return {} if type_.others_are_null else {"type": "number"}
 
 
 def _post(feed: Feed) -> dict[str, Any]:

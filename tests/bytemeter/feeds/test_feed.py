@@ -23,6 +23,7 @@ LIVE = TotalsTable("bytes", FIVE_MINUTES)
         ({"fields": (*DEVICES.fields, Field("name", Text(), path=("app",)))}, "two fields with the same path"),
         ({"fields": (*DEVICES.fields, Field("cell", Text(), path=("app", "cell")))}, r"\['cell'\] inside other fields"),
         ({"event_id": None, "horizon_s": 60}, "has a horizon, which only feeds with an event id have"),
+        ({"without_id": lambda _: None, "event_id": "app"}, "takes event ids away that are not an optional field"),
         ({"key": "imsi"}, r"uses the fields \['imsi'\]"),
         ({"event_id": "uuid"}, r"uses the fields \['uuid'\]"),
         ({"totals": Totals("app", (Dimension("a", ("app",)),), LIVE)}, "adds up app, which is not a required Whole"),

@@ -1,0 +1,106 @@
+"""The feeds of telemetry: batches as clients send them, their events, and valid events without duplicates."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bytemeter.feeds.feed import YEAR_2000_S, YEAR_2200_S, Feed, Kinds, Rule
+from bytemeter.feeds.fields import Field, Number, Text
+from bytemeter.feeds.rules import at_least, none_of, under
+
+# The kinds of events that have a schema of ours, see ``bytemeter/telemetry/schemas``.
+EIDS = (
+    *("START", "END", "IMPRESSION", "INTERACT", "ASSESS", "RESPONSE", "INTERRUPT", "FEEDBACK", "SHARE", "AUDIT"),
+    *("ERROR", "LOG", "SEARCH", "METRICS", "SUMMARY", "HEARTBEAT", "EXDATA"),
+)
+UNKNOWN_EID = "Schema not found: eid looks incorrect, sending to failed"
+LOG = "LOG"
+
+_EARLIEST_MS, _END_MS = YEAR_2000_S * 1_000, YEAR_2200_S * 1_000
+# Clients write an empty text where they have none.
+_TEXT = Text(empty_is_null=True)
+
+_EVENT_FIELDS = (
+    Field("eid", Text()),
+    Field("ets", Number()),
+    # The schemas require it. It is null of an event that is never a duplicate.
+    Field("mid", Text(), required=False),
+    Field("channel", _TEXT, required=False, path=("context", "channel")),
+    Field("device", _TEXT, required=False, path=("context", "did")),
+    Field("actor", _TEXT, required=False, path=("actor", "id")),
+    Field("actor_type", _TEXT, required=False, path=("actor", "type")),
+    Field("content", _TEXT, required=False, path=("object", "id")),
+    # Seconds. Whether it has to be a number is for the schema of the event's kind to say.
+    Field("duration", Number(others_are_null=True), required=False, path=("edata", "duration")),
+)
+_EVENT_RULES = (
+    Rule("ets before 2000", under("ets", _EARLIEST_MS)),
+    Rule("ets after 2200", at_least("ets", _END_MS)),
+)
+
+
+def _microseconds(milliseconds: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Instants in whole microseconds since 1970, rounded down; null where they are not of 2000 to 2199."""
+    is_instant = pc.and_(pc.greater_equal(milliseconds, _EARLIEST_MS), pc.less(milliseconds, _END_MS))
+    instants = pc.if_else(is_instant, milliseconds, pa.scalar(None, pa.float64()))
+    return pc.floor(pc.multiply(instants, 1_000.0)).cast(pa.int64())
+
+
+def _event_us(records: pa.Table) -> pa.ChunkedArray:
+    return _microseconds(records.column("ets"))
+
+
+def _batch_us(records: pa.Table) -> pa.ChunkedArray:
+    """When the client made the batch, else when the collector took it, else when Kafka received it."""
+    ets, syncts = (_microseconds(records.column(name)) for name in ("ets", "syncts"))
+    return pc.coalesce(ets, syncts, records.column("received_us"))
+
+
+def _are_logs(records: pa.Table) -> pa.ChunkedArray:
+    return pc.equal(records.column("eid"), LOG)
+
+
+TELEMETRY_BATCHES = Feed(
+    name="telemetry-batches",
+    topic="telemetry.ingest",
+    fields=(
+        Field("msgid", _TEXT, required=False, path=("params", "msgid")),
+        Field("ets", Number(others_are_null=True), required=False),
+        Field("syncts", Number(others_are_null=True), required=False),
+        Field("device", _TEXT, required=False, path=("did",)),
+    ),
+    key="device",
+    event_us=_batch_us,
+    event_id="msgid",
+    rules=(),
+    live_query="telemetry-batches",
+    # A retry has another time.
+    assigned=("ets", "syncts"),
+    keeps_raw=True,
+)
+TELEMETRY = Feed(
+    name="telemetry",
+    topic="telemetry.raw",
+    fields=_EVENT_FIELDS,
+    key="device",
+    event_us=_event_us,
+    event_id="mid",
+    # Any number of these may have the same mid: programs repeat what they log.
+    without_id=_are_logs,
+    rules=(*_EVENT_RULES, Rule(UNKNOWN_EID, none_of("eid", EIDS))),
+    live_query="telemetry",
+    keeps_raw=True,
+    kinds=Kinds("eid", {}),
+)
+TELEMETRY_UNIQUE = Feed(
+    name="telemetry-unique",
+    topic="telemetry.unique",
+    fields=_EVENT_FIELDS,
+    key="device",
+    event_us=_event_us,
+    event_id="mid",
+    rules=_EVENT_RULES,
+    live_query="telemetry-denorm",
+    keeps_raw=True,
+)
