@@ -13,7 +13,7 @@ _KEY = ["type", "id", "window_s"]
 
 
 def totals(feed: Feed, records: pa.Table, window: Window) -> pa.Table:
-    """Add up the measure per dimension and window: each record counts once in each dimension.
+    """Add up the measure per dimension and window: each record counts once in each dimension whose fields it has.
 
     Args:
         feed: one that has totals.
@@ -50,10 +50,15 @@ def _by_dimension(feed: Feed, records: pa.Table, dimension: Dimension) -> pa.Tab
     measure = feed.totals.measure if feed.totals else None
     aggregation = (measure, "sum") if measure else ([], "count_all")
     added = records.group_by([*dimension.fields, "window_s"]).aggregate([aggregation])
+    ids = _joined([added.column(name) for name in dimension.fields])
+    if ids.null_count:
+        # Records without an optional field of the dimension.
+        is_there = pc.is_valid(ids)
+        added, ids = added.filter(is_there), ids.filter(is_there)
     return pa.table(
         {
             "type": pa.array([dimension.type] * added.num_rows, pa.string()),
-            "id": _joined([added.column(name) for name in dimension.fields]),
+            "id": ids,
             "window_s": added.column("window_s"),
             "value": added.column(f"{measure}_sum" if measure else "count_all"),
         }
@@ -61,7 +66,7 @@ def _by_dimension(feed: Feed, records: pa.Table, dimension: Dimension) -> pa.Tab
 
 
 def _joined(values: list[pa.ChunkedArray]) -> pa.ChunkedArray:
-    """The ids of totals, see ``Dimension.fields``."""
+    """The ids of totals, see ``Dimension.fields``; null where one of the values is null."""
     if len(values) == 1:
         return values[0]
     escaped = [pc.replace_substring(pc.replace_substring(column, "%", "%25"), "/", "%2F") for column in values]

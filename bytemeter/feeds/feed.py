@@ -178,8 +178,8 @@ class Feed:
 
     def _check_dimension(self, dimension: Dimension, fields: Mapping[str, Field]) -> None:
         for name in dimension.fields:
-            usable = fields[name].required and isinstance(fields[name].type, Text)
-            self._require(usable, f"adds up by {name} ({dimension.type}), which is not a required Text")
+            is_text = isinstance(fields[name].type, Text)
+            self._require(is_text, f"adds up by {name} ({dimension.type}), which is not a Text")
 
     def _require_fields(self, names: set[str]) -> None:
         unknown = sorted(names.difference(self.names))

@@ -14,9 +14,10 @@ class Dimension:
 
     Attributes:
         type: the name that the totals of this dimension carry in the column ``type`` of their table.
-        fields: names of the feed's fields, all ``Text`` and required. The id of a total is the value of the one field;
-            the values of several fields are joined by ``/``, where ``%`` and ``/`` inside a value are written as
-            ``%25`` and ``%2F`` (RFC 3986, section 2.1), e.g. ``Charlie/CALL``.
+        fields: names of the feed's fields, all ``Text``. The id of a total is the value of the one field; the values of
+            several fields are joined by ``/``, where ``%`` and ``/`` inside a value are written as ``%25`` and ``%2F``
+            (RFC 3986, section 2.1), e.g. ``Charlie/CALL``. A record that lacks one of them (it is not required) is in
+            no total of this dimension.
     """
 
     type: str

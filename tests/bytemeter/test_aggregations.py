@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
+from dataclasses import replace
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bytemeter.aggregations import summed, totals
-from bytemeter.feeds import BILLABLE_EVENTS, DEVICES
+from bytemeter.feeds import BILLABLE_EVENTS, DEVICES, Dimension, Totals, TotalsTable
 from bytemeter.feeds.billable_events import TYPES
 from bytemeter.plans.periods import first_instant
 from bytemeter.windows import FIVE_MINUTES, HOUR, BillingMonth, Window
@@ -75,6 +76,39 @@ def test_bytes_are_added_up_per_dimension_and_window(window: Window, expected: s
     assert {tuple(row.values()) for row in once.to_pylist()} == expected
     twice = summed(pa.concat_tables([once, once]))
     assert {tuple(row.values()) for row in twice.to_pylist()} == {(*key, 2 * value) for *key, value in expected}
+
+
+OPTIONAL = replace(
+    DEVICES,
+    fields=tuple(replace(field, required=field.name not in ("app", "antenna_id")) for field in DEVICES.fields),
+    totals=Totals(
+        "bytes",
+        (Dimension("app", ("app",)), Dimension("user", ("id",)), Dimension("app_antenna", ("app", "antenna_id"))),
+        TotalsTable("bytes", HOUR),
+    ),
+)
+
+
+@pytest.mark.parametrize("absent", ["some", "all"])
+def test_a_record_without_an_optional_field_is_in_no_total_of_its_dimensions(absent: str) -> None:
+    with_app = None if absent == "all" else "MAPS"
+    given = pa.table(
+        {
+            "id": ["u1", "u1", "u2", "u2"],
+            "app": pa.array([None, with_app, with_app, None], pa.string()),
+            "antenna_id": pa.array(["a1", "a1", None, None], pa.string()),
+            "bytes": [1, 20, 300, 4_000],
+            "event_us": [0, 1, 2, 3],
+        }
+    )
+    of_apps = set() if absent == "all" else {("app", "MAPS", 0, 320), ("app_antenna", "MAPS/a1", 0, 20)}
+    added_up = totals(OPTIONAL, given, HOUR)
+    assert {tuple(row.values()) for row in added_up.to_pylist()} == {
+        ("user", "u1", 0, 21),
+        ("user", "u2", 0, 4_300),
+        *of_apps,
+    }
+    assert added_up.column("id").null_count == 0
 
 
 MOST = 10**21 - 1
