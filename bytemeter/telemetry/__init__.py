@@ -1,0 +1,1 @@
+"""Telemetry: what becomes of a batch and of an event, as pure functions from bytes to bytes."""
