@@ -61,6 +61,7 @@ TABLES = {
     "migrations": "",  # of who migrates
     "monthly_ownership": "SIT",  # staging of the monthly job, emptied at its start
     "plan_segments": "SIUD",  # forgotten when an agreement of the MSISDN changes
+    **dict.fromkeys((f"reference_{kind}" for kind in ("contents", "devices", "dialcodes", "users")), "SIUD"),  # loaded
     "seen_generations": "S",  # made and dropped by functions
     "seen_ids": "SID",  # packs are written anew as larger ones; packs that were never counted are deleted
     "seen_segments": "SIUD",  # an open one becomes full; one that was never counted is deleted
