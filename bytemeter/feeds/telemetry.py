@@ -6,8 +6,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bytemeter.feeds.feed import YEAR_2000_S, YEAR_2200_S, Feed, Kinds, Rule
-from bytemeter.feeds.fields import Field, Number, Text
-from bytemeter.feeds.rules import at_least, none_of, under
+from bytemeter.feeds.fields import Field, Number, Text, Whole
+from bytemeter.feeds.rules import absent, at_least, longer, none_of, under
+from bytemeter.telemetry.batches import MOST_EVENT_BYTES, envelopes
 
 # The kinds of events that have a schema of ours, see ``bytemeter/telemetry/schemas``.
 EIDS = (
@@ -34,7 +35,12 @@ _EVENT_FIELDS = (
     # Seconds. Whether it has to be a number is for the schema of the event's kind to say.
     Field("duration", Number(others_are_null=True), required=False, path=("edata", "duration")),
 )
+# What is stamped on an event of the most bytes. Kafka may have taken more, compressed, which it might refuse to take
+# once more.
+_MOST_BYTES = MOST_EVENT_BYTES + 4_096
+_MOST_BATCH_BYTES = 8 * 2**20
 _EVENT_RULES = (
+    Rule(f"event over {_MOST_BYTES} bytes", longer("value", _MOST_BYTES)),
     Rule("ets before 2000", under("ets", _EARLIEST_MS)),
     Rule("ets after 2200", at_least("ets", _END_MS)),
 )
@@ -57,6 +63,10 @@ def _batch_us(records: pa.Table) -> pa.ChunkedArray:
     return pc.coalesce(ets, syncts, records.column("received_us"))
 
 
+def _has_no_event(records: pa.Table) -> pa.ChunkedArray:
+    return pc.and_(*(absent(name)(records) for name in ("events", "eid")))
+
+
 def _are_logs(records: pa.Table) -> pa.ChunkedArray:
     return pc.equal(records.column("eid"), LOG)
 
@@ -65,6 +75,9 @@ TELEMETRY_BATCHES = Feed(
     name="telemetry-batches",
     topic="telemetry.ingest",
     fields=(
+        # The number of events: see ``bytemeter.telemetry.batches.envelope``.
+        Field("events", Whole(), required=False),
+        Field("eid", Text(), required=False),
         Field("msgid", _TEXT, required=False, path=("params", "msgid")),
         Field("ets", Number(others_are_null=True), required=False),
         Field("syncts", Number(others_are_null=True), required=False),
@@ -73,11 +86,15 @@ TELEMETRY_BATCHES = Feed(
     key="device",
     event_us=_batch_us,
     event_id="msgid",
-    rules=(),
+    rules=(
+        Rule("neither events nor eid", _has_no_event),
+        Rule(f"batch over {_MOST_BATCH_BYTES} bytes", longer("value", _MOST_BATCH_BYTES)),
+    ),
     live_query="telemetry-batches",
     # A retry has another time.
     assigned=("ets", "syncts"),
     keeps_raw=True,
+    read_as=envelopes,
 )
 TELEMETRY = Feed(
     name="telemetry",
