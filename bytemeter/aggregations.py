@@ -10,6 +10,8 @@ from bytemeter.feeds.totals import Dimension
 from bytemeter.windows import Window
 
 _KEY = ["type", "id", "window_s"]
+# Eight thousand of them, in thousandths, fit into 64 bits.
+_MOST_OF_A_NUMBER = float(2**40)
 
 
 def totals(feed: Feed, records: pa.Table, window: Window) -> pa.Table:
@@ -47,7 +49,12 @@ def totals_schema(feed: Feed) -> str:
 
 
 def _by_dimension(feed: Feed, records: pa.Table, dimension: Dimension) -> pa.Table:
-    measure = feed.totals.measure if feed.totals else None
+    measure = dimension.measure or (feed.totals.measure if feed.totals else None)
+    if dimension.where:
+        field, value = dimension.where
+        records = records.filter(pc.equal(records.column(field), value))
+    if dimension.measure:
+        records = _measured(records, dimension.measure)
     aggregation = (measure, "sum") if measure else ([], "count_all")
     added = records.group_by([*dimension.fields, "window_s"]).aggregate([aggregation])
     ids = _joined([added.column(name) for name in dimension.fields])
@@ -63,6 +70,17 @@ def _by_dimension(feed: Feed, records: pa.Table, dimension: Dimension) -> pa.Tab
             "value": added.column(f"{measure}_sum" if measure else "count_all"),
         }
     )
+
+
+def _measured(records: pa.Table, measure: str) -> pa.Table:
+    """The records that have the measure of a dimension, as whole numbers, see ``Dimension.measure``."""
+    values = records.column(measure)
+    if pa.types.is_floating(values.type):
+        thousandths = pc.round(pc.multiply(values, 1_000.0))
+        usable = pc.and_(pc.greater_equal(values, 0.0), pc.less_equal(values, _MOST_OF_A_NUMBER))
+        values = pc.if_else(usable, thousandths, pa.scalar(None, pa.float64())).cast(pa.int64())
+    measured = records.set_column(records.schema.get_field_index(measure), measure, values)
+    return measured.filter(pc.is_valid(values))
 
 
 def _joined(values: list[pa.ChunkedArray]) -> pa.ChunkedArray:

@@ -9,7 +9,7 @@ from functools import cached_property
 import pyarrow as pa
 from pyspark.sql.types import StructField, StructType
 
-from bytemeter.feeds.fields import Decimal, Field, Text, Whole
+from bytemeter.feeds.fields import Decimal, Field, Number, Text, Whole
 from bytemeter.feeds.rules import Violated
 from bytemeter.feeds.totals import Dimension, Totals
 
@@ -183,6 +183,14 @@ class Feed:
         for name in dimension.fields:
             is_text = isinstance(fields[name].type, Text)
             self._require(is_text, f"adds up by {name} ({dimension.type}), which is not a Text")
+        by = f"({dimension.type})"
+        if dimension.where:
+            name, _ = dimension.where
+            self._require(isinstance(fields[name].type, Text), f"chooses by {name} {by}, which is no Text")
+        if dimension.measure:
+            adds_up = isinstance(fields[dimension.measure].type, Whole | Number) and pa.types.is_int64(self.total_type)
+            complaint = f"adds up {dimension.measure} {by}, which is not a Whole or Number beside whole totals"
+            self._require(adds_up, complaint)
 
     def _require_fields(self, names: set[str]) -> None:
         unknown = sorted(names.difference(self.names))

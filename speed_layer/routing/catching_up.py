@@ -58,7 +58,9 @@ def catch_up(
     slices = slices_of(lambda messages: messages_to_blocks(messages[feed], to_parts, task_bytes=task_bytes))
     rows = slices.between({feed: start}, {feed: counted}, _AS_MOST_MESSAGES)
     for piece in slices.read(rows, {feed: start}, {feed: counted}, partial(_outgoing, to_parts)):
-        router.send_decided(query.without_duplicates(piece.result, duplicates), piece.end[feed])
+        with one_line_errors(engine.url), engine.begin() as connection:
+            outgoing = query.to_send(connection, piece.result, duplicates)
+        router.send_decided(outgoing, piece.end[feed])
 
 
 def _decisions(connection: Connection, feed: str, start: Offsets, end: Offsets) -> tuple[Decided, Keys]:

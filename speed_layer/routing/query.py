@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from speed_layer.routing.router import Router
 from speed_layer.totals.query import CountTotals, TotalsQuery
 
 Keys = npt.NDArray[np.int64]
+Complete = Callable[[Connection, pa.Table], pa.Table]
 
 
 @dataclass
@@ -30,11 +31,14 @@ class RoutedQuery:
     Attributes:
         stage: makes what is sent.
         router: sends it, once the transaction that counted the messages is committed.
+        complete: given a connection and the part outgoing, what is sent in its place; None to send it as it is. It may
+            ask tables that change: sent again after a crash, such messages may have other bytes.
     """
 
     stage: Stage
     counting: TotalsQuery
     router: Router
+    complete: Complete | None = None
 
     @property
     def name(self) -> str:
@@ -84,15 +88,18 @@ class RoutedQuery:
         """
         self.router.send()
 
-    def without_duplicates(self, outgoing: pa.Table, duplicates: Keys) -> pa.Table:
-        """What is to be sent, with one message for each duplicate in place of all that it would have become.
+    def to_send(self, connection: Connection, outgoing: pa.Table, duplicates: Keys) -> pa.Table:
+        """What is to be sent: one message for each duplicate in place of all that it would have become.
 
         Args:
+            connection: inside a transaction.
             outgoing: see ``OUTGOING``; the rows of a message are neighbours.
             duplicates: see ``speed_layer.executor.outgoing.keys_of``.
         """
-        if not len(duplicates):
-            return outgoing
+        decided = self._without_duplicates(outgoing, duplicates) if len(duplicates) else outgoing
+        return self.complete(connection, decided) if self.complete else decided
+
+    def _without_duplicates(self, outgoing: pa.Table, duplicates: Keys) -> pa.Table:
         keys = keys_of(outgoing.column("partition").to_numpy(), outgoing.column("record_offset").to_numpy())
         is_duplicate = np.isin(keys, duplicates)
         is_first = np.ones(len(keys), bool)
@@ -103,7 +110,7 @@ class RoutedQuery:
     def _count(self, connection: Connection, count: CountTotals, outgoing: pa.Table) -> list[Account]:
         counted = count(connection)
         positions = (counted.duplicates.column(name).to_numpy() for name in ("partition", "record_offset"))
-        self.router.decide(connection, self.without_duplicates(outgoing, keys_of(*positions)))
+        self.router.decide(connection, self.to_send(connection, outgoing, keys_of(*positions)))
         return counted.accounts
 
     def _repeated(self, firsts: pa.Table) -> pa.Table:
