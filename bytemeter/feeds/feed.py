@@ -86,6 +86,8 @@ class Feed:
         totals: how the records are added up by window; None if they are not.
         without_id: given records as columns, which of them have no event id, whatever their field says: it becomes
             null. None if all that have the field have an event id.
+        read_as: what is parsed in place of messages, one for each; None to parse the messages. The value as received
+            stays that of the message.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Feed:
     kinds: Kinds | None = None
     totals: Totals | None = None
     without_id: Violated | None = None
+    read_as: Callable[[pa.BinaryArray], pa.BinaryArray] | None = None
 
     @property
     def names(self) -> list[str]:

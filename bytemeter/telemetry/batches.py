@@ -50,7 +50,7 @@ def envelopes(values: pa.BinaryArray) -> pa.BinaryArray:
 
 
 def envelope(value: bytes | None) -> bytes | None:
-    """A batch whose member ``events`` says how many they are; a message that is no batch, as it is.
+    """A message whose member ``events`` says how many they are: 1 of a single event. One that is neither, as it is.
 
     So a batch is judged by its own members: one of its events that is nested too deep, or is not UTF-8, fails alone.
     """
@@ -58,9 +58,9 @@ def envelope(value: bytes | None) -> bytes | None:
         members, items = _opened(value or b"")
     except UnreadableError:
         return _without_list(value)
-    if items is None:
+    if items is None and "eid" not in members:
         return value
-    members["events"] = raw(len(items))
+    members["events"] = raw(1 if items is None else len(items))
     return json_of(members)
 
 
