@@ -33,9 +33,10 @@ _DAY_MS = 86_400_000
 _DIALCODES = ("dialcode", "qr")
 _WORKFLOW_SUMMARY = "ME_WORKFLOW_SUMMARY"
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-# What an event may become, and the members and flags by which it tells so.
-_MOST_BYTES = topics.MESSAGE_BYTES[topics.DENORM]
+# Besides the value a message has a key and an envelope.
+_MOST_BYTES = topics.MESSAGE_BYTES[topics.DENORM] - 4_096
 _LOCATION, _LOCATION_FLAG = "derivedlocationdata", "loc_denorm"
+_OWN = ("devicedata", "userdata", "contentdata", "collectiondata", "l2data", "dialcodedata", _LOCATION)
 
 
 class Lookup(NamedTuple):
@@ -82,6 +83,9 @@ def prepared(value: bytes, received_us: int) -> bytes | Left:
         UnreadableError: it is no JSON object.
     """
     members = members_of(value)
+    for name in _OWN:
+        # They are for us to say.
+        members.pop(name, None)
     eid = text_of(members.get("eid")) or ""
     if eid == "INTERRUPT" or ("SUMMARY" in eid and eid != _WORKFLOW_SUMMARY):
         return Left(SKIPPED)
@@ -93,6 +97,11 @@ def prepared(value: bytes, received_us: int) -> bytes | Left:
         if ets > end_of_day:
             members["ets"] = raw(end_of_day)
     return json_of(_lookups(members)) + b"\n" + json_of(members)
+
+
+def event_of(value: bytes) -> bytes:
+    """The event itself, of what ``prepared`` has returned or of an event as it is."""
+    return value.partition(b"\n")[2] if value.startswith(b"[") else value
 
 
 def lookups(prepared_value: bytes) -> list[Lookup]:

@@ -30,11 +30,13 @@ with applied as (
         data
     from loaded
     order by id
-    on conflict (id) do update set
-        data = excluded.data,
-        changed_at = now()
-    where stored.data is distinct from excluded.data
-    returning old.id is null as is_new
+    on conflict (id) do update
+        set
+            data = excluded.data,
+            changed_at = now()
+        where stored.data is distinct from excluded.data
+    -- A row that was only inserted has no transaction that locked or replaced it.
+    returning stored.xmax = 0 as is_new
 )
 
 select
