@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +12,8 @@ from bytemeter.feeds import TELEMETRY, TELEMETRY_BATCHES
 from bytemeter.settings import Settings
 from bytemeter.telemetry import topics
 from bytemeter.telemetry.batches import MOST_EVENT_BYTES
+from bytemeter.transactions import TransactionalProducer
+from speed_layer.routing.router import Router
 from tests.messages import NOW_S
 from tests.telemetry import SENT_TO, batch, create_topics, document, event, nested, routed
 
@@ -46,7 +48,7 @@ def test_seventeen_events_each_go_to_their_topics_with_their_flags(
         event("START", "f4\0"),
         b"not JSON",
         event("START", "f6", edata=...)[:-1] + b', "edata": ' + nested(10_000) + b"}",
-        event("START", "f7", mid={}),
+        json.dumps({**document("START", "f7"), "mid": {}}).encode(),
     ]
     valid = [
         event("START", "m1", actor={"id": "f:5:u1", "type": "User"}, ets=NOW_S * 1_000 + 0.5),
@@ -146,3 +148,58 @@ def test_four_batches_are_split_and_what_fails_of_them_fails_alone(
     stream(TELEMETRY, TELEMETRY_BATCHES)
     assert mids(place, topics.UNIQUE) == ["a1", "b1", "b2", "b3", "b5"]
     assert len(routed(place, topics.LOG)) == 3
+
+
+class KilledError(Exception):
+    """In place of the end of a process."""
+
+
+def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Each moment at which a process that routes may end, once; at the next one the fault before is undone."""
+    commit, produce, send = TransactionalProducer.commit, Router._produce, Router.send_decided
+
+    def before_sending(*_: Any) -> None:
+        raise KilledError
+
+    def halfway(router: Router, rows: Any) -> None:
+        produce(router, rows)
+        raise KilledError
+
+    def before_the_answer(producer: TransactionalProducer, offsets: Any) -> None:
+        commit(producer, offsets)
+        raise KilledError
+
+    for moment, (owner, name, fault, sound) in {
+        "after the commit of PostgreSQL": (Router, "send_decided", before_sending, send),
+        "within the transaction of Kafka": (Router, "_produce", halfway, produce),
+        "before Kafka's answer": (TransactionalProducer, "commit", before_the_answer, commit),
+    }.items():
+        monkeypatch.setattr(owner, name, fault)
+        yield moment
+        monkeypatch.setattr(owner, name, sound)
+
+
+def test_whatever_ends_a_process_each_message_is_sent_once_by_the_decision_that_was_made(
+    place: Settings, put: Put, stream: Stream, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, moment in enumerate(faults(monkeypatch)):
+        ids = [f"{number}-{n}" for n in range(20)]
+        put([event("SHARE", mid) for mid in ids], topic=topics.RAW, partition=number % 2)
+        put(
+            [event("NOVEL", f"{number}-novel"), event("SHARE", ids[0]), event("SHARE", ids[1])],
+            topic=topics.RAW,
+            partition=2,
+        )
+        with pytest.raises(KilledError):
+            stream(TELEMETRY, history=False)
+        next_: list[str] = [f"{number}-later-{n}" for n in range(3)]
+        put([event("START", mid) for mid in next_], topic=topics.RAW)
+        monkeypatch.undo()
+        stream(TELEMETRY, history=False)
+        own = [m for m in mids(place, topics.PRIMARY) if m.startswith(f"{number}-")]
+        assert own == sorted([*ids, *next_]), moment
+    assert rows(ACCOUNT, feed="telemetry") == [(78, 69, 6, 3)]
+    assert {topic: len(routed(place, topic)) for topic in (topics.UNIQUE, topics.DUPLICATE, topics.FAILED)} == {
+        topics.UNIQUE: 69 + 60, topics.DUPLICATE: 6, topics.FAILED: 3,
+    }  # fmt: skip
+    assert rows("select sum(waiting) from routing_status where feed = 'telemetry'") == [(0,)]
