@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bytemeter.feeds.feed import YEAR_2000_S, YEAR_2200_S, Feed, Kinds, Rule
-from bytemeter.feeds.fields import Field, Number, Text
-from bytemeter.feeds.rules import at_least, none_of, under
+from bytemeter.feeds.fields import Field, Number, Text, Whole
+from bytemeter.feeds.rules import absent, at_least, none_of, under
+from bytemeter.telemetry.validating import SchemaValidator
 
 # The kinds of events that have a schema of ours, see ``bytemeter/telemetry/schemas``.
 EIDS = (
@@ -61,6 +65,29 @@ def _are_logs(records: pa.Table) -> pa.ChunkedArray:
     return pc.equal(records.column("eid"), LOG)
 
 
+def _has_no_event(records: pa.Table) -> pa.ChunkedArray:
+    return pc.and_(absent("events")(records), absent("eid")(records))
+
+
+def _rules(eids: Iterable[str]) -> tuple[Rule, ...]:
+    return (*_EVENT_RULES, Rule(UNKNOWN_EID, none_of("eid", tuple(eids))))
+
+
+def _kinds(eids: Iterable[str], own: Mapping[str, str] | None = None) -> Kinds:
+    return Kinds("eid", {eid: SchemaValidator(eid, (own or {}).get(eid)) for eid in eids})
+
+
+def with_schemas(feed: Feed, own: Mapping[str, str]) -> Feed:
+    """The feed with a user's schemas by eid (see ``bytemeter.telemetry.schema_files.read_folder``) beside ours.
+
+    A schema with an eid of ours takes the place of ours. Feeds without schemas are returned as they are.
+    """
+    if feed.name != TELEMETRY.name or not own:
+        return feed
+    eids = [*dict.fromkeys((*EIDS, *own))]
+    return replace(feed, rules=_rules(eids), kinds=_kinds(eids, own))
+
+
 TELEMETRY_BATCHES = Feed(
     name="telemetry-batches",
     topic="telemetry.ingest",
@@ -69,11 +96,14 @@ TELEMETRY_BATCHES = Feed(
         Field("ets", Number(others_are_null=True), required=False),
         Field("syncts", Number(others_are_null=True), required=False),
         Field("device", _TEXT, required=False, path=("did",)),
+        # The number of its events; of an event that comes by itself its kind.
+        Field("events", Whole(), required=False),
+        Field("eid", Text(), required=False),
     ),
     key="device",
     event_us=_batch_us,
     event_id="msgid",
-    rules=(),
+    rules=(Rule("neither events nor eid", _has_no_event),),
     live_query="telemetry-batches",
     # A retry has another time.
     assigned=("ets", "syncts"),
@@ -88,10 +118,10 @@ TELEMETRY = Feed(
     event_id="mid",
     # Any number of these may have the same mid: programs repeat what they log.
     without_id=_are_logs,
-    rules=(*_EVENT_RULES, Rule(UNKNOWN_EID, none_of("eid", EIDS))),
+    rules=_rules(EIDS),
     live_query="telemetry",
     keeps_raw=True,
-    kinds=Kinds("eid", {}),
+    kinds=_kinds(EIDS),
 )
 TELEMETRY_UNIQUE = Feed(
     name="telemetry-unique",
