@@ -10,7 +10,7 @@ from bytemeter.feeds.devices import DEVICES
 from bytemeter.feeds.feed import Feed, Kinds, Rule
 from bytemeter.feeds.fields import Decimal, Field, Number, Text, Whole, WholeList
 from bytemeter.feeds.game_events import GAME_EVENTS
-from bytemeter.feeds.telemetry import TELEMETRY, TELEMETRY_BATCHES, TELEMETRY_UNIQUE
+from bytemeter.feeds.telemetry import TELEMETRY, TELEMETRY_BATCHES, TELEMETRY_UNIQUE, with_schemas
 from bytemeter.feeds.totals import Dimension, Quotas, Totals, TotalsTable
 
 FEEDS = {
@@ -42,6 +42,7 @@ __all__ = [
     "Whole",
     "WholeList",
     "feed_named",
+    "with_schemas",
 ]
 
 
