@@ -10,10 +10,22 @@ from bytemeter.feeds.devices import DEVICES
 from bytemeter.feeds.feed import Feed, Kinds, Rule
 from bytemeter.feeds.fields import Decimal, Field, Number, Text, Whole, WholeList
 from bytemeter.feeds.game_events import GAME_EVENTS
-from bytemeter.feeds.telemetry import TELEMETRY, TELEMETRY_BATCHES, TELEMETRY_DENORM, TELEMETRY_UNIQUE
+from bytemeter.feeds.telemetry import (
+    TELEMETRY,
+    TELEMETRY_BATCHES,
+    TELEMETRY_DENORM,
+    TELEMETRY_UNIQUE,
+    with_schemas,
+)
 from bytemeter.feeds.totals import Dimension, Quotas, Totals, TotalsTable
 
-FEEDS = {feed.name: feed for feed in (DEVICES, AGREEMENTS, DATA_RECORDS, GAME_EVENTS, BILLABLE_EVENTS)}
+FEEDS = {
+    feed.name: feed
+    for feed in (
+        *(DEVICES, AGREEMENTS, DATA_RECORDS, GAME_EVENTS, BILLABLE_EVENTS),
+        *(TELEMETRY_BATCHES, TELEMETRY, TELEMETRY_UNIQUE, TELEMETRY_DENORM),
+    )
+}
 
 __all__ = [
     "AGREEMENTS",
@@ -40,6 +52,7 @@ __all__ = [
     "Whole",
     "WholeList",
     "feed_named",
+    "with_schemas",
 ]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -10,6 +13,7 @@ from bytemeter.feeds.fields import Field, Number, Text, Whole
 from bytemeter.feeds.rules import at_least, longer, none_of, under
 from bytemeter.feeds.totals import Dimension, Totals, TotalsTable
 from bytemeter.telemetry.batches import MOST_EVENT_BYTES, envelopes
+from bytemeter.telemetry.validating import SchemaValidator
 from bytemeter.windows import FIVE_MINUTES, HOUR
 
 # The kinds of events that have a schema of ours, see ``bytemeter/telemetry/schemas``.
@@ -88,6 +92,25 @@ def _are_logs(records: pa.Table) -> pa.ChunkedArray:
     return pc.equal(records.column("eid"), LOG)
 
 
+def _rules(eids: Iterable[str]) -> tuple[Rule, ...]:
+    return (_at_most(_MOST_RAW_BYTES), *_EVENT_RULES, Rule(UNKNOWN_EID, none_of("eid", tuple(eids))))
+
+
+def _kinds(eids: Iterable[str], own: Mapping[str, str] | None = None) -> Kinds:
+    return Kinds("eid", {eid: SchemaValidator(eid, (own or {}).get(eid)) for eid in eids})
+
+
+def with_schemas(feed: Feed, own: Mapping[str, str]) -> Feed:
+    """The feed with a user's schemas by eid (see ``bytemeter.telemetry.schema_files.read_folder``) beside ours.
+
+    A schema with an eid of ours takes the place of ours. Feeds without schemas are returned as they are.
+    """
+    if feed.name != TELEMETRY.name or not own:
+        return feed
+    eids = [*dict.fromkeys((*EIDS, *own))]
+    return replace(feed, rules=_rules(eids), kinds=_kinds(eids, own))
+
+
 TELEMETRY_BATCHES = Feed(
     name="telemetry-batches",
     topic="telemetry.ingest",
@@ -121,10 +144,10 @@ TELEMETRY = Feed(
     event_id="mid",
     # Any number of these may have the same mid: programs repeat what they log.
     without_id=_are_logs,
-    rules=(_at_most(_MOST_RAW_BYTES), *_EVENT_RULES, Rule(UNKNOWN_EID, none_of("eid", EIDS))),
+    rules=_rules(EIDS),
     live_query="telemetry",
     keeps_raw=True,
-    kinds=Kinds("eid", {}),
+    kinds=_kinds(EIDS),
     totals=_counted("telemetry", _DIMENSIONS),
 )
 TELEMETRY_UNIQUE = Feed(

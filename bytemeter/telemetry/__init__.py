@@ -1,1 +1,1 @@
-"""Telemetry: what becomes of a batch and of an event, as pure functions from bytes to bytes."""
+"""What is special about telemetry: schemas of events by their kind, and what becomes of batches and events."""

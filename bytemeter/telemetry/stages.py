@@ -53,9 +53,9 @@ def sent_of(value: bytes, eid: str) -> Iterator[Outgoing]:
             yield Outgoing(topics_of("SHARE_ITEM"), key, json_of(item))
 
 
-def failed_event(value: bytes | None, reason: str, violations: Sequence[str] = ()) -> Outgoing:
-    """An invalid event, as it came, with all that it violates."""
-    errors = list(violations) or [reason]
+def failed_event(value: bytes | None, reason: str, violations: Sequence[object] = ()) -> Outgoing:
+    """An invalid event, as it came, with all that it violates: each with its JSON pointer."""
+    errors = list(violations) or [{"pointer": "", "violates": reason}]
     return failed(value, reason, {"pp_validation_processed": False}, {"validation_error": errors, "src": SOURCE})
 
 

@@ -11,6 +11,7 @@ from bytemeter.feeds import TELEMETRY, TELEMETRY_BATCHES, Feed
 from bytemeter.telemetry import batches, stages
 from bytemeter.telemetry.batches import Position
 from bytemeter.telemetry.outgoing import Outgoing, duplicate
+from bytemeter.telemetry.validating import SchemaValidator, Violation
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class EventStage:
         columns = (records.column(name).to_pylist() for name in ("value", "reason", "eid"))
         for row, (value, reason, eid) in enumerate(zip(*columns, strict=True)):
             if reason is not None:
-                yield row, stages.failed_event(value, reason)
+                yield row, stages.failed_event(value, reason, self._violations(value, eid))
                 continue
             for outgoing in stages.sent_of(value, eid):
                 yield row, outgoing
@@ -59,3 +60,13 @@ class EventStage:
     def repeated(self, key: bytes | None, value: bytes) -> Outgoing:
         """The event with its flag."""
         return duplicate(value, stages.DUPLICATE_FLAG, key)
+
+    def _violations(self, value: bytes | None, eid: str | None) -> list[Violation]:
+        """All that the schema of its kind says of an invalid event; none if a rule of the feed refused it."""
+        validator = self.feed.kinds.validators.get(eid) if self.feed.kinds and eid is not None else None
+        if not isinstance(validator, SchemaValidator) or value is None:
+            return []
+        try:
+            return validator.violations(value)
+        except ValueError:
+            return []

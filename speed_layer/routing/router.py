@@ -30,7 +30,7 @@ SQL = Statements(__package__, "routed.sql")
 # next one starts.
 _TIMEOUT_S = 60.0
 # What librdkafka takes: topics have limits of their own, of compressed messages.
-_MOST_BYTES = 2**30 - 1
+_MOST_BYTES = 1_000_000_000
 _ROWS_AT_ONCE = 5_000
 
 
