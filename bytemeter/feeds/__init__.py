@@ -27,6 +27,9 @@ FEEDS = {
     )
 }
 
+# Those whose records clients send.
+TAKEN = {name: feed for name, feed in FEEDS.items() if not feed.derived}
+
 __all__ = [
     "AGREEMENTS",
     "BILLABLE_EVENTS",
@@ -34,6 +37,7 @@ __all__ = [
     "DEVICES",
     "FEEDS",
     "GAME_EVENTS",
+    "TAKEN",
     "TELEMETRY",
     "TELEMETRY_BATCHES",
     "TELEMETRY_DENORM",

@@ -160,6 +160,7 @@ TELEMETRY_UNIQUE = Feed(
     rules=(_at_most(_MOST_UNIQUE_BYTES), *_EVENT_RULES),
     live_query="telemetry-denorm",
     keeps_raw=True,
+    derived=True,
     totals=_counted("telemetry-unique", (Dimension("eid", ("eid",)),)),
 )
 TELEMETRY_DENORM = Feed(
@@ -173,5 +174,6 @@ TELEMETRY_DENORM = Feed(
     rules=_EVENT_RULES,
     live_query="totals",
     keeps_raw=True,
+    derived=True,
     totals=_counted("telemetry-denorm", (Dimension("eid", ("eid",)), Dimension("state", ("state",)))),
 )

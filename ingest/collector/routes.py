@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, FEEDS, GAME_EVENTS, Feed
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, GAME_EVENTS, TAKEN, Feed
 from bytemeter.web.answers import Endpoint, answered
 from bytemeter.web.bodies import Bodies, body_of
 from bytemeter.web.documents import page
@@ -120,9 +120,9 @@ class Routes:
         return endpoint
 
     def _feed(self, name: str) -> Feed:
-        if name not in FEEDS:
-            raise wrong_parameter(404, "feed", name, f"one of {', '.join(FEEDS)}")
-        return FEEDS[name]
+        if name not in TAKEN:
+            raise wrong_parameter(404, "feed", name, f"one of {', '.join(TAKEN)}")
+        return TAKEN[name]
 
     def _client(self, request: Request, feed: Feed) -> Client:
         client = self.keys.client(header(request, "Authorization")) if self.keys else ANYBODY

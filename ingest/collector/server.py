@@ -9,7 +9,7 @@ from pathlib import Path
 
 from starlette.routing import BaseRoute
 
-from bytemeter.feeds import FEEDS
+from bytemeter.feeds import TAKEN
 from bytemeter.kafka import Kafka
 from bytemeter.settings import Settings
 from bytemeter.web.bodies import Bodies
@@ -91,7 +91,7 @@ class Collector:
             BytemeterError: Kafka's client refuses its settings.
         """
         kafka, limits = Kafka(self._settings), self._limits
-        topics = [kafka.topic_name(feed.topic) for feed in FEEDS.values()]
+        topics = [kafka.topic_name(feed.topic) for feed in TAKEN.values()]
         delivery = Delivery(kafka, topics, timeout_s=limits.timeout_s, most_messages=limits.events)
         await delivery.start()
         backlog = Backlog(self._journal, delivery) if self._journal else None

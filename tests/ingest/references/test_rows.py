@@ -81,7 +81,7 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (None, "cannot be read: .*No such file.*; name a CSV or parquet file"),
+        (None, "cannot be read: .*No such file.*; name a CSV or a parquet file"),
         (b"", "is empty; expected a line of names"),
         (b"code,state\na,b\n", "has the columns code, state; expected each once, and one named 'id'.*--key"),
         (b"id,id\na,b\n", "has the columns id, id"),
