@@ -19,4 +19,4 @@ select
 from routed_messages
 where topic <> 'telemetry.raw'
 group by topic
-order by messages desc, topic;
+order by messages desc, topic asc;
