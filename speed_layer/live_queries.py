@@ -12,7 +12,11 @@ from bytemeter.feeds import Feed
 from bytemeter.plans.outbox import Outbox
 from speed_layer.dedup.horizon import DEFAULT
 from speed_layer.engine.live_query import LiveQuery
+from speed_layer.executor.outgoing import Stage
+from speed_layer.executor.telemetry import BatchStage, EventStage
 from speed_layer.plans.query import DataPlanQuery
+from speed_layer.routing.query import RoutedQuery
+from speed_layer.routing.router import Router
 from speed_layer.totals.query import TotalsQuery
 
 
@@ -91,4 +95,20 @@ def _data_plan_query(context: CountingContext) -> LiveQuery:
     return DataPlanQuery(context.outbox, context.grace, context.clock, context.identity_horizon)
 
 
-LIVE_QUERIES: Mapping[str, Plan] = {"totals": _totals, "data-plans": _data_plans}
+def _routed(stage: Callable[[Feed], Stage], feeds: Sequence[Feed]) -> Iterator[LiveQueryPlan]:
+    """A query for each feed, whose messages are sent on."""
+    for feed in feeds:
+        yield LiveQueryPlan(feed.name, partial(_routed_query, stage(feed)))
+
+
+def _routed_query(stage: Stage, context: CountingContext) -> LiveQuery:
+    counting = TotalsQuery(stage.feed, context.identity_horizon)
+    return RoutedQuery(stage, counting, Router(context.outbox.kafka, stage.feed))
+
+
+LIVE_QUERIES: Mapping[str, Plan] = {
+    "totals": _totals,
+    "data-plans": _data_plans,
+    "telemetry-batches": partial(_routed, BatchStage),
+    "telemetry": partial(_routed, EventStage),
+}

@@ -26,6 +26,7 @@ from bytemeter.plans.events import TOPIC as THRESHOLD_EVENTS
 from bytemeter.postgres import database
 from bytemeter.settings import PREFIX, Settings, load_settings
 from bytemeter.spark import local_session
+from bytemeter.topics import topics
 from embedded.home import HOST, Home, free_port
 from embedded.stack import EmbeddedStack
 from simulator.users import provision
@@ -163,8 +164,8 @@ def place(servers: Settings, history_root: str) -> Iterator[Settings]:
         history_interval_s=0,
     )
     kafka = Kafka(settings)
-    for topic in (*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS):
-        kafka.create(kafka.topic_name(topic))
+    names = (*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS)
+    kafka.create_all({kafka.topic_name(topic): topics()[topic] for topic in names})
     yield settings
     with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(f"drop database {name} with (force)"))

@@ -13,7 +13,10 @@ from bytemeter.feeds.game_events import GAME_EVENTS
 from bytemeter.feeds.telemetry import TELEMETRY, TELEMETRY_BATCHES, TELEMETRY_UNIQUE, with_schemas
 from bytemeter.feeds.totals import Dimension, Quotas, Totals, TotalsTable
 
-FEEDS = {feed.name: feed for feed in (DEVICES, AGREEMENTS, DATA_RECORDS, GAME_EVENTS, BILLABLE_EVENTS)}
+FEEDS = {
+    feed.name: feed
+    for feed in (DEVICES, AGREEMENTS, DATA_RECORDS, GAME_EVENTS, BILLABLE_EVENTS, TELEMETRY_BATCHES, TELEMETRY)
+}
 
 __all__ = [
     "AGREEMENTS",

@@ -9,7 +9,7 @@ from functools import cached_property
 import pyarrow as pa
 from pyspark.sql.types import StructField, StructType
 
-from bytemeter.feeds.fields import Decimal, Field, Text, Whole
+from bytemeter.feeds.fields import Decimal, Field, Number, Text, Whole
 from bytemeter.feeds.rules import Violated
 from bytemeter.feeds.totals import Dimension, Totals
 
@@ -86,6 +86,8 @@ class Feed:
         totals: how the records are added up by window; None if they are not.
         without_id: given records as columns, which of them have no event id, whatever their field says: it becomes
             null. None if all that have the field have an event id.
+        read_as: what is parsed in place of messages, one for each; None to parse the messages. The value as received
+            stays that of the message.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Feed:
     kinds: Kinds | None = None
     totals: Totals | None = None
     without_id: Violated | None = None
+    read_as: Callable[[pa.BinaryArray], pa.BinaryArray] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -178,8 +181,16 @@ class Feed:
 
     def _check_dimension(self, dimension: Dimension, fields: Mapping[str, Field]) -> None:
         for name in dimension.fields:
-            usable = fields[name].required and isinstance(fields[name].type, Text)
-            self._require(usable, f"adds up by {name} ({dimension.type}), which is not a required Text")
+            is_text = isinstance(fields[name].type, Text)
+            self._require(is_text, f"adds up by {name} ({dimension.type}), which is not a Text")
+        by = f"({dimension.type})"
+        if dimension.where:
+            name, _ = dimension.where
+            self._require(isinstance(fields[name].type, Text), f"chooses by {name} {by}, which is no Text")
+        if dimension.measure:
+            adds_up = isinstance(fields[dimension.measure].type, Whole | Number) and pa.types.is_int64(self.total_type)
+            complaint = f"adds up {dimension.measure} {by}, which is not a Whole or Number beside whole totals"
+            self._require(adds_up, complaint)
 
     def _require_fields(self, names: set[str]) -> None:
         unknown = sorted(names.difference(self.names))

@@ -10,8 +10,11 @@ import pyarrow.compute as pc
 
 from bytemeter.feeds.feed import YEAR_2000_S, YEAR_2200_S, Feed, Kinds, Rule
 from bytemeter.feeds.fields import Field, Number, Text, Whole
-from bytemeter.feeds.rules import absent, at_least, none_of, under
+from bytemeter.feeds.rules import at_least, longer, none_of, under
+from bytemeter.feeds.totals import Dimension, Totals, TotalsTable
+from bytemeter.telemetry.batches import MOST_EVENT_BYTES, envelopes
 from bytemeter.telemetry.validating import SchemaValidator
+from bytemeter.windows import FIVE_MINUTES, HOUR
 
 # The kinds of events that have a schema of ours, see ``bytemeter/telemetry/schemas``.
 EIDS = (
@@ -38,6 +41,16 @@ _EVENT_FIELDS = (
     # Seconds. Whether it has to be a number is for the schema of the event's kind to say.
     Field("duration", Number(others_are_null=True), required=False, path=("edata", "duration")),
 )
+# With what is stamped on an event of the most bytes, and what is added to it then. Kafka may have taken more, which was
+# compressed, and might refuse to take it once more.
+_MOST_RAW_BYTES, _MOST_UNIQUE_BYTES = MOST_EVENT_BYTES + 4_096, MOST_EVENT_BYTES + 8_192
+_MOST_BATCH_BYTES = 8 * 2**20
+_DIMENSIONS = (
+    *(Dimension(name, (name,)) for name in ("eid", "channel", "device", "content")),
+    # Of people: active users are the different ones.
+    Dimension("user", ("actor",), where=("actor_type", "User")),
+    *(Dimension(f"{name}_milliseconds", (name,), measure="duration") for name in ("eid", "content")),
+)
 _EVENT_RULES = (
     Rule("ets before 2000", under("ets", _EARLIEST_MS)),
     Rule("ets after 2200", at_least("ets", _END_MS)),
@@ -61,16 +74,26 @@ def _batch_us(records: pa.Table) -> pa.ChunkedArray:
     return pc.coalesce(ets, syncts, records.column("received_us"))
 
 
+def _counted(feed: str, dimensions: tuple[Dimension, ...], measure: str | None = None) -> Totals:
+    constants = (("feed", feed),)
+    return Totals(
+        measure=measure,
+        dimensions=dimensions,
+        live=TotalsTable("event_counts", FIVE_MINUTES, type="dimension", constants=constants),
+        hourly=TotalsTable("event_counts_hourly", HOUR, type="dimension", constants=constants),
+    )
+
+
+def _at_most(size: int) -> Rule:
+    return Rule(f"event over {size} bytes", longer("value", size))
+
+
 def _are_logs(records: pa.Table) -> pa.ChunkedArray:
     return pc.equal(records.column("eid"), LOG)
 
 
-def _has_no_event(records: pa.Table) -> pa.ChunkedArray:
-    return pc.and_(absent("events")(records), absent("eid")(records))
-
-
 def _rules(eids: Iterable[str]) -> tuple[Rule, ...]:
-    return (*_EVENT_RULES, Rule(UNKNOWN_EID, none_of("eid", tuple(eids))))
+    return (_at_most(_MOST_RAW_BYTES), *_EVENT_RULES, Rule(UNKNOWN_EID, none_of("eid", tuple(eids))))
 
 
 def _kinds(eids: Iterable[str], own: Mapping[str, str] | None = None) -> Kinds:
@@ -92,22 +115,25 @@ TELEMETRY_BATCHES = Feed(
     name="telemetry-batches",
     topic="telemetry.ingest",
     fields=(
+        # The number of events: see ``bytemeter.telemetry.batches.envelope``.
+        Field("events", Whole()),
         Field("msgid", _TEXT, required=False, path=("params", "msgid")),
         Field("ets", Number(others_are_null=True), required=False),
         Field("syncts", Number(others_are_null=True), required=False),
         Field("device", _TEXT, required=False, path=("did",)),
-        # The number of its events; of an event that comes by itself its kind.
-        Field("events", Whole(), required=False),
-        Field("eid", Text(), required=False),
+        Field("channel", _TEXT, required=False),
+        Field("app", _TEXT, required=False, path=("pid",)),
     ),
     key="device",
     event_us=_batch_us,
     event_id="msgid",
-    rules=(Rule("neither events nor eid", _has_no_event),),
+    rules=(Rule(f"batch over {_MOST_BATCH_BYTES} bytes", longer("value", _MOST_BATCH_BYTES)),),
     live_query="telemetry-batches",
     # A retry has another time.
     assigned=("ets", "syncts"),
     keeps_raw=True,
+    read_as=envelopes,
+    totals=_counted("telemetry-batches", (Dimension("channel", ("channel",)), Dimension("app", ("app",))), "events"),
 )
 TELEMETRY = Feed(
     name="telemetry",
@@ -122,6 +148,7 @@ TELEMETRY = Feed(
     live_query="telemetry",
     keeps_raw=True,
     kinds=_kinds(EIDS),
+    totals=_counted("telemetry", _DIMENSIONS),
 )
 TELEMETRY_UNIQUE = Feed(
     name="telemetry-unique",
@@ -130,7 +157,8 @@ TELEMETRY_UNIQUE = Feed(
     key="device",
     event_us=_event_us,
     event_id="mid",
-    rules=_EVENT_RULES,
+    rules=(_at_most(_MOST_UNIQUE_BYTES), *_EVENT_RULES),
     live_query="telemetry-denorm",
     keeps_raw=True,
+    totals=_counted("telemetry-unique", (Dimension("eid", ("eid",)),)),
 )

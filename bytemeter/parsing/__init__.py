@@ -32,7 +32,8 @@ def parse(feed: Feed, messages: pa.Table, *, now_us: int | None = None) -> pa.Ta
         valid. Fields and event time of an invalid record mean nothing. The event id is null of records that have none
         (``Feed.without_id``).
     """
-    fields = decode(feed.fields, messages.column("value").combine_chunks())
+    values = messages.column("value").combine_chunks()
+    fields = decode(feed.fields, feed.read_as(values) if feed.read_as else values)
     records = messages.select(["partition", "offset", "value"])
     for name in feed.names:
         records = records.append_column(name, fields.column(name))

@@ -28,8 +28,16 @@ LIVE = TotalsTable("bytes", FIVE_MINUTES)
         ({"event_id": "uuid"}, r"uses the fields \['uuid'\]"),
         ({"totals": Totals("app", (Dimension("a", ("app",)),), LIVE)}, "adds up app, which is not a required Whole"),
         (
-            {"totals": Totals("bytes", (Dimension("a", ("event_id",)),), LIVE)},
-            "event_id .a., which is not a required Text",
+            {"totals": Totals("bytes", (Dimension("a", ("timestamp",)),), LIVE)},
+            "timestamp .a., which is not a Text",
+        ),
+        (
+            {"totals": Totals("bytes", (Dimension("a", ("app",), measure="id"),), LIVE)},
+            "adds up id .a., which is not a Whole or Number",
+        ),
+        (
+            {"totals": Totals("bytes", (Dimension("a", ("app",), where=("bytes", "1")),), LIVE)},
+            "chooses by bytes .a., which is no Text",
         ),
         ({"totals": Totals("bytes", (), LIVE)}, "has no dimension"),
         ({"totals": Totals("bytes", (Dimension("a", ("app",)), Dimension("a", ("id",))), LIVE)}, "or one twice"),

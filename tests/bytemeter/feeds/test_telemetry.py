@@ -61,12 +61,12 @@ def test_an_event_time_is_a_number_of_milliseconds(ets: Any, event_us: int | Non
 def test_a_batch_is_of_the_time_that_it_says_or_else_of_when_kafka_received_it(
     times: dict[str, Any], event_us: int
 ) -> None:
-    (row,) = records(TELEMETRY_BATCHES, {"events": 0, **times})
+    (row,) = records(TELEMETRY_BATCHES, {"events": [], **times})
     assert (row["event_us"], row["reason"]) == (event_us, None)
 
 
 def test_where_nobody_knows_when_kafka_received_a_batch_it_has_no_time() -> None:
-    messages = pa.table({"partition": [0], "offset": [0], "value": [b'{"events":0}']})
+    messages = pa.table({"partition": [0], "offset": [0], "value": [b'{"events":[]}']})
     (row,) = parse(TELEMETRY_BATCHES, messages).to_pylist()
     assert (row["event_us"], row["reason"]) == (None, None)
 
