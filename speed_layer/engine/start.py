@@ -154,7 +154,7 @@ class Starter:
     def _bounds(self, topics: Collection[object], query: LiveQuery | None = None) -> Bounds:
         cores = self.session.sparkContext.defaultParallelism
         # What is sent on passes the driver.
-        share = 4 if isinstance(query, RoutedQuery) else 1
+        share = 2 if isinstance(query, RoutedQuery) else 1
         return Bounds.of(self.settings.max_bytes_per_batch // share, cores, len(topics))
 
     def _start(

@@ -20,8 +20,9 @@ where feed = :feed;
 -- Notes how far messages have been sent on. It never goes back.
 insert into routed (feed, partition, next_offset)
 values (:feed, :partition, :next_offset)
-on conflict (feed, partition) do update
-set next_offset = excluded.next_offset, routed_at = now()
+on conflict (feed, partition) do update set
+    next_offset = excluded.next_offset,
+    routed_at = now()
 where routed.next_offset < excluded.next_offset;
 
 -- name: add_messages
