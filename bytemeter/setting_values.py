@@ -109,3 +109,10 @@ def time_zone(value: str) -> str:
     if value not in zones():
         raise ValueError(f"{value!r} is not the name of an IANA time zone; give e.g. Europe/Warsaw")
     return value
+
+
+def folder(value: Path | None) -> Path | None:
+    """A folder that exists, made absolute."""
+    if value is not None and not value.is_dir():
+        raise ValueError(f"{str(value)!r} is not a folder")
+    return value and value.absolute()

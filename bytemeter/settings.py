@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     period_grace_s: float = Field(3_600, ge=0)
     partition_idle_s: float = Field(600, ge=0)
     billing_zone: Annotated[str, AfterValidator(values.time_zone)] = "UTC"
+    telemetry_schemas: Annotated[Path | None, AfterValidator(values.folder)] = None
     lease_s: float = Field(30, gt=0)
     schedule: str = ""
     collector_body_bytes: int = Field(8 * 2**20, ge=1_024, le=2**30)

@@ -27,6 +27,7 @@ from bytemeter.plans.events import TOPIC as THRESHOLD_EVENTS
 from bytemeter.postgres import database
 from bytemeter.settings import PREFIX, Settings, load_settings
 from bytemeter.spark import local_session
+from bytemeter.topics import topics
 from embedded.home import HOST, Home, free_port
 from embedded.stack import EmbeddedStack
 from simulator.users import provision
@@ -196,8 +197,8 @@ def shared_place(shared: Settings) -> Settings:
 
 def _with_topics(settings: Settings) -> Settings:
     kafka = Kafka(settings)
-    topics = (*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS)
-    kafka.create_all([kafka.topic_name(topic) for topic in topics])
+    names = (*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS)
+    kafka.create_all({kafka.topic_name(topic): topics()[topic] for topic in names})
     return settings
 
 
