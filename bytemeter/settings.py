@@ -127,6 +127,12 @@ def _time_zone(value: str) -> str:
     return value
 
 
+def _folder(value: Path | None) -> Path | None:
+    if value is not None and not value.is_dir():
+        raise ValueError(f"{str(value)!r} is not a folder")
+    return value and value.absolute()
+
+
 class Settings(BaseSettings):
     """The settings in force; a flag wins over its variable.
 
@@ -175,6 +181,7 @@ class Settings(BaseSettings):
     period_grace_s: float = Field(3_600, ge=0)
     partition_idle_s: float = Field(600, ge=0)
     billing_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
+    telemetry_schemas: Annotated[Path | None, AfterValidator(_folder)] = None
     lease_s: float = Field(30, gt=0)
     schedule: str = ""
     collector_body_bytes: int = Field(8 * 2**20, ge=1_024, le=2**30)

@@ -1222,6 +1222,42 @@ CREATE VIEW public.recompute_progress AS
 
 COMMENT ON VIEW public.recompute_progress IS 'when hours were last recomputed, and how many wait for it';
 
+CREATE TABLE public.reference_contents (
+    id text NOT NULL COLLATE pg_catalog."C",
+    data jsonb NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT reference_contents_data_check CHECK ((jsonb_typeof(data) = 'object'::text))
+);
+
+COMMENT ON TABLE public.reference_contents IS 'by object.id, and by l1 and l2 of its rollup: contentdata, collectiondata, l2data';
+
+CREATE TABLE public.reference_devices (
+    id text NOT NULL COLLATE pg_catalog."C",
+    data jsonb NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT reference_devices_data_check CHECK ((jsonb_typeof(data) = 'object'::text))
+);
+
+COMMENT ON TABLE public.reference_devices IS 'by context.did of an event: devicedata';
+
+CREATE TABLE public.reference_dialcodes (
+    id text NOT NULL COLLATE pg_catalog."C",
+    data jsonb NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT reference_dialcodes_data_check CHECK ((jsonb_typeof(data) = 'object'::text))
+);
+
+COMMENT ON TABLE public.reference_dialcodes IS 'by object.id of a dialcode, in upper case: dialcodedata';
+
+CREATE TABLE public.reference_users (
+    id text NOT NULL COLLATE pg_catalog."C",
+    data jsonb NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT reference_users_data_check CHECK ((jsonb_typeof(data) = 'object'::text))
+);
+
+COMMENT ON TABLE public.reference_users IS 'by actor.id of an event, of type User: userdata';
+
 CREATE VIEW public.refused_by_clock AS
  SELECT feed,
     partition,
@@ -1248,6 +1284,38 @@ UNION ALL
     invalid_events.event_time
    FROM public.invalid_events
   WHERE (invalid_events.event_time IS NOT NULL);
+
+CREATE TABLE public.routed (
+    feed text NOT NULL,
+    partition integer NOT NULL,
+    next_offset bigint NOT NULL,
+    routed_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE public.routed IS 'the offset of each partition up to which what was counted has been sent on';
+
+CREATE TABLE public.routed_messages (
+    feed text NOT NULL,
+    topic text NOT NULL,
+    messages bigint NOT NULL
+);
+
+COMMENT ON TABLE public.routed_messages IS 'messages that a feed''s records became, by the topic to which they go';
+
+COMMENT ON COLUMN public.routed_messages.topic IS 'without the topic prefix';
+
+CREATE VIEW public.routing_status AS
+ SELECT ledger.feed,
+    ledger.partition,
+    ledger.next_offset,
+    COALESCE(routed.next_offset, (0)::bigint) AS routed_offset,
+    GREATEST((ledger.next_offset - COALESCE(routed.next_offset, (0)::bigint)), (0)::bigint) AS waiting,
+    routed.routed_at,
+    ledger.updated_at AS counted_at
+   FROM (public.ledger
+     JOIN public.routed ON (((ledger.feed = routed.feed) AND (ledger.partition = routed.partition))));
+
+COMMENT ON VIEW public.routing_status IS 'messages of each partition that are counted and not sent on yet';
 
 CREATE TABLE public.seen_generations (
     generation integer NOT NULL,
@@ -1515,6 +1583,24 @@ ALTER TABLE ONLY public.migrations
 
 ALTER TABLE ONLY public.plan_segments
     ADD CONSTRAINT plan_segments_pkey PRIMARY KEY (msisdn, served_from_us);
+
+ALTER TABLE ONLY public.reference_contents
+    ADD CONSTRAINT reference_contents_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.reference_devices
+    ADD CONSTRAINT reference_devices_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.reference_dialcodes
+    ADD CONSTRAINT reference_dialcodes_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.reference_users
+    ADD CONSTRAINT reference_users_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.routed_messages
+    ADD CONSTRAINT routed_messages_pkey PRIMARY KEY (feed, topic);
+
+ALTER TABLE ONLY public.routed
+    ADD CONSTRAINT routed_pkey PRIMARY KEY (feed, partition);
 
 ALTER TABLE ONLY public.seen_generations
     ADD CONSTRAINT seen_generations_feed_era_key UNIQUE (feed, era);

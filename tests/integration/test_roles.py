@@ -61,6 +61,7 @@ TABLES = {
     "migrations": "",  # of who migrates
     "monthly_ownership": "SIT",  # staging of the monthly job, emptied at its start
     "plan_segments": "SIUD",  # forgotten when an agreement of the MSISDN changes
+    **dict.fromkeys((f"reference_{kind}" for kind in ("contents", "devices", "dialcodes", "users")), "SIUD"),  # loaded
     "routed": "SIU",  # as the ledger
     "routed_messages": "SIU",  # counts grow
     "seen_generations": "S",  # made and dropped by functions
