@@ -27,13 +27,15 @@ from bytemeter.errors import BytemeterError
 from bytemeter.feeds import Feed
 from bytemeter.history import delta
 from bytemeter.history.reading import File
-from bytemeter.history.restores import require_no_loss
+from bytemeter.history.restores import count_records, require_no_loss
 from bytemeter.history.writing import Written
 from bytemeter.offset_log import Offsets
 
 RETENTION_H = 168.0
 # Others list the log from its last checkpoint on, and read the commits since.
 _COMMITS_BETWEEN_CHECKPOINTS = 50
+# In place of the number of a table's records.
+_UNKNOWN = -1
 _POSITION = (StructField("partition", IntegerType()), StructField("offset", LongType()))
 
 
@@ -135,7 +137,7 @@ class FeedTable(ABC):
         if kept is None:
             return self._noted_end_offsets()
         if self._place in versions:
-            self._require_no_loss(versions[self._place])
+            self._require_no_loss(versions)
         return kept
 
     def topic_id(self) -> str | None:
@@ -172,14 +174,16 @@ class FeedTable(ABC):
         Raises:
             BytemeterError: another writer has committed since, or an older version of the table was brought back.
         """
-        place = delta.transaction_versions(self.session, self.path).get(self._place)
-        if place is not None:
-            self._require_no_loss(place)
+        versions, added = delta.transaction_versions(self.session, self.path), list(files)
+        held = self._require_no_loss(versions) if self._place in versions else None
+        if held is None:
+            held = count_records(self.session, self.path) if self.application in versions else 0
+        records = _UNKNOWN if held is None else held + sum(file.records for file in added)
         delta.append(
             self.session,
             self.path,
-            [addition(file, data_change=True) for file in files],
-            transactions=self._transactions(end, after=after, topic_id=topic_id),
+            [addition(file, data_change=True) for file in added],
+            transactions=self._transactions(end, after=after, topic_id=topic_id, records=records),
             partitioned_by=self.partitioned_by,
             note=json.dumps({"endOffsets": end, "commit": str(uuid.uuid4())}),
         )
@@ -204,9 +208,20 @@ class FeedTable(ABC):
     def _topic(self) -> str:
         return f"{self.application}#topic/"
 
-    def _require_no_loss(self, since: int) -> None:
-        until = delta.latest_version(self.session, self.path)
-        require_no_loss(self.session, self.path, since=since, until=until)
+    @property
+    def _records(self) -> str:
+        return f"{self.application}#records"
+
+    def _require_no_loss(self, versions: Mapping[str, int]) -> int | None:
+        """Require that nothing of the last commit of a writer is gone; returns how many records there are, if known."""
+        until, noted = delta.latest_version(self.session, self.path), versions.get(self._records, _UNKNOWN)
+        return require_no_loss(
+            self.session,
+            self.path,
+            since=versions[self._place],
+            until=until,
+            noted=None if noted == _UNKNOWN else noted,
+        )
 
     def _noted_end_offsets(self) -> Offsets:
         """The end offsets that a writer of an earlier release has left in the log only, between the notes of others."""
@@ -226,10 +241,11 @@ class FeedTable(ABC):
         ends = {int(name.removeprefix(prefix)): end for name, end in versions.items() if name.startswith(prefix)}
         return ends if ends and sum(ends.values()) == versions.get(self.application) else None
 
-    def _transactions(self, end: Offsets, *, after: Offsets, topic_id: str | None) -> delta.Transactions:
+    def _transactions(self, end: Offsets, *, after: Offsets, topic_id: str | None, records: int) -> delta.Transactions:
         versions = {f"{self.application}/{partition}": offset for partition, offset in end.items()}
         if topic_id is not None:
             versions[f"{self._topic}{topic_id}"] = 1
+        versions[self._records] = records
         total = sum(after.values()) if after else -1
         versions[self.application] = sum(end.values())
         return delta.Transactions(self.application, total, versions, self._place)
