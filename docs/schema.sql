@@ -232,6 +232,7 @@ CREATE TABLE public.agreement_versions (
     max_bytes_in_billing_period bigint NOT NULL,
     thresholds integer[] NOT NULL,
     anchor_day smallint NOT NULL,
+    service_end_at timestamp with time zone,
     CONSTRAINT agreement_versions_anchor_day_check CHECK (((anchor_day >= 1) AND (anchor_day <= 31))),
     CONSTRAINT agreement_versions_check CHECK ((effective_from <= holds_until)),
     CONSTRAINT agreement_versions_max_bytes_in_billing_period_check CHECK ((max_bytes_in_billing_period >= 0))
@@ -245,6 +246,8 @@ COMMENT ON COLUMN public.agreement_versions.holds_until IS 'when the next versio
 
 COMMENT ON COLUMN public.agreement_versions.given_from IS 'effectiveFrom of the message; null if it has none';
 
+COMMENT ON COLUMN public.agreement_versions.service_end_at IS 'from when on the agreement owns no records, as long as this version holds; null if it was not cancelled';
+
 CREATE TABLE public.agreements (
     id text NOT NULL COLLATE pg_catalog."C",
     msisdn text NOT NULL COLLATE pg_catalog."C",
@@ -255,11 +258,14 @@ CREATE TABLE public.agreements (
     thresholds integer[] NOT NULL,
     anchor_day smallint NOT NULL,
     arrived_at timestamp with time zone DEFAULT now() NOT NULL,
+    service_end_at timestamp with time zone,
     CONSTRAINT agreements_anchor_day_check CHECK (((anchor_day >= 1) AND (anchor_day <= 31))),
     CONSTRAINT agreements_max_bytes_in_billing_period_check CHECK ((max_bytes_in_billing_period >= 0))
 );
 
 COMMENT ON COLUMN public.agreements.thresholds IS 'percents of the limit, ascending; 100 is always one';
+
+COMMENT ON COLUMN public.agreements.service_end_at IS 'from when on it owns no records, as its last version says; null if it was not cancelled';
 
 CREATE TABLE public.bytes (
     type text NOT NULL COLLATE pg_catalog."C",

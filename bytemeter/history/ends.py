@@ -15,8 +15,11 @@ from pyspark.sql import SparkSession
 
 from bytemeter.errors import BytemeterError
 from bytemeter.history import delta
-from bytemeter.history.restores import require_no_loss
+from bytemeter.history.restores import count_records, require_no_loss
 from bytemeter.offset_log import Offsets
+
+# In place of the number of a table's records.
+_UNKNOWN = -1
 
 
 @dataclass(frozen=True)
@@ -54,24 +57,22 @@ class Ends:
         """The id of the topic whose messages the table holds; None if no commit has named it yet."""
         return next((name.removeprefix(self._topic) for name in self._versions() if name.startswith(self._topic)), None)
 
-    def require_no_loss(self) -> None:
-        """Require that nobody has brought back an older version of the table since the last commit of a writer.
-
-        Raises:
-            BytemeterError: an older version was brought back.
-        """
-        self._require_no_loss(self._versions())
-
-    def transactions(self, end: Offsets, *, after: Offsets, topic_id: str | None) -> delta.Transactions:
+    def transactions(self, end: Offsets, *, after: Offsets, topic_id: str | None, added: int) -> delta.Transactions:
         """The transaction versions of a commit that ends at ``end``.
 
         Args:
             after: the end offsets of the last commit; empty if there is none.
             topic_id: of the topic that the messages came from; None for what is not from a topic.
+            added: how many records the commit adds.
+
+        Raises:
+            BytemeterError: an older version of the table was brought back since the last commit of a writer.
         """
         versions = {f"{self.application}/{partition}": offset for partition, offset in end.items()}
         if topic_id is not None:
             versions[f"{self._topic}{topic_id}"] = 1
+        held = self._held()
+        versions[self._records] = _UNKNOWN if held is None else held + added
         total = sum(after.values()) if after else -1
         versions[self.application] = sum(end.values())
         return delta.Transactions(self.application, total, versions, self._place)
@@ -89,6 +90,10 @@ class Ends:
     def _topic(self) -> str:
         return f"{self.application}#topic/"
 
+    @property
+    def _records(self) -> str:
+        return f"{self.application}#records"
+
     def _versions(self) -> Mapping[str, int]:
         return delta.transaction_versions(self.session, self.table)
 
@@ -98,10 +103,22 @@ class Ends:
         ends = {int(name.removeprefix(prefix)): end for name, end in versions.items() if name.startswith(prefix)}
         return ends if ends and sum(ends.values()) == versions.get(self.application) else None
 
-    def _require_no_loss(self, versions: Mapping[str, int]) -> None:
-        if (since := versions.get(self._place)) is not None:
-            until = delta.latest_version(self.session, self.table)
-            require_no_loss(self.session, self.table, since=since, until=until)
+    def _held(self) -> int | None:
+        """How many records the table holds; None if that is not known."""
+        versions = self._versions()
+        held = self._require_no_loss(versions)
+        if held is None:
+            held = count_records(self.session, self.table) if self.application in versions else 0
+        return held
+
+    def _require_no_loss(self, versions: Mapping[str, int]) -> int | None:
+        """Require that nothing of the last commit of a writer is gone; returns how many records there are, if known."""
+        if (since := versions.get(self._place)) is None:
+            return None
+        until, noted = delta.latest_version(self.session, self.table), versions.get(self._records, _UNKNOWN)
+        return require_no_loss(
+            self.session, self.table, since=since, until=until, noted=None if noted == _UNKNOWN else noted
+        )
 
     def _noted(self) -> Offsets:
         """The end offsets that a writer of an earlier release has left in the log only, between the notes of others."""

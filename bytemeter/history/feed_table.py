@@ -151,13 +151,13 @@ class FeedTable(ABC):
         Raises:
             BytemeterError: another writer has committed since, or an older version of the table was brought back.
         """
-        ends = self._ends
-        ends.require_no_loss()
+        ends, added = self._ends, list(files)
+        records = sum(file.records for file in added)
         delta.append(
             self.session,
             self.path,
-            [addition(file, data_change=True) for file in files],
-            transactions=ends.transactions(end, after=after, topic_id=topic_id),
+            [addition(file, data_change=True) for file in added],
+            transactions=ends.transactions(end, after=after, topic_id=topic_id, added=records),
             partitioned_by=self.partitioned_by,
             note=ends.note(end),
         )

@@ -114,7 +114,9 @@ def story(shared_place: Settings, spark: SparkSession) -> Story:
     network.rows("update invalid_events set event_time = '2020-01-10' where record_offset = 8 returning 1")
     story.run()
     # As if the monthly run had died before it published its events.
-    network.rows("update threshold_events set published_at = null where source = 'batch' returning 1")
+    network.rows(
+        "update threshold_events set published_at = null where source = 'batch' and agreement_id = 'dies' returning 1"
+    )
     moved, lent, back = "2020-01-20T00:00:00+01:00", "2020-01-11T00:00:00Z", "2020-01-13T00:00:00Z"
     network.send(
         [
