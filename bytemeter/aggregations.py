@@ -10,10 +10,12 @@ from bytemeter.feeds.totals import Dimension
 from bytemeter.windows import Window
 
 _KEY = ["type", "id", "window_s"]
+# Eight thousand of them, in thousandths, fit into 64 bits.
+_MOST_OF_A_NUMBER = float(2**40)
 
 
 def totals(feed: Feed, records: pa.Table, window: Window) -> pa.Table:
-    """Add up the measure per dimension and window: each record counts once in each dimension.
+    """Add up the measure per dimension and window: each record counts once in each dimension whose fields it has.
 
     Args:
         feed: one that has totals.
@@ -47,21 +49,42 @@ def totals_schema(feed: Feed) -> str:
 
 
 def _by_dimension(feed: Feed, records: pa.Table, dimension: Dimension) -> pa.Table:
-    measure = feed.totals.measure if feed.totals else None
+    measure = dimension.measure or (feed.totals.measure if feed.totals else None)
+    if dimension.where:
+        field, value = dimension.where
+        records = records.filter(pc.equal(records.column(field), value))
+    if dimension.measure:
+        records = _measured(records, dimension.measure)
     aggregation = (measure, "sum") if measure else ([], "count_all")
     added = records.group_by([*dimension.fields, "window_s"]).aggregate([aggregation])
+    ids = _joined([added.column(name) for name in dimension.fields])
+    if ids.null_count:
+        # Records without an optional field of the dimension.
+        is_there = pc.is_valid(ids)
+        added, ids = added.filter(is_there), ids.filter(is_there)
     return pa.table(
         {
             "type": pa.array([dimension.type] * added.num_rows, pa.string()),
-            "id": _joined([added.column(name) for name in dimension.fields]),
+            "id": ids,
             "window_s": added.column("window_s"),
             "value": added.column(f"{measure}_sum" if measure else "count_all"),
         }
     )
 
 
+def _measured(records: pa.Table, measure: str) -> pa.Table:
+    """The records that have the measure of a dimension, as whole numbers, see ``Dimension.measure``."""
+    values = records.column(measure)
+    if pa.types.is_floating(values.type):
+        thousandths = pc.round(pc.multiply(values, 1_000.0))
+        usable = pc.and_(pc.greater_equal(values, 0.0), pc.less_equal(values, _MOST_OF_A_NUMBER))
+        values = pc.if_else(usable, thousandths, pa.scalar(None, pa.float64())).cast(pa.int64())
+    measured = records.set_column(records.schema.get_field_index(measure), measure, values)
+    return measured.filter(pc.is_valid(values))
+
+
 def _joined(values: list[pa.ChunkedArray]) -> pa.ChunkedArray:
-    """The ids of totals, see ``Dimension.fields``."""
+    """The ids of totals, see ``Dimension.fields``; null where one of the values is null."""
     if len(values) == 1:
         return values[0]
     escaped = [pc.replace_substring(pc.replace_substring(column, "%", "%25"), "/", "%2F") for column in values]

@@ -81,7 +81,7 @@ def _sources() -> Iterator[tuple[str, bytes]]:
     """The files of the packages: path in the zip, content."""
     for package in _PACKAGES:
         for path in sorted((_ROOT / package).rglob("*")):
-            if path.suffix in (".py", ".sql"):
+            if path.suffix in (".py", ".sql", ".json"):
                 yield path.relative_to(_ROOT).as_posix(), path.read_bytes()
 
 

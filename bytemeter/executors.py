@@ -49,7 +49,8 @@ class BoundedMessages:
     """The messages of a task, some ten thousand or 16 MiB at a time, up to a bound of bytes.
 
     Attributes:
-        messages, bytes: how many messages the task has read, and their size in memory.
+        messages, bytes: how many messages the task has read, and their size in memory; with what was made of them that
+            is larger than they are (see ``add``).
         gave_up: whether there were more bytes than the task may read. Only a task whose messages come in one table,
             for example because there is one message, never gives up.
     """
@@ -58,6 +59,10 @@ class BoundedMessages:
         self._batches, self._most_bytes = batches, most_bytes
         self.messages = self.bytes = 0
         self.gave_up = False
+
+    def add(self, size: int) -> None:
+        """Count bytes that were made of the messages, and leave the task with them."""
+        self.bytes += size
 
     def __iter__(self) -> Iterator[pa.Table]:
         for batch in self._batches:

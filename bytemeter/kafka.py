@@ -25,6 +25,7 @@ _POLL_S = 0.05
 _ASK_S = 6.0
 _WHY_S = 0.3
 _BROKERS_TIME = {"message.timestamp.type": "LogAppendTime"}
+_MOST_BYTES = "max.message.bytes"
 
 
 @dataclass(frozen=True)
@@ -131,49 +132,73 @@ class Kafka:
             return Topic(topic, str(metadata["topic_id"]), earliest, latest)
 
     def create(self, topic: str) -> bool:
-        """Create the topic unless it exists. Returns whether it was created.
+        """Create the topic unless it exists; see ``create_all``. Returns whether it was created."""
+        return bool(self.create_all({topic: None}))
+
+    def create_all(self, topics: Mapping[str, int | None]) -> list[str]:
+        """Create the topics that do not exist; returns these.
 
         A user who may not create topics may use those that exist: Kafka refuses before it says that one exists.
 
-        Its messages bear the time at which the broker took them, also those of a topic that exists: retention goes by
+        Their messages bear the time at which the broker took them, also those of a topic that exists: retention goes by
         that time, and would delete accepted events whose producer said that they are old.
 
-        The controller answers before the brokers know the topic; this returns once a broker does, or after ten seconds.
+        The controller answers before the brokers know a topic; this returns once a broker does, or after ten seconds.
+
+        Args:
+            topics: by name, with the prefix, the most bytes of a message; None for what Kafka takes by default.
 
         Raises:
             TransientError: the cluster cannot be reached.
             BytemeterError: it refused the login or the user.
         """
         with self._admin() as admin:
-            if _metadata(admin, topic) is not None:
-                self._take_brokers_time(topic)
-                return False
-            try:
-                admin.create_topics([NewTopic(topic, self._settings.partitions, -1, topic_configs=_BROKERS_TIME)])
-            except TopicAlreadyExistsError:
-                # By another process, since.
-                return False
+            missing = [topic for topic in topics if _metadata(admin, topic) is None]
+            for topic, most_bytes in topics.items():
+                if topic not in missing:
+                    self._configure(topic, most_bytes)
+            created = self._create(admin, {topic: topics[topic] for topic in missing}) if missing else []
             deadline = time.monotonic() + _TIMEOUT_MS / 1_000
-            while _metadata(admin, topic) is None and time.monotonic() < deadline:
+            while any(_metadata(admin, topic) is None for topic in created) and time.monotonic() < deadline:
                 time.sleep(_POLL_S)
-            return True
+            return created
 
-    def _take_brokers_time(self, topic: str) -> None:
-        """Let the messages of a topic bear the broker's time, if they do not yet."""
+    def _create(self, admin: Any, topics: Mapping[str, int | None]) -> list[str]:
+        """Create topics by one request; those that another process has created since are left out."""
+        try:
+            admin.create_topics([self._new(topic, most_bytes) for topic, most_bytes in topics.items()])
+        except TopicAlreadyExistsError:
+            alone = [{topic: most_bytes} for topic, most_bytes in topics.items()]
+            return [created for one in alone for created in self._create(admin, one)] if len(alone) > 1 else []
+        return list(topics)
+
+    def _new(self, topic: str, most_bytes: int | None) -> NewTopic:
+        configs = {**_BROKERS_TIME, **({} if most_bytes is None else {_MOST_BYTES: str(most_bytes)})}
+        return NewTopic(topic, self._settings.partitions, -1, topic_configs=configs)
+
+    def _configure(self, topic: str, most_bytes: int | None) -> None:
+        """Let the messages of a topic bear the broker's time, and be as large as they may be, if they do not yet."""
         # By librdkafka: kafka-python does not tell that it was refused.
         admin = AdminClient({**self.librdkafka(), "log_level": 0})
         resource = ConfigResource(ResourceType.TOPIC, topic)
-        ((name, value),) = _BROKERS_TIME.items()
-        wanted = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-        changed = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[wanted])
         options: dict[str, Any] = {"request_timeout": self._timeout_ms / 1_000}
+        wanted = dict(_BROKERS_TIME)
         try:
             (found,) = admin.describe_configs([resource], **options).values()
-            if found.result()[name].value != value:
-                (done,) = admin.incremental_alter_configs([changed], **options).values()
-                done.result()
+            values = {name: entry.value for name, entry in found.result().items()}
+            if most_bytes is not None and int(values[_MOST_BYTES] or 0) < most_bytes:
+                wanted[_MOST_BYTES] = str(most_bytes)
+            if all(values[name] == value for name, value in wanted.items()):
+                return
+            entries = [
+                ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in wanted.items()
+            ]
+            changed = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+            (done,) = admin.incremental_alter_configs([changed], **options).values()
+            done.result()
         except KafkaException as error:
-            raise config_refused(error.args[0], topic, f"{name}={value}") from error
+            told = ", ".join(f"{name}={value}" for name, value in wanted.items())
+            raise config_refused(error.args[0], topic, told) from error
 
     @property
     def _password(self) -> str | None:

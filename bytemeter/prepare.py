@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bytemeter.feeds import FEEDS
 from bytemeter.kafka import Kafka
 from bytemeter.migrations import migrate
-from bytemeter.plans.events import TOPIC as THRESHOLD_EVENTS
 from bytemeter.postgres import database, one_line_errors
 from bytemeter.settings import Settings
+from bytemeter.topics import topics
 
 
 @dataclass(frozen=True)
@@ -30,5 +29,6 @@ def prepare(settings: Settings) -> Prepared:
     engine, kafka = database(settings.require_database_url()), Kafka(settings)
     with one_line_errors(engine.url):
         applied = migrate(engine)
-    topics = [kafka.topic_name(topic) for topic in (*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS)]
-    return Prepared(applied, [topic for topic in topics if kafka.create(topic)])
+    return Prepared(
+        applied, kafka.create_all({kafka.topic_name(topic): most_bytes for topic, most_bytes in topics().items()})
+    )

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, Row, text
 
 from bytemeter.sql import query
 
-_QUERIES = ("account", "top_by_type", "quota_breaches", "live_against_batch", "plan_thresholds")
+_QUERIES = ("account", "top_by_type", "quota_breaches", "live_against_batch", "plan_thresholds", "telemetry_funnel")
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Figures:
     quota_breaches: Sequence[Row[Any]]
     live_against_batch: Sequence[Row[Any]]
     plan_thresholds: Sequence[Row[Any]]
+    telemetry_funnel: Sequence[Row[Any]]
 
     @property
     def counted(self) -> int:

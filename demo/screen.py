@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.columns import Columns
@@ -15,12 +15,14 @@ from rich.text import Text
 from sqlalchemy import Row
 
 from bytemeter.plans.events import EXCEEDED, REACHED
+from bytemeter.telemetry.topics import DUPLICATE, ERROR, FAILED, LOG, RAW, UNIQUE
 from demo.figures import Figures
 from demo.tail import Received
 
 _BAR = 12
 _STYLES = {EXCEEDED: "red", REACHED: "yellow"}
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_FUNNEL = (RAW, UNIQUE, FAILED, DUPLICATE, LOG, ERROR)
 _PANELS = (
     ("antenna_bytes_total", "bytes per antenna, 24 h"),
     ("app_bytes_total", "bytes per app, 24 h"),
@@ -49,6 +51,7 @@ def screen(figures: Figures, received: Sequence[Received], rate: float) -> Rende
     tops = [_top(figures.top_by_type, type_, title) for type_, title in _PANELS]
     return Group(
         _account(figures.account, rate),
+        *_funnel(figures.telemetry_funnel),
         Columns(tops, padding=(0, 1)),
         Columns([_hours(figures.live_against_batch), _breaches(figures.quota_breaches)], padding=(0, 1)),
         _events(received, figures.plan_thresholds),
@@ -67,6 +70,15 @@ def _account(rows: Iterable[Row[Any]], rate: float) -> RenderableType:
         title="account",
         border_style="blue",
     )
+
+
+def _funnel(rows: Sequence[Row[Any]]) -> Iterator[RenderableType]:
+    """Telemetry from raw to unique, and what is left out on the way; nothing where there is none."""
+    messages = {row.topic: row.messages for row in rows}
+    if RAW not in messages:
+        return
+    stages = [f"{topic.removeprefix('telemetry.')} {messages.get(topic, 0):,}" for topic in _FUNNEL]
+    yield Panel(Text("  ▸  ".join(stages[:2]) + "   " + "   ".join(stages[2:])), title="telemetry", border_style="blue")
 
 
 def _top(rows: Iterable[Row[Any]], type_: str, title: str) -> RenderableType:

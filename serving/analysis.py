@@ -6,22 +6,21 @@ sessions in PostgreSQL have the rights of ``bytemeter_reader``, and Delta tables
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import text
 
 from bytemeter.errors import BytemeterError, first_line
+from bytemeter.history.storage import delta_options
 from bytemeter.postgres import database, one_line_errors
 from bytemeter.settings import PREFIX, load_settings
+from serving.reader import become_reader
 
 if TYPE_CHECKING:
     import pandas as pd
     from deltalake import DeltaTable
 
-_READER = "bytemeter_reader"
 _STATEMENT_TIMEOUT = "60s"
 _START = 'start notebooks by `make notebooks`, or run `eval "$(bytemeter env)"` before'
 
@@ -43,7 +42,7 @@ def ask(statement: str) -> pd.DataFrame:
         raise BytemeterError(f"{PREFIX}DATABASE_URL is not set; {_START}")
     engine = database(settings.require_database_url())
     with one_line_errors(engine.url), engine.connect() as connection:
-        _become_reader(connection, engine.url.username)
+        become_reader(connection, engine.url.username, statement_timeout=_STATEMENT_TIMEOUT)
         return pd.read_sql_query(text(statement), connection)
 
 
@@ -64,32 +63,9 @@ def table(name: str, version: int | None = None) -> DeltaTable:
     if root is None:
         raise BytemeterError(f"{PREFIX}HISTORY is not set; {_START}")
     try:
-        return DeltaTable(f"{root}/{name}", version, storage_options=_storage_options(root))
+        return DeltaTable(f"{root}/{name}", version, storage_options=delta_options(root, os.environ))
     except DeltaError as error:
         at = "" if version is None else f" at version {version}"
         raise BytemeterError(
             f"the history in {root} has no table {name}{at}: {first_line(error)}; `bytemeter stream` writes the history"
         ) from None
-
-
-def _become_reader(connection: Connection, user: str | None) -> None:
-    """Give up all rights but those of a reader, for the session."""
-    try:
-        connection.execute(text(f"set role {_READER}"))
-    except DBAPIError as error:
-        raise BytemeterError(
-            f"the user {user} cannot read as {_READER}: {first_line(error.orig)}; "
-            f"run `bytemeter migrate`, or grant {_READER} to the user"
-        ) from None
-    connection.execute(text("set transaction read only"))
-    connection.execute(text(f"set statement_timeout = '{_STATEMENT_TIMEOUT}'"))
-
-
-def _storage_options(root: str) -> dict[str, str]:
-    """How to reach the bucket: an emulator is asked without credentials, as Google's own clients do."""
-    emulator = os.environ.get("STORAGE_EMULATOR_HOST")
-    if not (emulator and root.startswith("gs://")):
-        return {}
-    url = emulator if "://" in emulator else f"http://{emulator}"
-    key = {"gcs_base_url": url, "disable_oauth": True, "client_email": "", "private_key": "", "private_key_id": ""}
-    return {"google_service_account_key": json.dumps(key), "allow_http": "true"}

@@ -11,11 +11,12 @@ import secrets
 
 from psycopg2.extensions import encrypt_password
 from sqlalchemy import URL, Connection, Engine, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from bytemeter.errors import BytemeterError, first_line
 from bytemeter.postgres import one_line_errors
 
+_READER = "bytemeter_reader"
 _STATEMENT_TIMEOUT = "60s"
 # Superset's threads, one connection each, and a few more.
 _MOST_CONNECTIONS = "20"
@@ -52,6 +53,26 @@ def reader_login(engine: Engine, user: str | None = None, *, statement_timeout: 
                 f"{first_line(error.orig)}; grant it CREATEROLE, or name a user that has it"
             ) from None
     return engine.url.set(username=user, password=password)
+
+
+def become_reader(connection: Connection, user: str | None, *, statement_timeout: str = _STATEMENT_TIMEOUT) -> None:
+    """Give up all rights of a session but those of a reader, and begin a transaction that only reads.
+
+    Args:
+        user: the login, for the error.
+
+    Raises:
+        BytemeterError: the login is no member of ``bytemeter_reader``.
+    """
+    try:
+        connection.execute(text(f"set role {_READER}"))
+    except DBAPIError as error:
+        raise BytemeterError(
+            f"the user {user} cannot read as {_READER}: {first_line(error.orig)}; "
+            f"run `bytemeter migrate`, or grant {_READER} to the user"
+        ) from None
+    connection.execute(text("set transaction read only"))
+    connection.execute(text(f"set statement_timeout = '{statement_timeout}'"))
 
 
 def _limit(connection: Connection, user: str, statement_timeout: str) -> None:

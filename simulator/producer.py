@@ -29,6 +29,8 @@ def producer(client: Mapping[str, str]) -> Producer:
             "linger.ms": 20,
             "batch.num.messages": 50_000,
             "batch.size": 1_000_000,
+            # Batches of telemetry; other topics refuse messages of over 1 MB.
+            "message.max.bytes": 8 * 2**20,
             "compression.type": "lz4",
             "queue.buffering.max.messages": 2 * _MOST_QUEUED,
             "queue.buffering.max.kbytes": 262_144,

@@ -24,7 +24,10 @@ class Simulated(Protocol):
     """Simulated messages of a feed."""
 
     feed: ClassVar[str]
-    sent: Sent
+
+    @property
+    def sent(self) -> Sent:
+        """Counts of what was made."""
 
     def pieces(self, size: int = ...) -> Iterator[tuple[float, list[Message]]]:
         """Pieces of messages, each with the time at which it is due, epoch seconds."""

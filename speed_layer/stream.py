@@ -12,7 +12,7 @@ from functools import partial
 
 from pyspark.sql import SparkSession
 
-from bytemeter.feeds import Feed
+from bytemeter.feeds import Feed, with_schemas
 from bytemeter.history.access import require_access
 from bytemeter.kafka import Kafka
 from bytemeter.memory import keep_freed_memory
@@ -20,6 +20,7 @@ from bytemeter.plans.outbox import Outbox
 from bytemeter.postgres import database
 from bytemeter.settings import Settings
 from bytemeter.spark import use_in_this_thread
+from bytemeter.telemetry.schema_files import read_folder
 from speed_layer.engine.running import RunningQuery
 from speed_layer.engine.start import Starter
 from speed_layer.engine.supervised import Supervised
@@ -63,7 +64,8 @@ class Streams:
         # Shared by all restarts: its producer still holds the events that Kafka has not acknowledged, and a new one
         # would send them a second time.
         outbox = Outbox(Kafka(self.settings), database(self.settings.require_database_url()))
-        feeds = [feed.in_zone(self.settings.billing_zone) for feed in self.feeds]
+        own_schemas = read_folder(self.settings.telemetry_schemas)
+        feeds = [with_schemas(feed.in_zone(self.settings.billing_zone), own_schemas) for feed in self.feeds]
         ending = threading.Event()
         starter = Starter(self.session, self.settings, outbox, self.once, ending)
         supervised = partial(Supervised, ending=ending, once=self.once)

@@ -174,7 +174,7 @@ BREAKS = (
     ),
     Break(
         "a re-created topic is refused",
-        "bytemeter/history/table.py",
+        "bytemeter/history/feed_table.py",
         "if known is not None and known != topic_id:",
         "if False:",
         f"{RESTORES}::test_a_topic_with_another_id_is_refused_in_one_line",
@@ -182,7 +182,7 @@ BREAKS = (
     Break(
         "a table that was restored is refused",
         "bytemeter/history/restores.py",
-        "if until in lost:",
+        "if until in commits.lost:",
         "if False:",
         f"{RESTORES}::test_an_older_version_that_was_brought_back_is_refused_until_the_newer_one_is_back",
     ),

@@ -9,7 +9,7 @@ from functools import cached_property
 import pyarrow as pa
 from pyspark.sql.types import StructField, StructType
 
-from bytemeter.feeds.fields import Decimal, Field, Text, Whole
+from bytemeter.feeds.fields import Decimal, Field, Number, Text, Whole
 from bytemeter.feeds.rules import Violated
 from bytemeter.feeds.totals import Dimension, Totals
 
@@ -21,7 +21,7 @@ YEAR_2200_S = 7_258_118_400
 # Columns that parsing, counting and the history add to those of the feed.
 RESERVED = frozenset(
     {
-        *("partition", "offset", "value", "reason", "event_us", "raw"),
+        *("partition", "offset", "value", "reason", "event_us", "received_us", "raw"),
         *("event_time", "event_date", "event_hour", "window_s"),
         *("record_offset", "id_hash", "content_hash"),
     }
@@ -71,6 +71,7 @@ class Feed:
         fields: the fields that are picked from each message.
         key: the field that is the Kafka key; None if messages have no key.
         event_us: given records as columns, the event time of each in microseconds since 1970 (UTC), null without one.
+            Beside the fields there is received_us: long, when Kafka received the message, null where that is unknown.
         event_id: the field that identifies a record, if there is one; a record without it is never a duplicate.
         rules: what makes a parsed record invalid, whenever it is judged.
         live_query: the name of the live query that counts the feed (see ``speed_layer.live_queries``).
@@ -82,7 +83,12 @@ class Feed:
         assigned: fields that are given to a record on its way: duplicates may differ in them without a conflict.
         keeps_raw: whether the history keeps the message as received, in its column ``raw``.
         kinds: kinds of records with validators of their own; None if all records are of one kind.
+        derived: whether only live queries write the topic: clients may not send such records.
         totals: how the records are added up by window; None if they are not.
+        without_id: given records as columns, which of them have no event id, whatever their field says: it becomes
+            null. None if all that have the field have an event id.
+        read_as: what is parsed in place of messages, one for each; None to parse the messages. The value as received
+            stays that of the message.
     """
 
     name: str
@@ -99,6 +105,9 @@ class Feed:
     keeps_raw: bool = False
     kinds: Kinds | None = None
     totals: Totals | None = None
+    without_id: Violated | None = None
+    read_as: Callable[[pa.BinaryArray], pa.BinaryArray] | None = None
+    derived: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -151,6 +160,10 @@ class Feed:
         self._require(
             self.horizon_s is None or self.event_id is not None, "has a horizon, which only feeds with an event id have"
         )
+        optional = {field.name for field in self.fields if not field.required}
+        self._require(
+            self.without_id is None or self.event_id in optional, "takes event ids away that are not an optional field"
+        )
         if self.totals:
             self._check(self.totals)
 
@@ -170,8 +183,16 @@ class Feed:
 
     def _check_dimension(self, dimension: Dimension, fields: Mapping[str, Field]) -> None:
         for name in dimension.fields:
-            usable = fields[name].required and isinstance(fields[name].type, Text)
-            self._require(usable, f"adds up by {name} ({dimension.type}), which is not a required Text")
+            is_text = isinstance(fields[name].type, Text)
+            self._require(is_text, f"adds up by {name} ({dimension.type}), which is not a Text")
+        by = f"({dimension.type})"
+        if dimension.where:
+            name, _ = dimension.where
+            self._require(isinstance(fields[name].type, Text), f"chooses by {name} {by}, which is no Text")
+        if dimension.measure:
+            adds_up = isinstance(fields[dimension.measure].type, Whole | Number) and pa.types.is_int64(self.total_type)
+            complaint = f"adds up {dimension.measure} {by}, which is not a Whole or Number beside whole totals"
+            self._require(adds_up, complaint)
 
     def _require_fields(self, names: set[str]) -> None:
         unknown = sorted(names.difference(self.names))

@@ -5,15 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pyarrow as pa
-from pyspark.sql.types import ArrayType, DataType, LongType, StringType
+from pyspark.sql.types import ArrayType, DataType, DoubleType, LongType, StringType
 from pyspark.sql.types import DecimalType as SparkDecimalType
 
 
 @dataclass(frozen=True)
 class Text:
-    """A JSON string of 1 to ``max_length`` characters, without NUL and without half a surrogate pair."""
+    """A JSON string of 1 to ``max_length`` characters, without NUL and without half a surrogate pair.
+
+    Attributes:
+        max_length: at most so many characters.
+        empty_is_null: an empty string stands for a missing one, instead of being a fault.
+    """
 
     max_length: int = 512
+    empty_is_null: bool = False
 
     @property
     def arrow(self) -> pa.DataType:
@@ -79,7 +85,28 @@ class Decimal:
         return SparkDecimalType(self.digits + self.scale, self.scale)
 
 
-FieldType = Text | Whole | WholeList | Decimal
+@dataclass(frozen=True)
+class Number:
+    """A JSON number, with or without fraction and exponent, as the nearest double; one beyond all doubles is a fault.
+
+    Attributes:
+        others_are_null: a value that is no such number stands for a missing one, instead of being a fault.
+    """
+
+    others_are_null: bool = False
+
+    @property
+    def arrow(self) -> pa.DataType:
+        """See ``Text.arrow``."""
+        return pa.float64()
+
+    @property
+    def spark(self) -> DataType:
+        """See ``Text.spark``."""
+        return DoubleType()
+
+
+FieldType = Text | Whole | WholeList | Decimal | Number
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,16 @@ def over(column: str, most: int) -> Violated:
     return lambda records: pc.greater(records.column(column), most)
 
 
+def at_least(column: str, least: float) -> Violated:
+    """The value is ``least`` or greater."""
+    return lambda records: pc.greater_equal(records.column(column), least)
+
+
+def longer(column: str, most: int) -> Violated:
+    """The bytes are more than ``most``."""
+    return lambda records: pc.greater(pc.binary_length(records.column(column)), most)
+
+
 def unlike(column: str, pattern: str) -> Violated:
     """The whole text does not match the regular expression."""
     return lambda records: pc.invert(pc.match_substring_regex(records.column(column), f"^(?:{pattern})$"))

@@ -14,13 +14,26 @@ class Dimension:
 
     Attributes:
         type: the name that the totals of this dimension carry in the column ``type`` of their table.
-        fields: names of the feed's fields, all ``Text`` and required. The id of a total is the value of the one field;
-            the values of several fields are joined by ``/``, where ``%`` and ``/`` inside a value are written as
-            ``%25`` and ``%2F`` (RFC 3986, section 2.1), e.g. ``Charlie/CALL``.
+        fields: names of the feed's fields, all ``Text``. The id of a total is the value of the one field; the values of
+            several fields are joined by ``/``, where ``%`` and ``/`` inside a value are written as ``%25`` and ``%2F``
+            (RFC 3986, section 2.1), e.g. ``Charlie/CALL``. A record that lacks one of them (it is not required) is in
+            no total of this dimension.
+        measure: a field that is added up in place of the feed's measure, ``Whole`` or ``Number``; of a Number that is 0
+            to 2^40 the thousandths are added up, as whole numbers: their sum is exact in any order. Records without
+            such a value are in no total of this dimension.
+        where: a ``Text`` field and the value that it has in all records of this dimension; None for all records.
     """
 
     type: str
     fields: tuple[str, ...]
+    measure: str | None = None
+    where: tuple[str, str] | None = None
+
+    @property
+    def all_fields(self) -> list[str]:
+        """All fields of which the dimension's totals depend, beside the feed's measure."""
+        names = [*self.fields, *([self.measure] if self.measure else [])]
+        return [*names, self.where[0]] if self.where else names
 
 
 @dataclass(frozen=True)
@@ -91,15 +104,20 @@ class Totals:
 
     @property
     def fields(self) -> list[str]:
-        """The measure and the fields of the dimensions, each once."""
+        """The measures and the fields of the dimensions, each once."""
         names = [self.measure] if self.measure else []
-        names += [name for dimension in self.dimensions for name in dimension.fields]
+        names += [name for dimension in self.dimensions for name in dimension.all_fields]
         return list(dict.fromkeys(names))
 
     @property
     def types(self) -> list[str]:
         """The types of all dimensions."""
         return [dimension.type for dimension in self.dimensions]
+
+    @property
+    def all_types(self) -> list[str]:
+        """The types of all dimensions, and the one that only recomputes add."""
+        return [*self.types, *([self.quotas.email_type] if self.quotas else [])]
 
     def in_zone(self, zone: str) -> Totals:
         """The totals with months of the billing zone as months of this time zone."""

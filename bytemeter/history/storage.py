@@ -98,6 +98,16 @@ class Login:
         return {KEY_FILE: self.key_file} if self.key_file else {}
 
 
+def delta_options(root: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """For deltalake, which finds Google's credentials as the others do: how to reach an emulator, without a login."""
+    login = Login.of(environment)
+    if not (login.endpoint and root.startswith(BUCKETS)):
+        return {}
+    key = {"gcs_base_url": login.endpoint, "disable_oauth": True}
+    key |= {"client_email": "", "private_key": "", "private_key_id": ""}
+    return {"google_service_account_key": json.dumps(key), "allow_http": "true"}
+
+
 def use(session: Any, login: Login) -> None:
     """Let a Spark session reach buckets: its connector on the driver and executors, and the executors' Python.
 

@@ -20,7 +20,8 @@ def parse(feed: Feed, messages: pa.Table, *, now_us: int | None = None) -> pa.Ta
     """Parse and judge messages of a feed's topic.
 
     Args:
-        messages: rows of at least partition: int, offset: long and value: binary.
+        messages: rows of at least partition: int, offset: long and value: binary; where it is known also timestamp,
+            when Kafka received them.
         now_us: the clock, in microseconds since 1970. Where it is given, event times that are further ahead of it than
             the feed tolerates are invalid. Only the live query judges by the clock; the history keeps such records, and
             recomputes leave out the records that the live query refused.
@@ -28,13 +29,18 @@ def parse(feed: Feed, messages: pa.Table, *, now_us: int | None = None) -> pa.Ta
     Returns:
         For each message, in their order, a row of partition, offset, value: binary as received, the feed's fields (all
         nullable), event_us: long, the event time in microseconds since 1970, and reason: string, null if the record is
-        valid. Fields and event time of an invalid record mean nothing.
+        valid. Fields and event time of an invalid record mean nothing. The event id is null of records that have none
+        (``Feed.without_id``).
     """
-    fields = decode(feed.fields, messages.column("value").combine_chunks())
+    values = messages.column("value").combine_chunks()
+    fields = decode(feed.fields, feed.read_as(values) if feed.read_as else values)
     records = messages.select(["partition", "offset", "value"])
     for name in feed.names:
         records = records.append_column(name, fields.column(name))
-    records = records.append_column("event_us", feed.event_us(records))
+    if feed.without_id:
+        records = _without_ids(feed, records, feed.without_id(records))
+    event_us = feed.event_us(records.append_column("received_us", _received_us(messages)))
+    records = records.append_column("event_us", event_us)
     reason = _reason(feed, records, fields.column(REASON), now_us)
     if feed.kinds:
         reason = _reason_by_kind(feed.kinds, records, reason)
@@ -44,6 +50,19 @@ def parse(feed: Feed, messages: pa.Table, *, now_us: int | None = None) -> pa.Ta
 def valid(records: pa.Table) -> pa.Table:
     """The valid records of parsed messages."""
     return records.filter(pc.is_null(records.column(REASON)))
+
+
+def _without_ids(feed: Feed, records: pa.Table, without_id: pa.Array | pa.ChunkedArray) -> pa.Table:
+    if feed.event_id is None or not pc.any(without_id).as_py():
+        return records
+    ids = pc.if_else(pc.fill_null(without_id, False), pa.scalar(None, pa.string()), records.column(feed.event_id))
+    return records.set_column(records.schema.get_field_index(feed.event_id), feed.event_id, ids)
+
+
+def _received_us(messages: pa.Table) -> pa.Array | pa.ChunkedArray:
+    if "timestamp" not in messages.column_names:
+        return pa.nulls(messages.num_rows, pa.int64())
+    return messages.column("timestamp").cast(pa.timestamp("us", "UTC")).cast(pa.int64())
 
 
 def _reason(feed: Feed, records: pa.Table, reason: pa.ChunkedArray, now_us: int | None) -> pa.ChunkedArray:

@@ -7,13 +7,14 @@ accepts, with the same values.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal as Number
+from decimal import Decimal as Exact
 from typing import Any, NoReturn, TypeGuard
 
-from bytemeter.feeds.fields import Decimal, Field, Text, Whole, WholeList
+from bytemeter.feeds.fields import Decimal, Field, FieldType, Number, Text, Whole, WholeList
 
 REASON = "reason"
 _INT64 = range(-(2**63), 2**63)
@@ -91,11 +92,20 @@ def _at(document: dict[str, Any], path: tuple[str, ...]) -> Any:
 
 def _checked(field: Field, value: Any) -> Any:
     """The value, if the field may hold it."""
-    if value is None:
+    if value is None or _stands_for_null(field.type, value):
         if field.required:
             raise _MalformedError(f"missing {field.name}")
         return None
     return _CHECKS[type(field.type)](field, value)
+
+
+def _stands_for_null(type_: FieldType, value: Any) -> bool:
+    match type_:
+        case Text(empty_is_null=True):
+            return bool(value == "")
+        case Number(others_are_null=True):
+            return _double(value) is None
+    return False
 
 
 def _whole(field: Field, value: Any) -> int:
@@ -132,7 +142,7 @@ def _text(field: Field, value: Any) -> str:
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(?:\.([0-9]+))?")
 
 
-def _decimal(field: Field, value: Any) -> Number:
+def _decimal(field: Field, value: Any) -> Exact:
     limits = field.type if isinstance(field.type, Decimal) else Decimal()
     text = value.text if isinstance(value, _Written) else str(value) if type(value) is int else value
     match = _DECIMAL.fullmatch(text) if isinstance(text, str) else None
@@ -143,7 +153,24 @@ def _decimal(field: Field, value: Any) -> Number:
         raise _MalformedError(f"{field.name} over {limits.digits} digits")
     if len(decimals or "") > limits.scale:
         raise _MalformedError(f"{field.name} over {limits.scale} decimals")
-    return Number(text)
+    return Exact(text)
+
+
+def _number(field: Field, value: Any) -> float:
+    number = _double(value)
+    if number is None:
+        is_number = type(value) in (int, _Written)
+        raise _MalformedError(f"{field.name} {'out of range' if is_number else 'is not a number'}")
+    return number
+
+
+def _double(value: Any) -> float | None:
+    """The nearest double of a number as it was read; None of all else, and beyond all doubles."""
+    if type(value) is int or isinstance(value, _Written):
+        number = float(value.text if isinstance(value, _Written) else value)
+        # Of the two zeros one: equal numbers have the same bytes.
+        return number + 0.0 if math.isfinite(number) else None
+    return None
 
 
 _CHECKS: Mapping[type, Callable[[Field, Any], Any]] = {
@@ -151,6 +178,7 @@ _CHECKS: Mapping[type, Callable[[Field, Any], Any]] = {
     Whole: _whole,
     WholeList: _wholes,
     Decimal: _decimal,
+    Number: _number,
 }
 
 

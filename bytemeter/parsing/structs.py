@@ -6,6 +6,7 @@ in all messages at once. Messages that may be such an exception are *doubtful*: 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, TypeAlias
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bytemeter.feeds.fields import Decimal, Field, FieldType, Text, Whole, WholeList
+from bytemeter.feeds.fields import Decimal, Field, FieldType, Number, Text, Whole, WholeList
 from bytemeter.parsing.single import MOST_NESTED
 
 try:
@@ -32,6 +33,7 @@ Chunk: TypeAlias = Any
 _MESSAGES_CHECKED = 100
 # Members by name: a field, or the members of an object.
 _Tree = dict[str, Any]
+_INT64_BITS = 64
 
 
 def undoubted(values: pa.BinaryArray) -> npt.NDArray[np.bool_]:
@@ -161,9 +163,13 @@ def _attribute_type(field: Field) -> tuple[Any, ...]:
     if isinstance(field.type, Decimal):
         # As it is written: it never becomes a float.
         return (msgspec.Raw,) if field.required else (msgspec.Raw, msgspec.Raw(b"null"))
-    type_: Any = int
+    if isinstance(field.type, Number):
+        type_: Any = Any if field.type.others_are_null else float
+        return (type_,) if field.required else (type_ | None, None)
     if isinstance(field.type, Text):
-        type_ = Annotated[str, msgspec.Meta(min_length=1, max_length=field.type.max_length)]
+        # An empty text becomes null in any case: where it may, it need not be refused.
+        least = 0 if field.type.empty_is_null and not field.required else 1
+        type_ = Annotated[str, msgspec.Meta(min_length=least, max_length=field.type.max_length)]
     else:
         type_ = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
     if isinstance(field.type, WholeList):
@@ -223,6 +229,31 @@ def _whole_chunk(values: list[int | None], _: Field) -> tuple[Chunk, set[int]]:
         return pa.array(values, pa.int64()), set()
 
 
+def _number_chunk(values: list[Any], field: Field) -> tuple[Chunk, set[int]]:
+    doubtful: set[int] = set()
+    if isinstance(field.type, Number) and field.type.others_are_null:
+        values, doubtful = _numbers_among(values, field)
+    try:
+        numbers = np.fromiter(values, np.float64, len(values))
+    except TypeError:
+        numbers = np.array([math.nan if value is None else value for value in values], np.float64)
+    # Of the two zeros one: equal numbers have the same bytes.
+    return pa.array(numbers + 0.0, pa.float64(), from_pandas=True), doubtful
+
+
+def _numbers_among(values: list[Any], field: Field) -> tuple[list[float | None], set[int]]:
+    """The numbers of values of any types, None in place of others; and the rows that are doubtful."""
+    numbers: list[float | None] = []
+    doubtful: set[int] = set()
+    for row, value in enumerate(values):
+        is_number = type(value) is float or (type(value) is int and value.bit_length() < _INT64_BITS)
+        numbers.append(value if is_number else None)
+        # A longer whole number may be beyond all doubles.
+        if not is_number and (field.required or type(value) is int):
+            doubtful.add(row)
+    return numbers, doubtful
+
+
 def _list_chunk(values: list[list[int | None] | None], field: Field) -> tuple[Chunk, set[int]]:
     return pa.array(values, field.type.arrow), set()
 
@@ -248,6 +279,7 @@ _CHUNKS: Mapping[type, Callable[[list[Any], Field], tuple[Chunk, set[int]]]] = {
     Whole: _whole_chunk,
     WholeList: _list_chunk,
     Decimal: _decimal_chunk,
+    Number: _number_chunk,
 }
 
 

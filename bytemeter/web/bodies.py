@@ -65,8 +65,11 @@ class _Held:
 
 
 @asynccontextmanager
-async def body_of(request: Request, bodies: Bodies) -> AsyncIterator[bytes]:
+async def body_of(request: Request, bodies: Bodies, most_bytes: int | None = None) -> AsyncIterator[bytes]:
     """The body, inflated if it is sent with ``Content-Encoding: gzip``; its bytes are held while the block runs.
+
+    Args:
+        most_bytes: of this body, where that is less than what the server takes.
 
     Raises:
         Problem: 400 if it is no gzip, 408 if it does not arrive in time, 413 if it is too large, 415 if it is encoded
@@ -76,28 +79,29 @@ async def body_of(request: Request, bodies: Bodies) -> AsyncIterator[bytes]:
     if encoding not in ("gzip", "identity"):
         raise wrong_parameter(415, "Content-Encoding", encoding, "gzip or none")
     held = _Held(bodies)
+    most = bodies.most_bytes if most_bytes is None else min(most_bytes, bodies.most_bytes)
     try:
-        body = await _read(request, bodies, held)
+        body = await _read(request, bodies, held, most)
         if encoding == "gzip":
-            body = inflated(body, bodies.most_bytes)
+            body = inflated(body, most)
             held.add(len(body))
         yield body
     finally:
         held.release()
 
 
-async def _read(request: Request, bodies: Bodies, held: _Held) -> bytes:
+async def _read(request: Request, bodies: Bodies, held: _Held, most: int) -> bytes:
     announced = int(request.headers.get("content-length", "0"))
-    if announced > bodies.most_bytes:
-        raise _too_large(f"{announced} bytes", bodies.most_bytes, asks_first="expect" in request.headers)
+    if announced > most:
+        raise _too_large(f"{announced} bytes", most, asks_first="expect" in request.headers)
     chunks: list[bytes] = []
     try:
         async with asyncio.timeout(bodies.timeout_s):
             async for chunk in request.stream():
                 chunks.append(chunk)
                 held.add(len(chunk))
-                if held.bytes > bodies.most_bytes:
-                    raise _too_large(f"over {bodies.most_bytes} bytes", bodies.most_bytes)
+                if held.bytes > most:
+                    raise _too_large(f"over {most} bytes", most)
     except TimeoutError:
         detail = f"{held.bytes} bytes of the body arrived in {bodies.timeout_s:g} s; expected all of it"
         raise Problem(408, detail, headers={"Connection": "close"}) from None

@@ -1,4 +1,4 @@
-"""The commands ``simulate devices``, ``data-records``, ``billable-events`` and ``agreements``."""
+"""The commands ``simulate devices``, ``data-records``, ``billable-events``, ``telemetry`` and ``agreements``."""
 
 from __future__ import annotations
 
@@ -139,6 +139,43 @@ def simulate_billable_events(settings: Settings, /, start: str | None, **options
     from simulator.billable_events import BillableEventSimulation
 
     _simulate_records(settings, BillableEventSimulation, start, options)
+
+
+_SHARE = click.FloatRange(0, 1)
+
+
+@simulate.command("telemetry")
+@click.option(
+    "--rate", type=click.FloatRange(min=0, min_open=True), default=100.0, help="events a second, mean over a day"
+)
+@click.option("--records", type=click.IntRange(min=1), help="send so many events as fast as the client can, and end")
+@_SEED
+@_subscribers(100, "how many devices")
+@click.option("--batch", type=click.IntRange(1, 10_000), default=20, help="events of a batch")
+@click.option("--duplicates", type=_SHARE, default=0.0, help="share of events, and of batches, that are sent twice")
+@click.option("--invalid", type=_SHARE, default=0.0, help="share of invalid events")
+@click.option("--unknown", type=_SHARE, default=0.0, help="share of events with an unknown eid")
+@click.option("--too-large", type=_SHARE, default=0.0, help="share of events of over 1 MiB")
+@click.option("--start", metavar="TIME", help="event time of the first event, ISO 8601; by default as of other feeds")
+@click.pass_obj
+def simulate_telemetry(
+    settings: Settings, rate: float, records: int | None, seed: int, subscribers: int, batch: int, duplicates: float,
+    invalid: float, unknown: float, too_large: float, start: str | None,
+) -> None:  # fmt: skip
+    """Devices that send batches of events, of sessions that make sense."""
+    from simulator.sending import pace_of
+    from simulator.sending import simulate as send_simulated
+    from simulator.telemetry import Shares, TelemetrySimulation
+    from simulator.traffic import Traffic, start_time
+
+    first = start_time(start, records=records, rate=rate)
+    traffic = Traffic(first, seed, rate, records, subscribers, duplicates=duplicates, invalid=invalid)
+    simulated = TelemetrySimulation(traffic, Shares(unknown, too_large, duplicates), batch=batch)
+    with until_signal() as signals, endpoints(settings, "kafka", notify=notify) as ready, signals.deferred() as stop:
+        send_simulated(ready, simulated, stop, **pace_of(traffic))
+    click.echo(f"sent {simulated.sent.records} events in {simulated.shown()}")
+    if records is not None:
+        _require_all(records, signals)
 
 
 @simulate.command("agreements")

@@ -78,6 +78,12 @@ class Collecting:
             results[place] = Result(INVALID, reason=refused.reason, field=refused.field)
         return results
 
+    async def deliver(self, feed: Feed, message: Message, id_: str) -> Result:
+        """Take one message as it is; returns its result, accepted or retry, with this event id."""
+        result = Result(ACCEPTED, id_)
+        await self._deliver(Destination(self._topic_name(feed.topic)), [message], [result])
+        return result
+
     def _gathering(self, feed: Feed, to: Destination) -> Gathering:
         if to not in self._gatherings:
             self._gatherings[to] = Gathering(partial(self._together, feed, to))

@@ -21,6 +21,7 @@ _PROBE_S = 1.0
 _LATE_S = 1.0
 _LAST_S = 5.0
 _QUEUED_KIB = 262_144
+_MOST_MESSAGE_BYTES = 8 * 2**20
 _ANY = -1  # RD_KAFKA_PARTITION_UA
 
 # A message for Kafka, as confluent-kafka takes many at a time: ``value`` and ``key``, which may be None.
@@ -165,6 +166,8 @@ class Delivery:
             "linger.ms": 1,
             "compression.type": "lz4",
             "batch.size": 1_000_000,
+            # Batches of telemetry. Other topics take messages of up to 1 MB, and larger ones are not made for them.
+            "message.max.bytes": _MOST_MESSAGE_BYTES,
             "queue.buffering.max.messages": 2 * self._most_messages,
             "queue.buffering.max.kbytes": _QUEUED_KIB,
             "reconnect.backoff.ms": 100,

@@ -7,14 +7,16 @@ from typing import Any
 
 import msgspec
 
-from bytemeter.feeds import FEEDS, Decimal, Feed, Text, Whole, WholeList
+from bytemeter.feeds import TAKEN, Decimal, Feed, Number, Text, Whole, WholeList
 from bytemeter.feeds.fields import FieldType
 from bytemeter.web.documents import document, plain, problems
 from ingest.collector.game import ACTIONS
 from ingest.collector.generator import MONTH, NUMBERS
 from ingest.collector.splitting import CLOUD_EVENT, CLOUD_EVENTS, JSON, NDJSON
+from ingest.collector.telemetry import HEADERS, MOST_BATCH_BYTES
 from ingest.identities import IDEMPOTENCY_KEY
 
+TELEMETRY = "/v1/telemetry"
 GENERATE_AGREEMENTS = "/api/agreements/generate"
 GENERATE_DATA_RECORDS = "/api/incoming-data-records/generate"
 _INT64 = {"type": "integer", "format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1}
@@ -39,7 +41,8 @@ def openapi(*, keys: bool, generating: Sequence[str] = ()) -> dict[str, Any]:
         keys: whether requests need an API key.
         generating: the methods of the generator's routes; none without them.
     """
-    paths: dict[str, Any] = {f"/v1/events/{feed.name}": {"post": _post(feed)} for feed in FEEDS.values()}
+    paths: dict[str, Any] = {f"/v1/events/{feed.name}": {"post": _post(feed)} for feed in TAKEN.values()}
+    paths[TELEMETRY] = {"post": _telemetry()}
     paths |= {action.path: {"get": _get(f"Sends {action.event_type} to game-events.")} for action in ACTIONS}
     if generating:
         methods = [method.lower() for method in generating]
@@ -50,7 +53,7 @@ def openapi(*, keys: bool, generating: Sequence[str] = ()) -> dict[str, Any]:
         "/ready": {"get": plain("Whether events can be taken now.")},
         "/metrics": {"get": plain("Counts and durations, for Prometheus.")},
     }
-    schemas = {feed.name: schema_of(feed) for feed in FEEDS.values()} | _SCHEMAS
+    schemas = {feed.name: schema_of(feed) for feed in TAKEN.values()} | _SCHEMAS
     return document("Bytemeter's collector", paths, schemas, keys=keys)
 
 
@@ -75,7 +78,7 @@ def schema_of(feed: Feed) -> dict[str, Any]:
 def _type(type_: FieldType) -> dict[str, Any]:
     match type_:
         case Text():
-            return {"type": "string", "minLength": 1, "maxLength": type_.max_length}
+            return {"type": "string", "minLength": 0 if type_.empty_is_null else 1, "maxLength": type_.max_length}
         case Whole():
             return _INT64
         case WholeList():
@@ -83,6 +86,8 @@ def _type(type_: FieldType) -> dict[str, Any]:
         case Decimal():
             digits = rf"^-?(0|[1-9][0-9]{{0,{type_.digits - 1}}})(\.[0-9]{{1,{type_.scale}}})?$"
             return {"anyOf": [{"type": "string", "pattern": digits}, {"type": "number"}]}
+        case Number():
+            return {} if type_.others_are_null else {"type": "number"}
 
 
 def _post(feed: Feed) -> dict[str, Any]:
@@ -116,6 +121,23 @@ def _post(feed: Feed) -> dict[str, Any]:
     }
 
 
+def _telemetry() -> dict[str, Any]:
+    results = {JSON: {"schema": {"$ref": "#/components/schemas/Results"}}}
+    text = {"type": "string"}
+    headers = [{"name": name, "in": "header", "schema": text} for name in HEADERS.values()]
+    key = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "pattern": IDEMPOTENCY_KEY.pattern}}
+    return {
+        "summary": "Sends a batch of telemetry events; answers once Kafka or the journal has it.",
+        "description": f"At most {MOST_BATCH_BYTES} bytes, also when inflated. Events are judged later, one by one.",
+        "parameters": [*headers, key],
+        "requestBody": {"required": True, "content": {JSON: {"schema": {"$ref": "#/components/schemas/Batch"}}}},
+        "responses": {
+            "200": {"description": "The batch was accepted; eventId is its mid.", "content": results},
+            **problems(_PROBLEMS),
+        },
+    }
+
+
 def _generate(feed: str, numbers: Iterable[str]) -> dict[str, Any]:
     schemas = {name: {"type": "integer", "minimum": NUMBERS[name][0], "maximum": NUMBERS[name][1]} for name in numbers}
     schemas["month"] = {"type": "string", "pattern": MONTH.pattern}
@@ -137,6 +159,11 @@ _SCHEMAS: dict[str, Any] = msgspec.json.decode(
         "specversion": {"const": "1.0"}, "id": {"type": "string", "minLength": 1},
         "source": {"type": "string", "minLength": 1},
         "type": {"type": "string", "minLength": 1}, "data": {"type": "object"}}},
+    "Batch": {"type": "object", "required": ["events"], "properties": {
+        "mid": {"anyOf": [{"type": "string", "maxLength": 512}, {"type": "null"}]},
+        "params": {"anyOf": [{"type": "object", "properties": {
+            "msgid": {"anyOf": [{"type": "string", "maxLength": 512}, {"type": "null"}]}}}, {"type": "null"}]},
+        "events": {"type": "array", "items": {"type": "object"}}}},
     "Results": {"type": "object", "required": ["accepted", "results"], "properties": {
         "accepted": {"type": "integer"},
         "results": {"type": "array", "items": {"$ref": "#/components/schemas/Result"}}}},

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from starlette.datastructures import QueryParams
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, FEEDS, GAME_EVENTS, Feed
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, GAME_EVENTS, TAKEN, TELEMETRY_BATCHES, Feed
 from bytemeter.web.answers import Endpoint, answered
 from bytemeter.web.bodies import Bodies, body_of
 from bytemeter.web.documents import page
@@ -19,13 +20,14 @@ from bytemeter.web.keys import Keys
 from bytemeter.web.problems import header, try_later, wrong_parameter
 from ingest.collector.clients import ANYBODY, Client
 from ingest.collector.collecting import Collecting
-from ingest.collector.documents import GENERATE_AGREEMENTS, GENERATE_DATA_RECORDS, openapi
+from ingest.collector.documents import GENERATE_AGREEMENTS, GENERATE_DATA_RECORDS, TELEMETRY, openapi
 from ingest.collector.game import ACTIONS, PARTITION, Action, event_of
 from ingest.collector.generator import Generator
 from ingest.collector.limits import InFlight
 from ingest.collector.metrics import CollectorMetrics
 from ingest.collector.results import ACCEPTED, RETRY_AFTER_S, answer
-from ingest.collector.splitting import split
+from ingest.collector.splitting import JSON, split
+from ingest.collector.telemetry import HEADERS, MOST_BATCH_BYTES, batch_of
 from ingest.identities import IDEMPOTENCY_KEY, UsedKeys, new_ids, random_id
 
 
@@ -39,6 +41,7 @@ class Routes:
         generator: None where nobody may have traffic generated.
         local: whether only this machine reaches the collector.
         draining: set when the process is about to end.
+        feeds: by name, in the form in which their events are judged.
     """
 
     collecting: Collecting
@@ -50,12 +53,14 @@ class Routes:
     generator: Generator | None = None
     local: bool = False
     draining: bool = field(default=False)
+    feeds: Mapping[str, Feed] = field(default_factory=lambda: TAKEN)
     _used_keys: UsedKeys = field(default_factory=UsedKeys, init=False)
 
     def all(self) -> list[Route]:
         """All routes."""
         return [
             Route("/v1/events/{feed}", answered(self._events, self.metrics), methods=["POST"]),
+            Route(TELEMETRY, answered(self._telemetry, self.metrics), methods=["POST"]),
             *(Route(action.path, answered(self._action(action), self.metrics), methods=["GET"]) for action in ACTIONS),
             *(self._generating(self.generator) if self.generator else ()),
             Route("/health", self._health),
@@ -75,6 +80,22 @@ class Routes:
             with self.in_flight.taking(len(events.values)):
                 new_id = new_ids(feed, client.name, key, body, self._used_keys)
                 results = await self.collecting.collect(feed, events, new_id)
+        self.metrics.count(feed.name, results)
+        return answer(results)
+
+    async def _telemetry(self, request: Request) -> Response:
+        feed = TELEMETRY_BATCHES
+        client = self._client(request, feed)
+        key = _idempotency_key(request)
+        _require_json(request)
+        self._require_available(feed)
+        async with body_of(request, self.bodies, MOST_BATCH_BYTES) as body:
+            new_id = new_ids(feed, client.name, key, body, self._used_keys)
+            headers = {member: header(request, name) for member, name in HEADERS.items()}
+            batch = batch_of(body, headers, partial(new_id, 0), round(1_000 * self.collecting.clock()))
+            with self.in_flight.taking(max(1, batch.events)):
+                message = {"value": batch.value, "key": batch.key}
+                results = [await self.collecting.deliver(feed, message, batch.mid)]
         self.metrics.count(feed.name, results)
         return answer(results)
 
@@ -120,12 +141,12 @@ class Routes:
         return endpoint
 
     def _feed(self, name: str) -> Feed:
-        if name not in FEEDS:
-            raise wrong_parameter(404, "feed", name, f"one of {', '.join(FEEDS)}")
-        return FEEDS[name]
+        if name not in self.feeds:
+            raise wrong_parameter(404, "feed", name, f"one of {', '.join(self.feeds)}")
+        return self.feeds[name]
 
     def _client(self, request: Request, feed: Feed) -> Client:
-        client = self.keys.client(header(request, "Authorization")) if self.keys else ANYBODY
+        client = self.keys.client_of(request) if self.keys else ANYBODY
         client.require(feed.name)
         return client
 
@@ -158,6 +179,12 @@ class Routes:
 
     def _document(self) -> dict[str, Any]:
         return openapi(keys=self.keys is not None, generating=self._methods() if self.generator else [])
+
+
+def _require_json(request: Request) -> None:
+    media = (header(request, "Content-Type") or JSON).partition(";")[0].strip().lower()
+    if media != JSON:
+        raise wrong_parameter(415, "Content-Type", media, JSON)
 
 
 def _idempotency_key(request: Request) -> str | None:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from starlette.routing import BaseRoute
 
-from bytemeter.feeds import FEEDS
+from bytemeter.feeds import TAKEN, with_schemas
 from bytemeter.kafka import Kafka
 from bytemeter.settings import Settings
+from bytemeter.telemetry.schema_files import read_folder
 from bytemeter.web.bodies import Bodies
 from bytemeter.web.keys import Keys
 from bytemeter.web.server import Address, is_loopback
@@ -68,15 +69,17 @@ class Collector:
     name = "collector"
 
     def __init__(self, settings: Settings, keys: Keys[Client] | None, options: Options, *, local: bool) -> None:
-        """Open the journal.
+        """Open the journal, and read a user's schemas.
 
         Args:
             local: whether only this machine reaches the collector.
 
         Raises:
-            BytemeterError: the journal cannot be used.
+            BytemeterError: the journal or a schema cannot be used.
         """
         self._settings, self._keys, self._options, self._local = settings, keys, options, local
+        own = read_folder(settings.telemetry_schemas)
+        self._feeds = {name: with_schemas(feed, own) for name, feed in TAKEN.items()}
         self._limits = limits = Limits.of(settings)
         self.bodies = Bodies(limits.body_bytes, limits.timeout_s)
         self._journal = Journal(options.journal, limits.journal_bytes) if options.journal else None
@@ -91,7 +94,7 @@ class Collector:
             BytemeterError: Kafka's client refuses its settings.
         """
         kafka, limits = Kafka(self._settings), self._limits
-        topics = [kafka.topic_name(feed.topic) for feed in FEEDS.values()]
+        topics = [kafka.topic_name(feed.topic) for feed in TAKEN.values()]
         delivery = Delivery(kafka, topics, timeout_s=limits.timeout_s, most_messages=limits.events)
         await delivery.start()
         backlog = Backlog(self._journal, delivery) if self._journal else None
@@ -104,7 +107,7 @@ class Collector:
         generator = Generator(delivery, kafka.topic_name, metrics, most_events=limits.events)
         self._routes = Routes(
             collecting, self.bodies, self._keys, secret, metrics, in_flight,
-            generator=generator if self._options.generator else None, local=self._local,
+            generator=generator if self._options.generator else None, local=self._local, feeds=self._feeds,
         )  # fmt: skip
         metrics.show("events_in_flight", "Events of requests that were not answered yet", lambda: in_flight.events)
         metrics.show("kafka_available", "Whether Kafka answers", lambda: float(delivery.available))

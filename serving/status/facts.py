@@ -18,7 +18,7 @@ from bytemeter.settings import Settings
 from serving.status.waiting import waiting_since
 
 PATIENCE_S = 3
-_VIEWS = ("feed_status", "dirty_status", "outbox_status", "job_status")
+_VIEWS = ("feed_status", "dirty_status", "outbox_status", "job_status", "routing_status")
 _LEASES = (
     "select feed as lease, owner, nullif(heard_at, '-infinity') as heard_at, silent_s from leases"
     " where starts_with(feed, 'job/') order by feed"
@@ -34,7 +34,7 @@ class Facts:
     Attributes:
         now: by PostgreSQL's clock, if it was reached.
         partitions: rows of the view ``feed_status``.
-        dirty, jobs: rows of the views ``dirty_status`` and ``job_status``.
+        dirty, jobs, routing: rows of the views ``dirty_status``, ``job_status`` and ``routing_status``.
         outbox: the row of ``outbox_status``; empty where PostgreSQL was not reached.
         leases: of jobs.
         topics: by feed; None for a topic that Kafka does not have. Empty where it was not reached.
@@ -48,6 +48,7 @@ class Facts:
     dirty: Rows = field(default_factory=list)
     outbox: dict[str, Any] = field(default_factory=dict)
     jobs: Rows = field(default_factory=list)
+    routing: Rows = field(default_factory=list)
     leases: Rows = field(default_factory=list)
     topics: Mapping[str, Topic | None] = field(default_factory=dict)
     waiting: Mapping[tuple[str, int], dt.datetime] = field(default_factory=dict)
@@ -93,14 +94,15 @@ def _stored(settings: Settings) -> dict[str, Any]:
     with one_line_errors(engine.url), engine.connect() as connection:
         connection.execute(text("set transaction isolation level repeatable read, read only"))
         now = connection.scalars(text("select now()")).one()
-        if not connection.scalar(text("select to_regclass('job_status') is not null")):
+        if not connection.scalar(text("select to_regclass('routing_status') is not null")):
             return {"now": now, "prepared": False}
-        feeds, dirty, outbox, jobs = (
+        feeds, dirty, outbox, jobs, routing = (
             [dict(row) for row in connection.execute(text(f"select * from {view} order by 1, 2")).mappings()]  # noqa: S608
             for view in _VIEWS
         )
         leases = [dict(row) for row in connection.execute(text(_LEASES)).mappings()]
-    return {"now": now, "partitions": feeds, "dirty": dirty, "outbox": outbox[0], "jobs": jobs, "leases": leases}
+    found = {"partitions": feeds, "dirty": dirty, "outbox": outbox[0], "jobs": jobs, "routing": routing}
+    return {"now": now, **found, "leases": leases}
 
 
 def _topics(settings: Settings) -> dict[str, Topic | None]:

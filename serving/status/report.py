@@ -42,6 +42,7 @@ def _feed(facts: Facts, name: str) -> dict[str, Any]:
         "balanced": all(row["balanced"] for row in counted),
         "history_lag": int(sum(history)) if history else None,
         "counted_by": owners,
+        "unsent": sum(row["waiting"] for row in facts.routing if row["feed"] == name),
     }
 
 
@@ -69,8 +70,9 @@ def _counting(feed: dict[str, Any]) -> str:
     history = "not noted" if feed["history_lag"] is None else f"{feed['history_lag']} behind"
     by = ", ".join(feed["counted_by"]) or "nobody now"
     waits = f", the first for {feed['lag_s']:.0f} s" if feed["lag_s"] else ""
+    unsent = f"; {feed['unsent']} counted, and not sent on yet" if feed["unsent"] else ""
     return (
-        f"{feed['received']} received, {feed['lag']} wait{waits}; last micro-batch {feed['last_micro_batch']}; "
+        f"{feed['received']} received, {feed['lag']} wait{waits}{unsent}; last micro-batch {feed['last_micro_batch']}; "
         f"history {history}; counted by {by}"
     )
 

@@ -32,6 +32,7 @@ def wrong(facts: Facts, limits: Limits | None = None) -> list[str]:
         *_feeds(facts, limits),
         *_dirty(facts, limits),
         *_outbox(facts, limits),
+        *_routing(facts, limits),
         *_jobs(facts, limits),
         *_leases(facts),
     ]
@@ -118,6 +119,19 @@ def _outbox(facts: Facts, limits: Limits) -> Iterator[str]:
         yield (
             f"outbox: {facts.outbox['waiting']} threshold events are not published, the first since {_at(oldest)}; "
             "the stream publishes them once it reaches Kafka"
+        )
+
+
+def _routing(facts: Facts, limits: Limits) -> Iterator[str]:
+    by_feed: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in facts.routing:
+        if row["waiting"] and facts.now - row["counted_at"] > limits.event:
+            by_feed[row["feed"]].append(row)
+    for feed, rows in by_feed.items():
+        waiting, since = sum(row["waiting"] for row in rows), min(row["counted_at"] for row in rows)
+        yield (
+            f"{feed}: {waiting} messages are counted and not sent on since {_at(since)}; `bytemeter stream {feed}` "
+            "sends them once it reaches Kafka"
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import tempfile
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,11 +33,14 @@ from speed_layer.engine.commits import CommitQueue
 from speed_layer.engine.history import HistoryBatches
 from speed_layer.engine.history_ends import HistoryEnds
 from speed_layer.engine.idle import IdlePartitions
+from speed_layer.engine.live_query import FeedOffsets, LiveQuery
 from speed_layer.engine.live_store import live_store
 from speed_layer.engine.progress import ProgressWatch
 from speed_layer.engine.running import BatchFunction, ErrorCapture, RunningQuery
 from speed_layer.engine.slices import Bounds, Slices
 from speed_layer.live_queries import CountingContext, LiveQueryPlan
+from speed_layer.routing.catching_up import catch_up
+from speed_layer.routing.query import RoutedQuery
 
 _CHECK_PROGRESS_S = 5.0
 
@@ -79,10 +82,13 @@ class Starter:
         engine, terms = database(settings.require_database_url()), Terms(silent_s=settings.lease_s)
         store = resources.enter_context(live_store(engine, query, topics, idle_partitions, terms))
         start = store.start_offsets()
+        bounds = self._bounds(topics, query)
+        if isinstance(query, RoutedQuery):
+            resources.callback(query.router.close)
+            self._catch_up(query, kafka, topics, start, bounds)
         commits = _commit_queue(resources)
         # Already now, so that it runs beside Spark's reading of the first micro-batch: each takes seconds.
         commits.submit(store.load)
-        bounds = self._bounds(topics)
         blocks_of = partial(
             blocks_of_feeds, query, task_bytes=bounds.task_bytes, payload_bytes=settings.invalid_payload_bytes
         )
@@ -138,9 +144,18 @@ class Starter:
     def _messages(self, kafka: Kafka, topic: Topic, start: Offsets) -> DataFrame:
         return stream(self.session, kafka, topic.name, start, most_records=self.settings.max_records_per_batch)
 
-    def _bounds(self, topics: Collection[object]) -> Bounds:
+    def _catch_up(
+        self, query: RoutedQuery, kafka: Kafka, topics: Mapping[str, Topic], counted: FeedOffsets, bounds: Bounds
+    ) -> None:
+        slices_of = partial(Slices.of_topics, self.session, kafka, topics, bounds=bounds, ending=self.ending)
+        engine = database(self.settings.require_database_url())
+        catch_up(query, engine, topics[query.name], counted[query.name], slices_of, bounds.task_bytes)
+
+    def _bounds(self, topics: Collection[object], query: LiveQuery | None = None) -> Bounds:
         cores = self.session.sparkContext.defaultParallelism
-        return Bounds.of(self.settings.max_bytes_per_batch, cores, len(topics))
+        # What is sent on passes the driver.
+        share = 2 if isinstance(query, RoutedQuery) else 1
+        return Bounds.of(self.settings.max_bytes_per_batch // share, cores, len(topics))
 
     def _start(
         self,

@@ -19,6 +19,9 @@ ToParts = Callable[[pa.Table], Parts]
 
 _BLOCKS = pa.schema([("part", pa.string()), ("block", pa.binary())])
 
+# The part of messages that are sent on (see ``speed_layer.executor.outgoing``).
+_SENT_ON = "outgoing"
+
 NO_MESSAGES = pa.table(
     {
         "partition": pa.array([], pa.int32()),
@@ -44,6 +47,8 @@ def messages_to_blocks(messages: DataFrame, to_parts: ToParts, *, task_bytes: in
         for table in messages:
             parts = {name: rows for name, rows in to_parts(table).items() if rows.num_rows}
             serialised = [_serialised(rows) for rows in parts.values()]
+            # A message may become many times its size. Of all other parts the messages' own size is a bound.
+            messages.add(sum(len(block) for name, block in zip(parts, serialised, strict=True) if name == _SENT_ON))
             yield pa.table([pa.array(parts, pa.string()), pa.array(serialised, pa.binary())], _BLOCKS)
 
     # One task per core, however many ranges the source reads: a task costs some 30 ms.

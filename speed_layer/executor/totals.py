@@ -27,7 +27,11 @@ def totals_parts(feed: Feed, messages: pa.Table) -> Parts:
         identified: a row for each other record: the columns of
         ``speed_layer.executor.accounts.identity``, the measure and the fields of the dimensions.
     """
-    parsed = parse(feed, messages, now_us=time.time_ns() // 1_000)
+    return parts_of_records(feed, parse(feed, messages, now_us=time.time_ns() // 1_000))
+
+
+def parts_of_records(feed: Feed, parsed: pa.Table) -> Parts:
+    """The parts of ``totals_parts``, of messages that were parsed."""
     records = valid(parsed)
     parts = account_parts(feed, parsed)
     if feed.event_id is None:

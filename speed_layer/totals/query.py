@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,6 +29,21 @@ from speed_layer.totals.table import LiveTable
 from speed_layer.totals.windows import YoungWindows
 
 SQL = Statements(__package__, "statements.sql")
+
+
+class Counted(NamedTuple):
+    """What a transaction has counted of a micro-batch.
+
+    Attributes:
+        duplicates: partition: int and record_offset: long of each duplicate.
+    """
+
+    accounts: list[Account]
+    duplicates: pa.Table
+
+
+CountTotals = Callable[[Connection], Counted]
+_NO_DUPLICATES = pa.table({"partition": pa.array([], pa.int32()), "record_offset": pa.array([], pa.int64())})
 
 
 @dataclass
@@ -83,6 +99,11 @@ class TotalsQuery:
 
     def prepare(self, received: Mapping[str, Parts]) -> Count:
         """Find duplicates inside the micro-batch itself."""
+        count = self.prepared(received)
+        return lambda connection: count(connection).accounts
+
+    def prepared(self, received: Mapping[str, Parts]) -> CountTotals:
+        """As ``prepare``, for a query that needs to know which records are duplicates."""
         parts = received[self.feed.name]
         identified = IdentifiedRecords.of(parts["identified"]) if "identified" in parts else None
         return partial(self._count, parts=parts, identified=identified)
@@ -97,23 +118,28 @@ class TotalsQuery:
     def committed(self) -> None:
         """Nothing waits for the commit."""
 
-    def _count(self, connection: Connection, parts: Parts, identified: IdentifiedRecords | None) -> list[Account]:
-        """Count a micro-batch: deduplicate, add totals to the live table, mark dirty hours, list invalid messages."""
+    def _count(self, connection: Connection, parts: Parts, identified: IdentifiedRecords | None) -> Counted:
+        """Count a micro-batch: deduplicate, add totals, mark hours and billing months dirty, list invalid messages."""
         added, hours = [parts["totals"]], [parts["hours"].column("hour")]
         judged_as: list[Account] = []
+        duplicates = _NO_DUPLICATES
         if identified:
             records = parts["identified"]
             judged = self._dedup.find_duplicates(connection, identified)
             judged_as = judged_accounts(self.feed.name, records, judged)
             new = records.filter(pa.array(~judged.duplicate))
+            duplicates = records.select(_NO_DUPLICATES.column_names).filter(pa.array(judged.duplicate))
             added.append(totals(self.feed, new, self._totals.live.window))
             hours.append(event_hours(new.column("event_us")))
-        self._add(connection, summed(pa.concat_tables(added)))
+        counted = summed(pa.concat_tables(added))
+        self._add(connection, counted)
+        if isinstance(self._totals.live.window, BillingMonth) and counted.num_rows:
+            connection.execute(SQL["mark_months"], {"months": pc.unique(counted.column("window_s")).to_pylist()})
         dirty = {hour for column in hours for hour in column.to_pylist()}
         connection.execute(SQL["mark_hours"], {"feed": self.feed.name, "hours": list(dirty)})
         list_invalid(connection, self.feed.name, parts["invalid"])
         self._dedup.finish(connection)
-        return [*accounts(self.feed.name, parts["received"]), *judged_as]
+        return Counted([*accounts(self.feed.name, parts["received"]), *judged_as], duplicates)
 
     def _add(self, connection: Connection, added: pa.Table) -> None:
         """Copy the totals that are surely new into the live table, and add the others."""

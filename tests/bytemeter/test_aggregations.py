@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
+from dataclasses import replace
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -13,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bytemeter.aggregations import summed, totals
-from bytemeter.feeds import BILLABLE_EVENTS, DEVICES
+from bytemeter.feeds import BILLABLE_EVENTS, DEVICES, Dimension, Totals, TotalsTable
 from bytemeter.feeds.billable_events import TYPES
+from bytemeter.feeds.telemetry import TELEMETRY
 from bytemeter.plans.periods import first_instant
 from bytemeter.windows import FIVE_MINUTES, HOUR, BillingMonth, Window
 
@@ -75,6 +77,63 @@ def test_bytes_are_added_up_per_dimension_and_window(window: Window, expected: s
     assert {tuple(row.values()) for row in once.to_pylist()} == expected
     twice = summed(pa.concat_tables([once, once]))
     assert {tuple(row.values()) for row in twice.to_pylist()} == {(*key, 2 * value) for *key, value in expected}
+
+
+OPTIONAL = replace(
+    DEVICES,
+    fields=tuple(replace(field, required=field.name not in ("app", "antenna_id")) for field in DEVICES.fields),
+    totals=Totals(
+        "bytes",
+        (Dimension("app", ("app",)), Dimension("user", ("id",)), Dimension("app_antenna", ("app", "antenna_id"))),
+        TotalsTable("bytes", HOUR),
+    ),
+)
+
+
+@pytest.mark.parametrize("absent", ["some", "all"])
+def test_a_record_without_an_optional_field_is_in_no_total_of_its_dimensions(absent: str) -> None:
+    with_app = None if absent == "all" else "MAPS"
+    given = pa.table(
+        {
+            "id": ["u1", "u1", "u2", "u2"],
+            "app": pa.array([None, with_app, with_app, None], pa.string()),
+            "antenna_id": pa.array(["a1", "a1", None, None], pa.string()),
+            "bytes": [1, 20, 300, 4_000],
+            "event_us": [0, 1, 2, 3],
+        }
+    )
+    of_apps = set() if absent == "all" else {("app", "MAPS", 0, 320), ("app_antenna", "MAPS/a1", 0, 20)}
+    added_up = totals(OPTIONAL, given, HOUR)
+    assert {tuple(row.values()) for row in added_up.to_pylist()} == {
+        ("user", "u1", 0, 21),
+        ("user", "u2", 0, 4_300),
+        *of_apps,
+    }
+    assert added_up.column("id").null_count == 0
+
+
+@given(st.lists(st.floats(0, 1e6) | st.sampled_from([None, -1.0, 1e300]), min_size=1), st.data())
+def test_durations_of_people_are_added_up_exactly_in_any_order(
+    durations: list[float | None], data: st.DataObject
+) -> None:
+    def added_up(given: list[float | None]) -> dict[tuple[str, str], int]:
+        columns = {name: pa.array([None] * len(given), pa.string()) for name in TELEMETRY.names}
+        columns |= {"duration": pa.array(given, pa.float64()), "event_us": pa.array([0] * len(given))}
+        columns |= {"eid": pa.array(["END"] * len(given)), "actor": pa.array(["a"] * len(given))}
+        columns["actor_type"] = pa.array(
+            [data.draw(st.sampled_from(["User", "System", None])) for _ in given], pa.string()
+        )
+        people = sum(value == "User" for value in columns["actor_type"].to_pylist())
+        rows = totals(TELEMETRY, pa.table(columns), HOUR).to_pylist()
+        found = {(row["type"], row["id"]): row["value"] for row in rows}
+        assert found.pop(("user", "a"), 0) == people
+        assert found.pop(("eid", "END")) == len(given)
+        return found
+
+    exact = [round(1_000.0 * value) for value in durations if value is not None and 0 <= value <= 2**40]
+    expected = {("eid_milliseconds", "END"): sum(exact)} if exact else {}
+    assert added_up(durations) == expected
+    assert added_up(data.draw(st.permutations(durations))) == expected
 
 
 MOST = 10**21 - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -80,3 +81,21 @@ def test_the_screen_shows_live_batch_and_breaches(rows: Rows, engine: Engine) ->
         assert expected in shown
     assert "user04@example.com" in shown
     console.file.close()
+
+
+def test_the_screen_shows_telemetrys_funnel_once_there_is_some(rows: Rows, engine: Engine) -> None:
+    def shown() -> str:
+        console = Console(record=True, width=160, file=io.StringIO())
+        console.print(screen(read_figures(engine), [], 0))
+        return console.export_text()
+
+    assert "unique" not in shown()
+    rows(
+        "insert into ledger (feed, partition, topic_id, next_offset, received, counted, duplicate, invalid) values"
+        " ('telemetry', 0, 't', 17, 17, 9, 1, 7) returning 1"
+    )
+    rows(
+        "insert into routed_messages values ('telemetry', 'telemetry.unique', 10),"
+        " ('telemetry-batches', 'telemetry.failed', 2), ('telemetry', 'telemetry.failed', 7) returning 1"
+    )
+    assert "raw 17  ▸  unique 10   failed 9   duplicate 0   log 0   error 0" in shown()

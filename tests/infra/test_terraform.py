@@ -9,10 +9,9 @@ import subprocess
 import pytest
 import yaml
 
-from bytemeter.feeds import FEEDS
 from bytemeter.jars import spark_coordinates
-from bytemeter.plans.events import TOPIC as THRESHOLD_EVENTS
 from bytemeter.settings import PREFIX, Settings
+from bytemeter.topics import topics
 from bytemeter.versions import CLUSTER_IMAGES, SERVERLESS_RUNTIMES, minor
 from tests.infra.configuration import INFRA, Body, Module, attributes, modules, unquoted
 from tests.infra.provider import META, faults, provider_schema
@@ -188,8 +187,8 @@ def test_no_role_of_the_project_reaches_data() -> None:
 
 def test_topics_and_jars_are_those_of_the_product() -> None:
     platform = (INFRA / "modules/platform/main.tf").read_text()
-    (topics,) = re.findall(r"^  topics += (\[.*\])$", platform, re.MULTILINE)
-    assert set(yaml.safe_load(topics)) == {*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS}
+    (named,) = re.findall(r"^  topics += (\[[^]]*\])$", platform, re.MULTILINE)
+    assert set(yaml.safe_load(named)) == set(topics())
     dataproc = modules()["modules/dataproc"].blocks("variable")
     image = minor(unquoted(dataproc["image_version"]["default"]))
     for variable, spark in (("jars", CLUSTER_IMAGES[image]), ("batch_jars", SERVERLESS_RUNTIMES["3.0"])):

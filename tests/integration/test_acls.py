@@ -25,12 +25,11 @@ from pyspark.sql import SparkSession
 from sqlalchemy import Engine
 
 from bytemeter.errors import BytemeterError, TransientError
-from bytemeter.feeds import FEEDS
 from bytemeter.kafka import Kafka
-from bytemeter.plans.events import TOPIC as THRESHOLD_EVENTS
 from bytemeter.plans.outbox import Outbox, write
 from bytemeter.prepare import prepare
 from bytemeter.settings import PREFIX, Settings, load_settings
+from bytemeter.topics import topics
 from cli.main import main
 from embedded.home import Home
 from tests.builders import agreement, record
@@ -39,7 +38,7 @@ from tests.commands import signal_handlers_restored
 from tests.integration.tls import KAFKA_PASSWORD, KAFKA_USER, SecureBroker, make_certificates
 from tests.record_files import line
 
-TOPICS = (*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS)
+TOPICS = tuple(topics())
 MONTH = f"{dt.datetime.now(dt.UTC):%Y-%m}"
 DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
 _SOON_S = 20.0

@@ -127,7 +127,12 @@ NESTED = Feed(
     kinds=Kinds("eid", {"IMPRESSION": without_page}),
     totals=Totals(
         measure=None,
-        dimensions=(Dimension("eid", ("eid",)), Dimension("channel", ("channel",))),
+        dimensions=(
+            Dimension("eid", ("eid",)),
+            Dimension("channel", ("channel",)),
+            Dimension("producer", ("producer",)),
+            Dimension("eid_producer", ("eid", "producer")),
+        ),
         live=TotalsTable("test_events", FIVE_MINUTES),
         hourly=TotalsTable("test_events_hourly", HOUR),
     ),
@@ -280,7 +285,7 @@ def test_duplicates_behind_the_horizon_are_removed_by_the_recompute(
     assert rows(f"select id, value from test_counts_hourly {of_feed}") == [("old", 1), ("young", 1)]
 
 
-def test_nested_events_are_picked_by_path_validated_by_kind_and_kept_as_received(
+def test_nested_events_are_picked_by_path_validated_by_kind_counted_by_what_they_have_and_kept_as_received(
     declare: Callable[[Feed, str], None],
     count: Callable[[Feed], None],
     put: Put,
@@ -300,6 +305,8 @@ def test_nested_events_are_picked_by_path_validated_by_kind_and_kept_as_received
         event("START", {"channel": "zażółć", "env": "x", "pdata": {"id": "app", "ver": "1"}}, mid="m1"),
         event("IMPRESSION", {"channel": "b", "pdata": None}, edata={"page": "home", "visits": [{"n": 1.5}]}, mid="m2"),
         event("HEARTBEAT", {"channel": "b"}, tags=["a", {"b": [None]}]),
+        # Without an event id, as the one before, and with a producer.
+        event("HEARTBEAT", {"channel": "b", "pdata": {"id": "app"}}),
     ]
     bad = [
         (event("IMPRESSION", {"channel": "b"}, edata={"page": ""}), "impression without edata.page"),
@@ -313,7 +320,8 @@ def test_nested_events_are_picked_by_path_validated_by_kind_and_kept_as_received
     count(NESTED)
     assert rows("select reason from invalid_events order by record_offset") == [(reason,) for _, reason in bad]
     expected = [
-        ("channel", "b", 2), ("channel", "zażółć", 1), ("eid", "HEARTBEAT", 1), ("eid", "IMPRESSION", 1), ("eid", "START", 1),
+        ("channel", "b", 3), ("channel", "zażółć", 1), ("eid", "HEARTBEAT", 2), ("eid", "IMPRESSION", 1), ("eid", "START", 1),
+        ("eid_producer", "HEARTBEAT/app", 1), ("eid_producer", "START/app", 1), ("producer", "app", 2),
     ]  # fmt: skip
     assert sorted(rows("select type, id, value from test_events")) == expected
     HourlyJob(spark, place, NESTED, wait_s=60).run()
@@ -322,5 +330,5 @@ def test_nested_events_are_picked_by_path_validated_by_kind_and_kept_as_received
     kept = sorted((row["offset"], row["raw"], row["channel"], row["producer"]) for row in history)
     assert [raw.encode() for _, raw, *_ in kept] == [*good, good[0]]
     assert [fields for *_, channel, producer in kept for fields in [(channel, producer)]] == [
-        ("zażółć", "app"), ("b", None), ("b", None), ("zażółć", "app"),
+        ("zażółć", "app"), ("b", None), ("b", None), ("b", "app"), ("zażółć", "app"),
     ]  # fmt: skip

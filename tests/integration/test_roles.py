@@ -36,12 +36,13 @@ TABLES = {
     "billable_recomputes": "SIU",  # each month's last one
     "billing_zone": "SI",  # noted once
     "billing_calendars": "SIU",  # how far calendars are computed
+    "billing_months": "SIU",  # versions grow
     "billing_periods": "SI",  # computed once
     "bytes": "SIU",  # live totals grow; no job removes one
     "bytes_hourly": "SIUD",  # replaced by recomputes; a total that is gone is deleted
     "bytes_monthly": "SIUD",  # as bytes_hourly
     "data_plan_usage": "SIUD",  # a period without records that its agreement no longer has is deleted
-    "duplicate_events": "I",  # a list that grows; jobs read it through refused_events
+    "duplicate_events": "SI",  # a list that grows; what is sent on is decided by it
     "event_publishing": "SIU",  # its lock is the right to publish; it has no rows
     "event_counts": "SIU",  # as bytes
     "event_counts_hourly": "SIUD",  # as bytes_hourly
@@ -54,13 +55,16 @@ TABLES = {
     "invoice_events": "SID",  # of drafts, which are made anew; a trigger keeps those of issued lines
     "invoice_numbers": "SI",  # a number stays
     "invoices": "SIUD",  # drafts are made anew; a trigger keeps issued lines
-    "invalid_events": "I",  # a list that grows; jobs read it through refused_events
+    "invalid_events": "SI",  # as duplicate_events; jobs read it through refused_events
     "last_event_position": "S",  # moved by a function
     "leases": "SIU",  # taken, taken over, given back
     "ledger": "SIU",  # what was counted is never forgotten
     "migrations": "",  # of who migrates
     "monthly_ownership": "SIT",  # staging of the monthly job, emptied at its start
     "plan_segments": "SIUD",  # forgotten when an agreement of the MSISDN changes
+    **dict.fromkeys((f"reference_{kind}" for kind in ("contents", "devices", "dialcodes", "users")), "SIUD"),  # loaded
+    "routed": "SIU",  # as the ledger
+    "routed_messages": "SIU",  # counts grow
     "seen_generations": "S",  # made and dropped by functions
     "seen_ids": "SID",  # packs are written anew as larger ones; packs that were never counted are deleted
     "seen_segments": "SIUD",  # an open one becomes full; one that was never counted is deleted
@@ -77,7 +81,9 @@ TABLES = {
 # The views that the jobs, `schedule list` and `status` read. All other views are for people.
 VIEWS = {
     **{"invoice_lines": "S", "judged_periods": "S", "plan_ownership": "S", "refused_events": "S"},
-    **dict.fromkeys(("feed_status", "dirty_status", "outbox_status", "job_status"), "S"),
+    **dict.fromkeys(
+        ("feed_status", "dirty_status", "dirty_months", "outbox_status", "job_status", "routing_status"), "S"
+    ),
 }
 # Functions that not everybody may execute, and who may; all others compute and change nothing.
 FUNCTIONS = {

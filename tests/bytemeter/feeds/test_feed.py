@@ -23,12 +23,21 @@ LIVE = TotalsTable("bytes", FIVE_MINUTES)
         ({"fields": (*DEVICES.fields, Field("name", Text(), path=("app",)))}, "two fields with the same path"),
         ({"fields": (*DEVICES.fields, Field("cell", Text(), path=("app", "cell")))}, r"\['cell'\] inside other fields"),
         ({"event_id": None, "horizon_s": 60}, "has a horizon, which only feeds with an event id have"),
+        ({"without_id": lambda _: None, "event_id": "app"}, "takes event ids away that are not an optional field"),
         ({"key": "imsi"}, r"uses the fields \['imsi'\]"),
         ({"event_id": "uuid"}, r"uses the fields \['uuid'\]"),
         ({"totals": Totals("app", (Dimension("a", ("app",)),), LIVE)}, "adds up app, which is not a required Whole"),
         (
-            {"totals": Totals("bytes", (Dimension("a", ("event_id",)),), LIVE)},
-            "event_id .a., which is not a required Text",
+            {"totals": Totals("bytes", (Dimension("a", ("timestamp",)),), LIVE)},
+            "timestamp .a., which is not a Text",
+        ),
+        (
+            {"totals": Totals("bytes", (Dimension("a", ("app",), measure="id"),), LIVE)},
+            "adds up id .a., which is not a Whole or Number",
+        ),
+        (
+            {"totals": Totals("bytes", (Dimension("a", ("app",), where=("bytes", "1")),), LIVE)},
+            "chooses by bytes .a., which is no Text",
         ),
         ({"totals": Totals("bytes", (), LIVE)}, "has no dimension"),
         ({"totals": Totals("bytes", (Dimension("a", ("app",)), Dimension("a", ("id",))), LIVE)}, "or one twice"),

@@ -12,7 +12,9 @@ from pyspark.sql.types import StructType
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import AGREEMENTS, DEVICES
 from bytemeter.history import delta
-from bytemeter.history.table import History, addition
+from bytemeter.history.ends import Ends
+from bytemeter.history.feed_table import addition
+from bytemeter.history.table import History
 from tests.histories import written
 from tests.messages import agreement_document, device
 
@@ -34,7 +36,7 @@ def restore(history: History, version: int) -> None:
 def as_earlier_release(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commit as a release that left its end offsets in the log only."""
     monkeypatch.setattr(
-        History, "_transactions",
+        Ends, "transactions",
         lambda self, end, **_: delta.Transactions(self.application, -1, {self.application: sum(end.values())}, "none"),
     )  # fmt: skip
     history.append(written(history, device()), {0: 1}, after={})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal as Number
+from decimal import Decimal as Exact
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bytemeter.feeds import AGREEMENTS, DEVICES, Decimal, Field, Text, Whole, WholeList
+from bytemeter.feeds import AGREEMENTS, DEVICES, Decimal, Field, Number, Text, Whole, WholeList
 from bytemeter.parsing import decoding, structs
 from bytemeter.parsing.decoding import decode
 from bytemeter.parsing.single import read_single
@@ -24,6 +24,10 @@ NESTED = (
     Field("amount", Decimal()),
     Field("price", Decimal(digits=3, scale=2), required=False, path=("edata", "price")),
     Field("scores", WholeList(), required=False, path=("edata", "scores")),
+    Field("ets", Number()),
+    Field("length", Number(), required=False, path=("edata", "length")),
+    Field("duration", Number(others_are_null=True), required=False, path=("edata", "duration")),
+    Field("did", Text(empty_is_null=True), required=False, path=("context", "did")),
 )
 # As JSON may hold them, and as it may not: numbers at the limits, surrogates, depths, what Python alone reads.
 _ODD = [
@@ -31,6 +35,17 @@ _ODD = [
     *("9" * 5_000, "true", "null", "NaN", "-Infinity", '""', '"\\u0000"', '"\\ud800"', '"\\udc00"'),
     *('"\\ud83d\\ude00"', '"\\x"', '"\t"', '"\ufeff"', "'x'", "[]", "{}", "[1,]", "[1.5]", "[null]", '{"a":{"b":[1]}}'),
     *('"199.99"', "199.99", '"0.1234567"', "123456789012345.123456", "1234567890123456", '" 1"', '"1e2"', '"-0.000"'),
+    *(
+        "1e308",
+        "1e309",
+        "-1e999",
+        "-0.0",
+        "1e-400",
+        "9" * 308,
+        "9" * 309,
+        "0.1000000000000000055511151231257827",
+        "5e-324",
+    ),
     *("[" * 2_000 + "]" * 2_000, '"' + "a" * 512 + '"', '"' + "a" * 513 + '"', '"' + "😀" * 512 + '"'),
 ]
 _NAMES = st.sampled_from(
@@ -44,6 +59,10 @@ _NAMES = st.sampled_from(
         "edata",
         "price",
         "scores",
+        "ets",
+        "length",
+        "duration",
+        "did",
         "bytes",
         "app",
         "x",
@@ -54,6 +73,7 @@ _SPACE = st.sampled_from(["", "", "", " ", "\n", "\t", "\v", "\u00a0"])
 _SCALARS = st.one_of(
     st.sampled_from(_ODD),
     st.integers(-(2**64), 2**64).map(str),
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
     st.text(max_size=9).map(json.dumps),
     st.text(max_size=9).map(lambda text: json.dumps(text, ensure_ascii=False)),
     st.decimals(-(10**16), 10**16, places=6, allow_nan=False).map(lambda number: f"{number:f}"),
@@ -73,7 +93,8 @@ _GOOD = {
     "eid": "START",
     "context": {"channel": "ż", "session": {"id": "s"}},
     "amount": "12.5",
-    "edata": {"price": 1.25},
+    "edata": {"price": 1.25, "length": 0.1, "duration": 2},
+    "ets": 1600545287123.25,
 }
 
 
@@ -182,7 +203,7 @@ def test_decimals_are_exact(written: str, expected: str | None) -> None:
     if expected is None:
         assert row == {"amount": None, "reason": "amount over 6 decimals"}
     else:
-        assert (row["reason"], row["amount"]) == (None, Number(expected))
+        assert (row["reason"], row["amount"]) == (None, Exact(expected))
 
 
 @pytest.mark.parametrize(
@@ -201,6 +222,42 @@ def test_decimals_are_exact(written: str, expected: str | None) -> None:
 def test_what_is_no_decimal_is_refused(written: str, reason: str) -> None:
     (row,) = rows((Field("amount", Decimal()),), f'{{"amount":{written}}}'.encode())
     assert row == {"amount": None, "reason": reason}
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("1600545287123", 1600545287123.0),
+        ("0.1", 0.1),
+        ("1e3", 1000.0),
+        ("-0.0", 0.0),
+        ("9007199254740993", 9007199254740992.0),
+        ("9" * 300, float("9" * 300)),
+        ("1e309", "n out of range"),
+        ("9" * 309, "n out of range"),
+        ('"1"', "n is not a number"),
+        ("true", "n is not a number"),
+        ("[]", "n is not a number"),
+        ("null", "missing n"),
+    ],
+)
+def test_a_number_is_the_nearest_double(written: str, expected: float | str) -> None:
+    (row,) = rows((Field("n", Number()),), f'{{"n":{written}}}'.encode())
+    of_faults = {"n": None, "reason": expected}
+    assert row == (of_faults if isinstance(expected, str) else {"n": expected, "reason": None})
+    (row,) = rows((Field("n", Number(others_are_null=True), required=False),), f'{{"n":{written}}}'.encode())
+    assert row == {"n": None if isinstance(expected, str) else expected, "reason": None}
+    (row,) = rows((Field("n", Number(others_are_null=True)),), f'{{"n":{written}}}'.encode())
+    assert row == ({"n": None, "reason": "missing n"} if isinstance(expected, str) else {"n": expected, "reason": None})
+
+
+def test_where_an_empty_text_stands_for_a_missing_one_only_a_required_field_refuses_it() -> None:
+    optional, required = (Field("did", Text(empty_is_null=True), required=needed) for needed in (False, True))
+    assert rows((optional,), b'{"did":""}', b'{"did":"d"}') == [
+        {"did": None, "reason": None},
+        {"did": "d", "reason": None},
+    ]
+    assert rows((required,), b'{"did":""}') == [{"did": None, "reason": "missing did"}]
 
 
 @pytest.mark.parametrize(("levels", "reason"), [(499, None), (500, "not JSON"), (100_000, "not JSON")])

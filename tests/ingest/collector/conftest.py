@@ -26,7 +26,12 @@ def client(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """A client of a collector with a journal and keys, which has key-1."""
     folder = tmp_path_factory.mktemp("collector")
     keys = folder / "keys"
-    clients = (("phones", "key-1", "devices"), ("games", "key-2", "game-events"), ("tests", "key-3", "data-records"))
+    clients = (
+        ("phones", "key-1", "devices"),
+        ("games", "key-2", "game-events"),
+        ("tests", "key-3", "data-records"),
+        ("schools", "key-4", "*"),
+    )
     keys.write_text("".join(keys_line(*of_client) for of_client in clients))
     keys.chmod(0o600)
     with serving(settings, keys=keys, journal=folder / "journal", generator=True) as url:

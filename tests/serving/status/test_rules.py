@@ -35,6 +35,7 @@ def facts(row: dict[str, Any] | None = None, **others: Any) -> Facts:
 def test_a_new_stack_and_a_healthy_one_have_nothing_wrong() -> None:
     assert wrong(Facts(NOW, topics={"devices": TOPIC, "agreements": None})) == []
     assert wrong(facts(jobs=[JOB], outbox={"waiting": 1, "oldest": minutes(4)})) == []
+    assert wrong(facts(routing=[{"feed": "telemetry", "waiting": 9, "counted_at": minutes(4)}])) == []
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,10 @@ def test_each_fault_of_a_feed_is_a_line(row: dict[str, Any], line: str) -> None:
             "hourly: the run failed 2 times, last at 2026-11-21T12:00:00Z: no history",
         ),
         ({"jobs": [JOB | {"next_at": minutes(31)}]}, "hourly: due since 2026-11-21T11:29:00Z and not begun"),
+        (
+            {"routing": [{"feed": "telemetry", "waiting": 7, "counted_at": minutes(6)}]},
+            "telemetry: 7 messages are counted and not sent on since 2026-11-21T11:54:00Z; `bytemeter stream telemetry`",
+        ),
         ({"unreached": ["Kafka is away"]}, "Kafka is away"),
     ],
 )

@@ -13,7 +13,12 @@ locals {
     local.kafka_on_vm ? [] : ["managedkafka.googleapis.com"],
   )
   # bytemeter.feeds, and the topic of threshold events; tests/infra compares.
-  topics     = ["devices", "data-records", "agreements", "game-events", "billable-events", "threshold-events"]
+  topics = [
+    "devices", "data-records", "agreements", "game-events", "billable-events", "threshold-events",
+    "telemetry.ingest", "telemetry.raw", "telemetry.unique", "telemetry.unique.primary", "telemetry.unique.secondary",
+    "telemetry.denorm", "telemetry.failed", "telemetry.duplicate", "telemetry.audit", "telemetry.log", "telemetry.error",
+    "telemetry.assess",
+  ]
   serverless = var.images.job != null
   kafka      = one(concat(module.kafka_vm[*].bootstrap, module.kafka_managed[*].bootstrap))
 }

@@ -1,0 +1,1 @@
+"""What is special about telemetry: schemas of events by their kind, and what becomes of batches and events."""

@@ -1,0 +1,131 @@
+"""What becomes of a valid or an invalid event of ``telemetry.raw``, by its eid.
+
+Whatever is made is a function of the event alone: made again, it is byte for byte the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID, uuid5
+
+from bytemeter.telemetry import topics
+from bytemeter.telemetry.members import Members, UnreadableError, items_of, json_of, members_of, raw, text_of, value_of
+from bytemeter.telemetry.outgoing import Outgoing, failed, flagged, key_of
+
+SOURCE = "PipelinePreprocessor"
+DUPLICATE_FLAG = "pp_duplicate"
+_ITEM_IDS = UUID("6a0d7f1c-52a5-5c6e-8f43-0c9f5b1f7d22")
+_VALIDATED = {"pp_validation_processed": True}
+_UNIQUE = {"pp_validation_processed": True, DUPLICATE_FLAG: False}
+
+_TO_PRIMARY = (topics.UNIQUE, topics.PRIMARY)
+_TO_SECONDARY = (topics.UNIQUE, topics.SECONDARY)
+_TOPICS = {
+    "LOG": (topics.LOG,),
+    "ERROR": (topics.ERROR,),
+    "INTERACT": _TO_SECONDARY,
+    "IMPRESSION": _TO_SECONDARY,
+    "SHARE_ITEM": _TO_SECONDARY,
+    "AUDIT": (*_TO_PRIMARY, topics.AUDIT),
+}
+_DIALCODES = ("dialcode", "qr")
+# Or written with escapes.
+_MAY_BE_DIALCODE = re.compile(rb'"(?:dialcode|qr)"|\\', re.IGNORECASE)
+
+
+def topics_of(eid: str) -> tuple[str, ...]:
+    """Where a valid event that is no duplicate goes."""
+    return _TOPICS.get(eid, _TO_PRIMARY)
+
+
+def sent_of(value: bytes, eid: str, device: str | None = None) -> Iterator[Outgoing]:
+    """What is sent of a valid event that is no duplicate: itself, and SHARE_ITEMs of a SHARE.
+
+    Args:
+        device: context.did of the event, where that is known already.
+    """
+    members = members_of(value)
+    flagged(members, _VALIDATED if eid == "LOG" else _UNIQUE)
+    _without_prefix(members)
+    _upper_case(members)
+    key = device.encode() if device else key_of(members)
+    yield Outgoing(topics_of(eid), key, json_of(members))
+    if eid == "SHARE":
+        for item in _share_items(members):
+            yield Outgoing(topics_of("SHARE_ITEM"), key, json_of(item))
+
+
+def failed_event(value: bytes | None, reason: str, violations: Sequence[object] = ()) -> Outgoing:
+    """An invalid event, as it came, with all that it violates: each with its JSON pointer."""
+    errors = list(violations) or [{"pointer": "", "violates": reason}]
+    return failed(value, reason, {"pp_validation_processed": False}, {"validation_error": errors, "src": SOURCE})
+
+
+def _without_prefix(members: Members) -> None:
+    """Remove a leading ``f:`` of the actor's id."""
+    actor = bytes(members.get("actor", b""))
+    if b'"f:' not in actor and b"\\" not in actor:
+        return
+    inner = _object(actor)
+    id_ = text_of(inner.get("id"))
+    if id_ is not None and id_.startswith("f:"):
+        inner["id"] = raw(id_.removeprefix("f:"))
+        members["actor"] = raw(inner)
+
+
+def _upper_case(members: Members) -> None:
+    """Write the id of an object that is a dialcode in upper case."""
+    written = bytes(members.get("object", b""))
+    if not _MAY_BE_DIALCODE.search(written):
+        return
+    inner = _object(written)
+    kind, id_ = text_of(inner.get("type")), text_of(inner.get("id"))
+    if kind is not None and kind.lower() in _DIALCODES and id_ is not None:
+        inner["id"] = raw(id_.upper())
+        members["object"] = raw(inner)
+
+
+def _share_items(share: Members) -> Iterator[Members]:
+    """The SHARE_ITEMs of a SHARE: what was shared is their object, in the rollup of the SHARE's own object."""
+    edata, parent = _object(share.get("edata")), text_of(_object(share.get("object")).get("id"))
+    kept = {name: value for name, value in share.items() if name not in ("eid", "mid", "edata", "object")}
+    for place, item in enumerate(_items(edata.get("items"))):
+        members = _object(item)
+        shared = {name: members[name] for name in ("id", "type", "ver") if name in members}
+        for number, written in enumerate(_items(members.get("params"))):
+            param, name = _object(written), f"{text_of(share.get('mid'))}/{place}/{number}"
+            yield {
+                "eid": raw("SHARE_ITEM"),
+                "mid": raw(str(uuid5(_ITEM_IDS, name))),
+                **kept,
+                "object": raw({**shared, **({"rollup": {"l1": parent}} if parent else {})}),
+                "edata": raw({**param, **_of_share(edata), "type": _kind(param)}),
+            }
+
+
+def _object(written: Any) -> Members:
+    """The members of a value; none where a schema of a user's own let pass what is no object."""
+    try:
+        return members_of(written or b"")
+    except UnreadableError:
+        return {}
+
+
+def _items(written: Any) -> list[bytes]:
+    """The items of a value; none where it is no array."""
+    try:
+        return items_of(written or b"")
+    except UnreadableError:
+        return []
+
+
+def _of_share(edata: Members) -> Members:
+    return {"dir": edata["dir"]} if "dir" in edata else {}
+
+
+def _kind(param: Members) -> str:
+    """Whether the item was shared for the first time (a download) or passed on (an import)."""
+    transfers = value_of(param.get("transfers"))
+    return "download" if transfers == 0 and not isinstance(transfers, bool) else "import"
