@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import random
 import re
 import signal
 import subprocess
@@ -39,6 +40,7 @@ from tests.messages import game_event
 Rows = Callable[..., list[tuple[Any, ...]]]
 SUBSCRIBERS, DAYS = 60, 45
 HOUR_S = 3_600
+GAME = ("default", "purchase_sword", "join_guild", "purchase_knife")
 KINDS = ("dashboard", "chart", "dataset", "database")
 INSTALLED_WITHIN_S = 900
 
@@ -72,7 +74,11 @@ def filled(
     at = dt.datetime.fromtimestamp(now, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     put([agreement()], topic="agreements")
     put([record("over the limit", 1_200, at)], topic="data-records")
-    put([game_event(event_type=type_, timestamp=int(now)) for type_ in ("default", "join_guild")], topic="game-events")
+    chance, half_a_day = random.Random(7), 12 * HOUR_S
+    played = [
+        (chance.choices(GAME, (5, 2, 1, 2))[0], int(now - half_a_day * chance.random() ** 2)) for _ in range(1_500)
+    ]
+    put([game_event(event_type=type_, timestamp=at_s) for type_, at_s in played], topic="game-events")
     billed = Traffic(now - DAY_S / 2, rate=0.02, records=800, subscribers=10, duplicates=0.02)
     send(to, kafka.topic_name("billable-events"), BillableEventSimulation(billed).pieces())
     stream(BILLABLE_EVENTS)
