@@ -18,6 +18,7 @@ from cli.commands.collector import collector
 from cli.commands.demo import demo
 from cli.commands.importing import import_files
 from cli.commands.invoice import invoice
+from cli.commands.loading import load
 from cli.commands.process import CALLERS_UMASK
 from cli.commands.questions import sql
 from cli.commands.schedule import schedule
@@ -59,7 +60,19 @@ def cli(context: click.Context, /, **flags: Any) -> None:
 for command in (
     *(servers.up, servers.down, servers.status, servers.dashboards, servers.psql, servers.env),
     *(demo, preparing.migrate, preparing.provision, simulate),
-    *(jobs.stream, jobs.batch, jobs.maintain_history, schedule, submit, collector, api, invoice, import_files, sql),
+    *(
+        jobs.stream,
+        jobs.batch,
+        jobs.maintain_history,
+        schedule,
+        submit,
+        collector,
+        api,
+        invoice,
+        import_files,
+        load,
+        sql,
+    ),
 ):
     cli.add_command(command)
 

@@ -12,7 +12,7 @@ from batch_layer.hourly.job import HourlyJob
 from batch_layer.monthly.job import MonthlyJob
 from batch_layer.months import Month
 from bytemeter.errors import BytemeterError
-from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, Feed
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES, TELEMETRY, TELEMETRY_BATCHES, Feed
 from bytemeter.postgres import database
 from bytemeter.settings import Settings
 from demo.figures import read_figures
@@ -20,6 +20,7 @@ from simulator.agreements import AgreementSimulation
 from simulator.data_records import DataRecordSimulation
 from simulator.devices import DeviceSimulation
 from simulator.sending import Simulated, simulate
+from simulator.telemetry import TelemetrySimulation
 from simulator.traffic import DAY_S, Rhythm, Traffic
 from speed_layer.stream import Streams
 
@@ -37,11 +38,13 @@ _LAST_RECORDS = 1_200
 # Duplicates are up to six hours younger than their first records: with two hours, some of them count until the
 # recompute finds them. Micro-batches are small, because one micro-batch has one horizon.
 _OF_DEVICES = {"identity_horizon_s": 7_200.0, "max_records_per_batch": 5_000}
+# Of apps, in three days.
+_APP_DAYS, _APP_EVENTS, _APP_DEVICES = 3, 20_000, 120
 
 
 @dataclass(frozen=True)
 class Backlog:
-    """Two months of subscribers' records and two days of phones' records, which end at ``until``.
+    """Two months of subscribers' records, two days of phones' and three of apps', which end at ``until``.
 
     All of it is counted live. The phones' records are recomputed by the hour, except those of the last hours, and the
     subscribers' last whole month is recomputed.
@@ -65,6 +68,7 @@ class Backlog:
         self._require_empty()
         self.subscribers()
         self.phones()
+        self.apps()
 
     def subscribers(self) -> None:
         """Agreements and data records of two months, and the recompute of the last whole month."""
@@ -81,6 +85,14 @@ class Backlog:
         HourlyJob(self.session, self.settings, DEVICES).run()
         self._send(self._devices(before=False))
         self._count(settings, DEVICES)
+
+    def apps(self) -> None:
+        """Telemetry's batches of three days, and their events."""
+        seconds = _APP_DAYS * DAY_S
+        start, rate = self.until.timestamp() - seconds, _APP_EVENTS / seconds
+        self._send(TelemetrySimulation(self._traffic(start, rate, _APP_EVENTS, _APP_DEVICES)))
+        for feed in (TELEMETRY_BATCHES, TELEMETRY):
+            self._count(self.settings, feed)
 
     def _require_empty(self) -> None:
         counted = read_figures(database(self.settings.require_database_url())).counted

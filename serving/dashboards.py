@@ -15,7 +15,7 @@ from bytemeter.errors import BytemeterError, TransientError
 
 SUPERSET = Path(__file__).parent / "superset"
 ASSETS = SUPERSET / "assets"
-SLUGS = ("network", "data-plans", "pipeline-health")
+SLUGS = ("network", "data-plans", "pipeline-health", "telemetry")
 _DATABASE = "databases/Bytemeter.yaml"
 _ADDRESS = "{SQLALCHEMY_URI}"
 _TIMEOUT_S = 120

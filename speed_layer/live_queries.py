@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from functools import partial
 
 from bytemeter.errors import BytemeterError
-from bytemeter.feeds import Feed
+from bytemeter.feeds import TELEMETRY_UNIQUE, Feed
 from bytemeter.plans.outbox import Outbox
 from speed_layer.dedup.horizon import DEFAULT
 from speed_layer.engine.live_query import LiveQuery
+from speed_layer.executor.denorm import DenormStage
 from speed_layer.executor.outgoing import Stage
 from speed_layer.executor.telemetry import BatchStage, EventStage
 from speed_layer.plans.query import DataPlanQuery
 from speed_layer.routing.query import RoutedQuery
 from speed_layer.routing.router import Router
+from speed_layer.telemetry.references import completed
 from speed_layer.totals.query import TotalsQuery
 
 
@@ -106,9 +108,21 @@ def _routed_query(stage: Stage, context: CountingContext) -> LiveQuery:
     return RoutedQuery(stage, counting, Router(context.outbox.kafka, stage.feed))
 
 
+def _denorm(_: Sequence[Feed]) -> Iterator[LiveQueryPlan]:
+    """One query: unique events get their rows of the reference tables."""
+    yield LiveQueryPlan(TELEMETRY_UNIQUE.name, _denorm_query)
+
+
+def _denorm_query(context: CountingContext) -> LiveQuery:
+    stage = DenormStage()
+    counting = TotalsQuery(stage.feed, context.identity_horizon)
+    return RoutedQuery(stage, counting, Router(context.outbox.kafka, stage.feed), completed)
+
+
 LIVE_QUERIES: Mapping[str, Plan] = {
     "totals": _totals,
     "data-plans": _data_plans,
     "telemetry-batches": partial(_routed, BatchStage),
     "telemetry": partial(_routed, EventStage),
+    "telemetry-denorm": _denorm,
 }

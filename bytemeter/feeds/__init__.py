@@ -10,13 +10,25 @@ from bytemeter.feeds.devices import DEVICES
 from bytemeter.feeds.feed import Feed, Kinds, Rule
 from bytemeter.feeds.fields import Decimal, Field, Number, Text, Whole, WholeList
 from bytemeter.feeds.game_events import GAME_EVENTS
-from bytemeter.feeds.telemetry import TELEMETRY, TELEMETRY_BATCHES, TELEMETRY_UNIQUE, with_schemas
+from bytemeter.feeds.telemetry import (
+    TELEMETRY,
+    TELEMETRY_BATCHES,
+    TELEMETRY_DENORM,
+    TELEMETRY_UNIQUE,
+    with_schemas,
+)
 from bytemeter.feeds.totals import Dimension, Quotas, Totals, TotalsTable
 
 FEEDS = {
     feed.name: feed
-    for feed in (DEVICES, AGREEMENTS, DATA_RECORDS, GAME_EVENTS, BILLABLE_EVENTS, TELEMETRY_BATCHES, TELEMETRY)
+    for feed in (
+        *(DEVICES, AGREEMENTS, DATA_RECORDS, GAME_EVENTS, BILLABLE_EVENTS),
+        *(TELEMETRY_BATCHES, TELEMETRY, TELEMETRY_UNIQUE, TELEMETRY_DENORM),
+    )
 }
+
+# Those whose records clients send.
+TAKEN = {name: feed for name, feed in FEEDS.items() if not feed.derived}
 
 __all__ = [
     "AGREEMENTS",
@@ -25,8 +37,10 @@ __all__ = [
     "DEVICES",
     "FEEDS",
     "GAME_EVENTS",
+    "TAKEN",
     "TELEMETRY",
     "TELEMETRY_BATCHES",
+    "TELEMETRY_DENORM",
     "TELEMETRY_UNIQUE",
     "Decimal",
     "Dimension",

@@ -83,6 +83,7 @@ class Feed:
         assigned: fields that are given to a record on its way: duplicates may differ in them without a conflict.
         keeps_raw: whether the history keeps the message as received, in its column ``raw``.
         kinds: kinds of records with validators of their own; None if all records are of one kind.
+        derived: whether only live queries write the topic: clients may not send such records.
         totals: how the records are added up by window; None if they are not.
         without_id: given records as columns, which of them have no event id, whatever their field says: it becomes
             null. None if all that have the field have an event id.
@@ -106,6 +107,7 @@ class Feed:
     totals: Totals | None = None
     without_id: Violated | None = None
     read_as: Callable[[pa.BinaryArray], pa.BinaryArray] | None = None
+    derived: bool = False
 
     @property
     def names(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""The feeds of telemetry: batches as clients send them, their events, and valid events without duplicates."""
+"""The feeds of telemetry: batches as clients send them, their events, those that are valid and unique, and enriched."""
 
 from __future__ import annotations
 
@@ -160,5 +160,20 @@ TELEMETRY_UNIQUE = Feed(
     rules=(_at_most(_MOST_UNIQUE_BYTES), *_EVENT_RULES),
     live_query="telemetry-denorm",
     keeps_raw=True,
+    derived=True,
     totals=_counted("telemetry-unique", (Dimension("eid", ("eid",)),)),
+)
+TELEMETRY_DENORM = Feed(
+    name="telemetry-denorm",
+    topic="telemetry.denorm",
+    fields=(*_EVENT_FIELDS, Field("state", _TEXT, required=False, path=("derivedlocationdata", "state"))),
+    key="device",
+    event_us=_event_us,
+    # Only we write this topic, each event once.
+    event_id=None,
+    rules=_EVENT_RULES,
+    live_query="totals",
+    keeps_raw=True,
+    derived=True,
+    totals=_counted("telemetry-denorm", (Dimension("eid", ("eid",)), Dimension("state", ("state",)))),
 )

@@ -16,10 +16,10 @@ ERROR = "telemetry.error"
 ASSESS = "telemetry.assess"
 
 # What live queries send to, and no feed reads.
-SENT_TO = (PRIMARY, SECONDARY, DENORM, FAILED, DUPLICATE, AUDIT, LOG, ERROR, ASSESS)
+SENT_TO = (PRIMARY, SECONDARY, FAILED, DUPLICATE, AUDIT, LOG, ERROR, ASSESS)
 # The most bytes of a message, by topic. What failed or is repeated is sent with what is added to it.
 _MESSAGE_BYTES, _WITH_FLAGS_BYTES = 8 * 2**20, 9 * 2**20
 MESSAGE_BYTES = {
-    **dict.fromkeys((INGEST, RAW, UNIQUE, *SENT_TO), _MESSAGE_BYTES),
+    **dict.fromkeys((INGEST, RAW, UNIQUE, DENORM, *SENT_TO), _MESSAGE_BYTES),
     **dict.fromkeys((FAILED, DUPLICATE), _WITH_FLAGS_BYTES),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bytemeter.feeds import FEEDS
+from bytemeter.feeds import TAKEN
 from bytemeter.web.keys import Grants
 from bytemeter.web.problems import Problem
 
@@ -39,8 +39,8 @@ ANYBODY = Client("anybody")
 
 def _client(name: str, grants: str) -> Client:
     feeds = frozenset(grants.split(","))
-    if unknown := sorted(feeds - FEEDS.keys() - {_ALL}):
-        raise ValueError(f"names the feed {unknown[0]!r}; the feeds are {', '.join(FEEDS)}, or * for all")
+    if unknown := sorted(feeds - TAKEN.keys() - {_ALL}):
+        raise ValueError(f"names the feed {unknown[0]!r}; the feeds are {', '.join(TAKEN)}, or * for all")
     return Client(name, None if _ALL in feeds else feeds)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from bytemeter.feeds import FEEDS, Decimal, Feed, Number, Text, Whole, WholeList
+from bytemeter.feeds import TAKEN, Decimal, Feed, Number, Text, Whole, WholeList
 from bytemeter.feeds.fields import FieldType
 from bytemeter.web.documents import document, plain, problems
 from ingest.collector.game import ACTIONS
@@ -41,7 +41,7 @@ def openapi(*, keys: bool, generating: Sequence[str] = ()) -> dict[str, Any]:
         keys: whether requests need an API key.
         generating: the methods of the generator's routes; none without them.
     """
-    paths: dict[str, Any] = {f"/v1/events/{feed.name}": {"post": _post(feed)} for feed in FEEDS.values()}
+    paths: dict[str, Any] = {f"/v1/events/{feed.name}": {"post": _post(feed)} for feed in TAKEN.values()}
     paths[TELEMETRY] = {"post": _telemetry()}
     paths |= {action.path: {"get": _get(f"Sends {action.event_type} to game-events.")} for action in ACTIONS}
     if generating:
@@ -53,7 +53,7 @@ def openapi(*, keys: bool, generating: Sequence[str] = ()) -> dict[str, Any]:
         "/ready": {"get": plain("Whether events can be taken now.")},
         "/metrics": {"get": plain("Counts and durations, for Prometheus.")},
     }
-    schemas = {feed.name: schema_of(feed) for feed in FEEDS.values()} | _SCHEMAS
+    schemas = {feed.name: schema_of(feed) for feed in TAKEN.values()} | _SCHEMAS
     return document("Bytemeter's collector", paths, schemas, keys=keys)
 
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, FEEDS, GAME_EVENTS, TELEMETRY_BATCHES, Feed
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, GAME_EVENTS, TAKEN, TELEMETRY_BATCHES, Feed
 from bytemeter.web.answers import Endpoint, answered
 from bytemeter.web.bodies import Bodies, body_of
 from bytemeter.web.documents import page
@@ -53,7 +53,7 @@ class Routes:
     generator: Generator | None = None
     local: bool = False
     draining: bool = field(default=False)
-    feeds: Mapping[str, Feed] = field(default_factory=lambda: FEEDS)
+    feeds: Mapping[str, Feed] = field(default_factory=lambda: TAKEN)
     _used_keys: UsedKeys = field(default_factory=UsedKeys, init=False)
 
     def all(self) -> list[Route]:
@@ -146,7 +146,7 @@ class Routes:
         return self.feeds[name]
 
     def _client(self, request: Request, feed: Feed) -> Client:
-        client = self.keys.client(header(request, "Authorization")) if self.keys else ANYBODY
+        client = self.keys.client_of(request) if self.keys else ANYBODY
         client.require(feed.name)
         return client
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from starlette.routing import BaseRoute
 
-from bytemeter.feeds import FEEDS, with_schemas
+from bytemeter.feeds import TAKEN, with_schemas
 from bytemeter.kafka import Kafka
 from bytemeter.settings import Settings
 from bytemeter.telemetry.schema_files import read_folder
@@ -79,7 +79,7 @@ class Collector:
         """
         self._settings, self._keys, self._options, self._local = settings, keys, options, local
         own = read_folder(settings.telemetry_schemas)
-        self._feeds = {name: with_schemas(feed, own) for name, feed in FEEDS.items()}
+        self._feeds = {name: with_schemas(feed, own) for name, feed in TAKEN.items()}
         self._limits = limits = Limits.of(settings)
         self.bodies = Bodies(limits.body_bytes, limits.timeout_s)
         self._journal = Journal(options.journal, limits.journal_bytes) if options.journal else None
@@ -94,7 +94,7 @@ class Collector:
             BytemeterError: Kafka's client refuses its settings.
         """
         kafka, limits = Kafka(self._settings), self._limits
-        topics = [kafka.topic_name(feed.topic) for feed in FEEDS.values()]
+        topics = [kafka.topic_name(feed.topic) for feed in TAKEN.values()]
         delivery = Delivery(kafka, topics, timeout_s=limits.timeout_s, most_messages=limits.events)
         await delivery.start()
         backlog = Backlog(self._journal, delivery) if self._journal else None

@@ -41,7 +41,7 @@ def asked(settings: Settings, statement: str) -> Iterator[DuckDBPyRelation]:
     """
     with _one_line(), _closed_duckdb() as connection:
         missing = _add(connection, settings, named_tables(connection, statement))
-        connection.execute("set lock_configuration = true")
+        _run(connection, "set lock_configuration = true")
         try:
             yield connection.sql(statement)
         except duckdb.CatalogException as error:
@@ -79,11 +79,15 @@ def _closed_duckdb() -> Iterator[DuckDBPyConnection]:
         tempfile.TemporaryDirectory(prefix="bytemeter-sql-") as folder,
         duckdb.connect(":memory:", config={**_CLOSED, "temp_directory": folder, "memory_limit": "50%"}) as connection,
     ):
-        connection.execute("set TimeZone = 'UTC'")
+        _run(connection, "set TimeZone = 'UTC'")
         for schema in (HISTORY, INVALID, POSTGRES):
-            connection.execute(f"create schema {schema}")
-        connection.execute(f"set search_path = '{HISTORY},{POSTGRES}'")
+            _run(connection, f"create schema {schema}")
+        _run(connection, f"set search_path = '{HISTORY},{POSTGRES}'")
         yield connection
+
+
+def _run(connection: DuckDBPyConnection, statement: str) -> None:
+    connection.execute(statement).fetchall()
 
 
 def _add(connection: DuckDBPyConnection, settings: Settings, named: list[Named]) -> list[str]:

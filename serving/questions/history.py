@@ -38,7 +38,7 @@ def add_delta(duckdb: DuckDBPyConnection, root: str | None, table: Named) -> Non
     dataset = _opened(root, folder_of(table)).to_pyarrow_dataset()
     source = f"{table.schema} of {table.name}"
     duckdb.register(source, dataset)
-    duckdb.execute(f'create view {table.schema}."{table.name}" as select * from "{source}"')  # noqa: S608, names of feeds
+    duckdb.execute(f'create view {table.schema}."{table.name}" as select * from "{source}"').fetchall()  # noqa: S608, names of feeds
 
 
 def existing(root: str) -> list[str]:

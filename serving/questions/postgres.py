@@ -135,6 +135,6 @@ def _read(duckdb: DuckDBPyConnection, table: Named, columns: Sequence[_Column], 
     chosen = ", ".join(f"{column.read(f'c{n}')} as {names[n]}" for n, column in enumerate(columns))
     duckdb.register("copied", reader)
     try:
-        duckdb.execute(f'create table {table.schema}."{table.name}" as select {chosen} from copied')  # noqa: S608
+        duckdb.execute(f'create table {table.schema}."{table.name}" as select {chosen} from copied').fetchall()  # noqa: S608
     finally:
         duckdb.unregister("copied")

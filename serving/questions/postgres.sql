@@ -16,7 +16,7 @@ where
     and pg_class.relname = :name
     and pg_attribute.attnum > 0
     and not pg_attribute.attisdropped
-order by pg_attribute.attnum
+order by pg_attribute.attnum;
 
 -- name: tables
 -- The tables and views that people read.

@@ -42,7 +42,8 @@ def named_tables(duckdb: DuckDBPyConnection, statement: str) -> list[Named]:
     Raises:
         BytemeterError: it is not one question, or has a mistake.
     """
-    (answer,) = duckdb.execute("select json_serialize_sql(?)", [statement]).fetchone() or ("{}",)
+    # All is fetched: a connection asks nothing else before a result was read to its end.
+    ((answer,),) = duckdb.execute("select json_serialize_sql(?)", [statement]).fetchall()
     read = json.loads(answer)
     if read.get("error"):
         raise BytemeterError(_complaint(str(read.get("error_message")), statement))

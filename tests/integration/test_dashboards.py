@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 
 from batch_layer.monthly.job import MonthlyJob
 from batch_layer.months import Month
-from bytemeter.feeds import AGREEMENTS, BILLABLE_EVENTS, DATA_RECORDS, DEVICES, GAME_EVENTS
+from bytemeter.feeds import AGREEMENTS, BILLABLE_EVENTS, DATA_RECORDS, DEVICES, GAME_EVENTS, TELEMETRY
 from bytemeter.kafka import Kafka
 from bytemeter.logs import logger
 from bytemeter.settings import Settings
@@ -35,6 +35,7 @@ from tests.builders import agreement, record
 from tests.commands import endpoints
 from tests.integration.browser import Browser, Dashboard, browser
 from tests.messages import game_event
+from tests.telemetry import EDATA, create_topics, event
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 SUBSCRIBERS, DAYS = 60, 45
@@ -54,7 +55,7 @@ def filled(
     spark: SparkSession,
     as_writer: Settings,
 ) -> None:
-    """Figures of all kinds: hours from batch and from live, plans over their limit, periods closed, bad records, bills."""
+    """Figures of all kinds: hours from batch and live, plans over their limit, periods closed, bad records, bills, apps."""
     rows("update user_metadata set quota = quota / 100 returning id")
     kafka, now = Kafka(place), time.time()
     to = producer(kafka.librdkafka())
@@ -73,12 +74,15 @@ def filled(
     put([agreement()], topic="agreements")
     put([record("over the limit", 1_200, at)], topic="data-records")
     put([game_event(event_type=type_, timestamp=int(now)) for type_ in ("default", "join_guild")], topic="game-events")
+    create_topics(place)
+    learned = {"ets": int(1_000 * now), "object": {"id": "do_1", "type": "Content"}}
+    put([*(event(eid, f"m-{eid}", **learned) for eid in EDATA), b"{}"], topic="telemetry.raw")
     billed = Traffic(now - DAY_S / 2, rate=0.02, records=800, subscribers=10, duplicates=0.02)
     send(to, kafka.topic_name("billable-events"), BillableEventSimulation(billed).pieces())
     stream(BILLABLE_EVENTS)
     today = dt.datetime.fromtimestamp(now, dt.UTC)
     MonthlyJob(spark, as_writer, Month(today.year, today.month), today, wait_s=60).run()
-    stream(DEVICES, AGREEMENTS, DATA_RECORDS, GAME_EVENTS, history=False)
+    stream(DEVICES, AGREEMENTS, DATA_RECORDS, GAME_EVENTS, TELEMETRY, history=False)
 
 
 @pytest.fixture
@@ -117,7 +121,7 @@ def test_each_dashboard_shows_the_figures_of_the_tables(
         seen = {slug: look(opened, slug, pictures) for slug in SLUGS}
     assert opened.complaints == []
 
-    network, plans, health = (seen[slug].charts for slug in SLUGS)
+    network, plans, health, telemetry = (seen[slug].charts for slug in SLUGS)
     ((bytes_of_day,),) = rows("select sum(bytes) from usage_by_antenna where timestamp > now() - interval '1 day'")
     assert bytes_in(network["Bytes in the chosen time"]["number"]) == pytest.approx(float(bytes_of_day), rel=0.01)
     sources = {row[4] for row in network["Busiest antenna of each hour"]["rows"]}
@@ -129,6 +133,8 @@ def test_each_dashboard_shows_the_figures_of_the_tables(
     invoices = rows("select invoice, customer, state, total_eur from invoice_totals order by 1 desc")
     shown = [(row[0], row[1], row[2], row[5]) for row in network["Invoices and amendments"]["rows"]]
     assert shown == [(*names, f"{total:,.2f}") for *names, total in invoices] != []
+    assert telemetry["Telemetry events"]["number"] == str(len(EDATA))
+    assert telemetry["Active users of the last day"]["number"] == telemetry["Sessions started"]["number"] == "1"
     ((over,),) = rows("select count(*) from plan_progress where running and over")
     assert int(plans["Over their limit"]["number"]) == over > 0
     ((closed,),) = rows("select count(*) from threshold_events where type = 'BILLING_PERIOD_CLOSED'")

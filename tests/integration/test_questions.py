@@ -95,9 +95,7 @@ def test_every_table_and_view_of_postgresql_can_be_read_exactly(
     lines = ask("--tables").splitlines()
     assert {'history."game-events"', 'invalid."game-events"', "postgres.ledger", "postgres.feed_status"} <= set(lines)
     names = [line for line in lines if line.startswith("postgres.")]
-    question = " union all ".join(
-        f"select '{name}' as name, count(*) as n from postgres.{name}" for name in names if name.islower()
-    )
+    question = " union all ".join(f"select '{name}' as name, count(*) as n from {name}" for name in names)
     counts = dict(csv.reader(io.StringIO(ask(question, "--format", "csv"))))
     assert len(counts) > 50
     assert int(counts["postgres.ledger"]) == rows("select count(*) from ledger")[0][0]
@@ -112,7 +110,7 @@ def test_every_table_and_view_of_postgresql_can_be_read_exactly(
         ("copy (select * from devices) to '{file}'", "is no question"),
         ("attach '{file}'", "is no question"),
         ("select * from read_csv('{file}')", "Cannot access file .*; only the history and PostgreSQL can be asked"),
-        ("select * from '{file}'", "does not exist!"),
+        ("select * from '{file}'", "Cannot access file"),
         ("select content from read_text('{file}')", "Cannot access file"),
         ("select * from glob('{file}')", "Cannot access file"),
         ("select * from query('copy (select 1) to ''{file}''')", "Expected a single SELECT statement"),

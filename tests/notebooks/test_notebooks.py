@@ -18,12 +18,14 @@ from serving.reader import reader_login
 from tests.buckets import BUCKET
 from tests.notebooks.rendering import DOCS, NAMES, executed, rendered, sources, texts
 from tests.seeds import SEED
+from tests.telemetry import create_topics
 
 UNTIL = dt.datetime(2026, 11, 21, 6, tzinfo=dt.UTC)
 DOCS_SEED = 7
 # What an analyst would want to see in each of them, whatever the seed.
 FIGURES = {
-    "ledger": r"all 9 partitions balance: 221,500 messages received",
+    "app_sessions": r"[1-9][\d,]+ events of 1\d kinds are counted",
+    "ledger": r"all 15 partitions balance: 2\d\d,\d{3} messages received",
     "network_day": r"(\d+) hours: bytes by app equal bytes by antenna in each",
     "raw_records": r"[1-9]\d* totals of [1-9]\d* hours are equal",
     "subscriber_month": r"[1-9]\d* threshold events, each at or above its threshold; none is missing",
@@ -48,6 +50,7 @@ def test_all_notebooks_run_and_show_the_figures_of_two_months(
     place: Settings, spark: SparkSession, analyst: None, request: pytest.FixtureRequest
 ) -> None:
     written = request.config.getoption("--write-notebooks")
+    create_topics(place)
     backlog = Backlog(spark, place, UNTIL, DOCS_SEED if written else SEED)
     backlog.fill()
     with pytest.raises(BytemeterError, match="records were counted here before; .* give e.g. `bytemeter --home"):

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from bytemeter.errors import BytemeterError
-from bytemeter.feeds import FEEDS
+from bytemeter.feeds import TAKEN
 from bytemeter.settings import Settings
 from ingest.collector.documents import schema_of
 from tests.collectors import serving
@@ -116,8 +116,10 @@ def test_a_request_that_is_refused_as_a_whole_says_why(
 
 
 def test_unknown_feeds_routes_and_methods_are_problems(client: httpx.Client) -> None:
-    unknown = client.post("/v1/events/phones", content=b"{}")
-    assert (unknown.status_code, unknown.json()["value"]) == (404, "phones")
+    # The last one is a feed that only live queries write.
+    for name in ("phones", "telemetry-unique"):
+        unknown = client.post(f"/v1/events/{name}", content=b"{}")
+        assert (unknown.status_code, unknown.json()["value"]) == (404, name)
     for answer, status in ((client.get("/nowhere"), 404), (client.get("/v1/events/devices"), 405)):
         assert answer.status_code == status
         assert answer.headers["Content-Type"] == "application/problem+json"
@@ -181,14 +183,14 @@ def test_health_readiness_metrics_and_documents_need_no_key(client: httpx.Client
     assert 'bytemeter_collector_events_total{feed="devices",status="accepted"}' in metrics
     assert float(metrics.partition("\nbytemeter_collector_journal_bytes ")[2].split()[0]) > 0
     assert "phones" not in metrics
-    assert {f"/v1/events/{feed}" for feed in FEEDS} < set(document["paths"])
+    assert {f"/v1/events/{feed}" for feed in TAKEN} < set(document["paths"])
     assert all(path in page for path in document["paths"])
     assert "<script" not in page
 
 
 def test_the_documented_schema_has_the_fields_of_the_feed() -> None:
-    schema = schema_of(FEEDS["data-records"])
-    assert set(schema["properties"]) == set(FEEDS["data-records"].names)
+    schema = schema_of(TAKEN["data-records"])
+    assert set(schema["properties"]) == set(TAKEN["data-records"].names)
     assert schema["required"] == ["msisdn", "recordedAt", "recordedBytes"]
 
 

@@ -1,0 +1,75 @@
+"""Completes what goes to ``telemetry.denorm``: looks up the rows that the events of a micro-batch need.
+
+Executors have no database, and a table that may be large and may change is no broadcast: so the driver asks PostgreSQL,
+by the ids of the micro-batch, in the transaction that counts it. A row that is changed is used by the next micro-batch.
+While PostgreSQL or one of the tables is away, nothing is counted and nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from bytemeter.errors import TransientError, first_line
+from bytemeter.sql import Statements
+from bytemeter.telemetry import topics
+from bytemeter.telemetry.enriching import REFERENCES, Rows, joined, lookups
+
+SQL = Statements(__package__, "references.sql")
+# So many events are completed at once: their rows are in memory together.
+_AT_ONCE = 2_000
+_UNDEFINED_TABLE = "42P01"
+
+
+def completed(connection: Connection, outgoing: pa.Table) -> pa.Table:
+    """What is sent of unique events, those for ``telemetry.denorm`` with their rows.
+
+    Args:
+        connection: inside a transaction.
+        outgoing: see ``speed_layer.executor.outgoing.OUTGOING``, of ``speed_layer.executor.denorm.DenormStage``.
+
+    Raises:
+        TransientError: a reference table is missing, or PostgreSQL cannot be reached.
+    """
+    pieces = [outgoing.slice(first, _AT_ONCE) for first in range(0, outgoing.num_rows, _AT_ONCE)]
+    column = outgoing.schema.get_field_index("value")
+    tables = [piece.set_column(column, outgoing.schema.field(column), _values(connection, piece)) for piece in pieces]
+    return pa.concat_tables(tables) if tables else outgoing
+
+
+def _values(connection: Connection, outgoing: pa.Table) -> pa.Array:
+    to_topics, values = (outgoing.column(name).to_pylist() for name in ("topics", "value"))
+    is_denorm = [topic == topics.DENORM for topic in to_topics]
+    prepared = [value for value, chosen in zip(values, is_denorm, strict=True) if chosen]
+    rows = _rows(connection, prepared) if prepared else {}
+    return pa.array(
+        [joined(value, rows) if chosen else value for value, chosen in zip(values, is_denorm, strict=True)],
+        outgoing.schema.field("value").type,
+    )
+
+
+def _rows(connection: Connection, prepared: Iterable[bytes]) -> Rows:
+    ids: dict[str, set[str]] = {reference: set() for reference in REFERENCES}
+    for reference, id_ in _keys(prepared):
+        ids[reference].add(id_)
+    try:
+        found = connection.execute(SQL["rows"], {reference: sorted(chosen) for reference, chosen in ids.items()})
+    except DBAPIError as error:
+        if getattr(error.orig, "pgcode", None) == _UNDEFINED_TABLE:
+            raise TransientError(
+                f"a reference table is missing: {first_line(error.orig)}; events wait until it is back, see "
+                "`bytemeter migrate`"
+            ) from None
+        raise
+    return {(row.reference, row.id): row.data.encode() for row in found}
+
+
+def _keys(prepared: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    for value in prepared:
+        for lookup in lookups(value):
+            # PostgreSQL has no text with NUL, and so no such row.
+            if "\0" not in lookup.id:
+                yield lookup.reference, lookup.id
