@@ -10,6 +10,11 @@ from bytemeter.errors import BytemeterError
 _MONTHS = 12
 
 
+def settled_after_s(grace_s: float) -> float:
+    """Seconds after the end of a month (UTC) until its billing periods are over in all zones, and past their grace."""
+    return 12 * 3_600 + grace_s
+
+
 @dataclass(frozen=True)
 class Month:
     """A calendar month."""

@@ -2,8 +2,8 @@
 
 Kafka, PostgreSQL and Spark share the machine. By default everything is measured, except growth and other systems. The
 names that ``--only`` selects are start, collector, collector memory, importer, usage api, message shapes, those of the
-streaming jobs as they are printed (such as live totals), simulator, ids within the horizon, alert latency, hourly
-recompute, monthly recompute, compaction, charts and dashboards.
+streaming jobs as they are printed (such as live totals), telemetry, simulator, ids within the horizon, alert latency,
+hourly recompute, monthly recompute, compaction, charts and dashboards.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from benchmarks.shapes import measure_shapes
 from benchmarks.simulated import measure_simulator
 from benchmarks.start import measure_start
 from benchmarks.streaming import StreamingJobs
+from benchmarks.telemetry import measure_telemetry
 from benchmarks.throughput import Throughput
 from benchmarks.topics import Topics
 from benchmarks.usage_api import measure_usage_api
@@ -120,6 +121,8 @@ def _measure(arguments: argparse.Namespace, selected: Selected, topics: Topics) 
         _measure_streaming(arguments, selected, StreamingJobs(session, topics, in_bucket), topics)
     if selected("message shapes"):
         measure_shapes(session, topics, arguments.rounds)
+    if selected("telemetry"):
+        measure_telemetry(session, topics, arguments.rounds)
     if selected("simulator"):
         measure_simulator(topics, arguments.rounds)
     if selected("alert latency") and arguments.latency_s:

@@ -3,8 +3,8 @@
 -- name: remove_counted
 -- Empties what live queries have written, except agreements, their ownership spans and billing periods: a job begins as
 -- in the middle of a month.
-truncate bytes, billable_monthly, hours, seen_ids, seen_segments, duplicate_events, invalid_events, threshold_events,
-unmatched_records;
+truncate bytes, billable_monthly, event_counts, hours, seen_ids, seen_segments, duplicate_events, invalid_events,
+threshold_events, unmatched_records, routed, routed_messages;
 
 -- name: remove_counted_but_ids
 -- Empties what live totals have written, except the event ids.

@@ -1,5 +1,5 @@
 -- name: fill_windows
--- Writes 30 days of windows of 5 minutes for 20 apps and 100 antennas; all hours but the last day's are recomputed.
+-- Writes 30 days of windows of 5 minutes for 20 apps and 100 antennas; all hours but the last two are recomputed.
 insert into bytes (type, id, timestamp, value)
 select
     d.type,
@@ -20,7 +20,7 @@ select
     date_trunc('hour', timestamp) as hour,
     sum(value) as value
 from bytes
-where timestamp < now() - interval '1 day'
+where timestamp < now() - interval '2 hours'
 group by 1, 2, 3
 on conflict do nothing;
 
@@ -30,7 +30,7 @@ insert into hours (feed, hour, recomputed_version, recomputed_at)
 select
     'devices' as feed,
     hour,
-    case when hour < now() - interval '1 day' then 1 end as recomputed_version,
+    case when hour < now() - interval '2 hours' then 1 end as recomputed_version,
     now() as recomputed_at
 from generate_series(date_trunc('hour', now()) - interval '30 days', now(), interval '1 hour') as hour
 on conflict do nothing;
@@ -137,5 +137,5 @@ insert into threshold_events (
 )
 values (
     gen_random_uuid(), :agreement, now(), 'DATA_PLAN_EXCEEDED', 1, :ordinal,
-    convert_to('{"agreementId":"x","totalRecordedBytes":1}', 'UTF8'), 'live'
+    convert_to('{"agreementId":"x","totalRecordedBytes"\:1}', 'UTF8'), 'live'
 );

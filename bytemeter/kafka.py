@@ -132,11 +132,7 @@ class Kafka:
             return Topic(topic, str(metadata["topic_id"]), earliest, latest)
 
     def create(self, topic: str) -> bool:
-        """Create the topic unless it exists. Returns whether it was created.
-
-        Raises:
-            BytemeterError: see ``create_all``.
-        """
+        """Create the topic unless it exists; see ``create_all``. Returns whether it was created."""
         return bool(self.create_all({topic: None}))
 
     def create_all(self, topics: Mapping[str, int | None]) -> list[str]:
@@ -161,21 +157,24 @@ class Kafka:
             for topic, most_bytes in topics.items():
                 if topic not in missing:
                     self._configure(topic, most_bytes)
-            created = [topic for topic in missing if self._create(admin, topic, topics[topic])]
+            created = self._create(admin, {topic: topics[topic] for topic in missing}) if missing else []
             deadline = time.monotonic() + _TIMEOUT_MS / 1_000
-            for topic in created:
-                while _metadata(admin, topic) is None and time.monotonic() < deadline:
-                    time.sleep(_POLL_S)
+            while any(_metadata(admin, topic) is None for topic in created) and time.monotonic() < deadline:
+                time.sleep(_POLL_S)
             return created
 
-    def _create(self, admin: Any, topic: str, most_bytes: int | None) -> bool:
-        configs = {**_BROKERS_TIME, **({} if most_bytes is None else {_MOST_BYTES: str(most_bytes)})}
+    def _create(self, admin: Any, topics: Mapping[str, int | None]) -> list[str]:
+        """Create topics by one request; those that another process has created since are left out."""
         try:
-            admin.create_topics([NewTopic(topic, self._settings.partitions, -1, topic_configs=configs)])
+            admin.create_topics([self._new(topic, most_bytes) for topic, most_bytes in topics.items()])
         except TopicAlreadyExistsError:
-            # By another process, since.
-            return False
-        return True
+            alone = [{topic: most_bytes} for topic, most_bytes in topics.items()]
+            return [created for one in alone for created in self._create(admin, one)] if len(alone) > 1 else []
+        return list(topics)
+
+    def _new(self, topic: str, most_bytes: int | None) -> NewTopic:
+        configs = {**_BROKERS_TIME, **({} if most_bytes is None else {_MOST_BYTES: str(most_bytes)})}
+        return NewTopic(topic, self._settings.partitions, -1, topic_configs=configs)
 
     def _configure(self, topic: str, most_bytes: int | None) -> None:
         """Let the messages of a topic bear the broker's time, and be as large as they may be, if they do not yet."""

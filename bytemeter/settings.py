@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
     SecretStr,
     ValidationError,
@@ -20,95 +18,14 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
+from bytemeter import setting_values as values
 from bytemeter.errors import BytemeterError
-from bytemeter.secret_files import read_private, read_secret
 from bytemeter.secret_manager import read_secret_version
 
 PREFIX = "BYTEMETER_"
 
 
-def _bootstrap_servers(value: str | None) -> str | None:
-    for server in (value or "").split(","):
-        host, _, port = server.rpartition(":")
-        if value is not None and not (host and port.isdigit()):
-            raise ValueError(f"{server!r} is not HOST:PORT; give e.g. localhost:9092")
-    return value
-
-
-def _database_url(value: SecretStr | None) -> SecretStr | None:
-    if value is None:
-        return None
-    expected = "expected postgresql://user:password@host:port/database"
-    try:
-        url = make_url(value.get_secret_value())
-    except (ArgumentError, ValueError):
-        raise ValueError(f"not a URL; {expected}") from None
-    # The URL is not shown: a password may stand in any of its parts.
-    if url.drivername not in ("postgresql", "postgres"):
-        raise ValueError(f"the URL does not start with postgresql://; {expected}")
-    if "@" in f"{url.host}{url.database}":
-        raise ValueError(
-            f"the URL has more than one @ or a / before it; write them as %40 and %2F in a password; {expected}"
-        )
-    lacking = " and ".join(f"a {part}" for part in ("host", "database") if not getattr(url, part))
-    if lacking:
-        raise ValueError(f"the URL lacks {lacking}; {expected}")
-    if not {"user", "password"} & set(url.query):
-        return value
-    # Moved to where all that shows a URL hides it.
-    user, password = (url.query.get(name) for name in ("user", "password"))
-    moved = url.set(username=str(user or url.username or ""), password=str(password or url.password or ""))
-    return SecretStr(moved.difference_update_query(["user", "password"]).render_as_string(hide_password=False))
-
-
-# pyarrow reads %20 in a URI as a space and refuses a space, Hadoop takes both as they are.
-_PLAIN_URI = re.compile(r"[a-z]+://[A-Za-z0-9._/-]+")
-
-
-def _history_root(value: str | None) -> str | None:
-    if not value:
-        return value
-    if "://" not in value:
-        return str(Path(value).absolute())
-    if not value.startswith(("gs://", "file://")):
-        raise ValueError(f"{value!r} is not a folder or gs://bucket/prefix")
-    if not _PLAIN_URI.fullmatch(value):
-        raise ValueError(
-            f"{value!r} has other characters than letters, digits and -._/, the only ones that a URI may have here"
-        )
-    return value.rstrip("/")
-
-
-def _pem_file(value: Path | None) -> Path | None:
-    if value is None:
-        return None
-    try:
-        content = value.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{str(value)!r} cannot be read: {error.strerror}; name a PEM file") from None
-    if b"-----BEGIN CERTIFICATE-----" not in content:
-        raise ValueError(f"{str(value)!r} has no line -----BEGIN CERTIFICATE-----; name a PEM file")
-    return value.absolute()
-
-
-def _certificate_with_key(value: Path | None) -> Path | None:
-    if value is not None and "-----BEGIN PRIVATE KEY-----" not in read_private(value, _MOST_PEM_BYTES):
-        raise ValueError(
-            f"{str(value)!r} has no line -----BEGIN PRIVATE KEY-----; append the key, as PKCS#8 without a passphrase"
-        )
-    return value
-
-
-def _secret_file(value: Any) -> SecretStr | None:
-    return None if value is None else read_secret(Path(value))
-
-
-_SecretFile = Annotated[SecretStr | None, BeforeValidator(_secret_file)]
-_PemFile = Annotated[Path | None, AfterValidator(_pem_file)]
-_MOST_PEM_BYTES = 1_000_000
 # A secret of Google's Secret Manager; without a version the latest one.
 _SECRET_NAME = r"^projects/[^/]+/secrets/[A-Za-z0-9_-]+(/versions/[A-Za-z0-9_-]+)?$"  # noqa: S105, a pattern
 # Settings that may come from Secret Manager, by the setting that names the secret.
@@ -116,21 +33,6 @@ _FROM_SECRETS = {"database_url_secret": "database_url", "kafka_sasl_password_sec
 
 # A header of a request with one of these words in its name carries a secret.
 _SECRET_HEADERS = "authorization,cookie,token,secret,password,api-key,signature,session,csrf,xsrf"  # noqa: S105
-
-
-def _time_zone(value: str) -> str:
-    # Imported here: most commands name no zone.
-    from bytemeter.instants import zones
-
-    if value not in zones():
-        raise ValueError(f"{value!r} is not the name of an IANA time zone; give e.g. Europe/Warsaw")
-    return value
-
-
-def _folder(value: Path | None) -> Path | None:
-    if value is not None and not value.is_dir():
-        raise ValueError(f"{str(value)!r} is not a folder")
-    return value and value.absolute()
 
 
 class Settings(BaseSettings):
@@ -146,20 +48,20 @@ class Settings(BaseSettings):
     )
 
     home: Path = Path(".bytemeter")
-    kafka: Annotated[str | None, AfterValidator(_bootstrap_servers)] = None
-    database_url_file: Annotated[_SecretFile, AfterValidator(_database_url)] = None
-    database_url: Annotated[SecretStr | None, AfterValidator(_database_url)] = Field(None, validate_default=True)
+    kafka: Annotated[str | None, AfterValidator(values.bootstrap_servers)] = None
+    database_url_file: Annotated[values.SecretFile, AfterValidator(values.database_url)] = None
+    database_url: Annotated[SecretStr | None, AfterValidator(values.database_url)] = Field(None, validate_default=True)
     database_url_secret: str | None = Field(None, pattern=_SECRET_NAME)
-    history: Annotated[str | None, AfterValidator(_history_root)] = None
+    history: Annotated[str | None, AfterValidator(values.history_root)] = None
 
     kafka_security_protocol: str | None = Field(None, pattern="^(PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)$")
     kafka_sasl_mechanism: str | None = Field(None, pattern="^(PLAIN|SCRAM-SHA-256|SCRAM-SHA-512)$")
     kafka_sasl_username: str | None = None
-    kafka_sasl_password_file: _SecretFile = None
+    kafka_sasl_password_file: values.SecretFile = None
     kafka_sasl_password: SecretStr | None = Field(None, validate_default=True)
     kafka_sasl_password_secret: str | None = Field(None, pattern=_SECRET_NAME)
-    kafka_ssl_ca_location: _PemFile = None
-    kafka_ssl_certificate_location: Annotated[_PemFile, AfterValidator(_certificate_with_key)] = None
+    kafka_ssl_ca_location: values.PemFile = None
+    kafka_ssl_certificate_location: Annotated[values.PemFile, AfterValidator(values.certificate_with_key)] = None
 
     submit_code: str | None = Field(None, pattern=r"^gs://[a-z0-9][a-z0-9._-]+(/[A-Za-z0-9._-]+)*/?$")
     submit_project: str | None = None
@@ -167,7 +69,7 @@ class Settings(BaseSettings):
     submit_service_account: str | None = None
     submit_subnetwork: str | None = None
     submit_container_image: str | None = None
-    submit_postgresql_ca: _PemFile = None
+    submit_postgresql_ca: values.PemFile = None
 
     topic_prefix: str = Field("", pattern="^[a-zA-Z0-9._-]*$")
     partitions: int = Field(3, ge=1, le=10_000)
@@ -180,8 +82,8 @@ class Settings(BaseSettings):
     identity_horizon_s: float = Field(172_800, ge=0)
     period_grace_s: float = Field(3_600, ge=0)
     partition_idle_s: float = Field(600, ge=0)
-    billing_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
-    telemetry_schemas: Annotated[Path | None, AfterValidator(_folder)] = None
+    billing_zone: Annotated[str, AfterValidator(values.time_zone)] = "UTC"
+    telemetry_schemas: Annotated[Path | None, AfterValidator(values.folder)] = None
     lease_s: float = Field(30, gt=0)
     schedule: str = ""
     collector_body_bytes: int = Field(8 * 2**20, ge=1_024, le=2**30)
@@ -278,17 +180,17 @@ def load_settings(**flags: Any) -> Settings:
         return Settings(**given)
 
 
-def with_values(settings: Settings, **values: Any) -> Settings:
+def with_values(settings: Settings, **changes: Any) -> Settings:
     """The settings with these values, each held against what its own setting expects.
 
     Raises:
         BytemeterError: see ``load_settings``.
     """
-    fields = {name: (Settings.model_fields[name].annotation, Settings.model_fields[name]) for name in values}
+    fields = {name: (Settings.model_fields[name].annotation, Settings.model_fields[name]) for name in changes}
     with _one_line():
         # Settings itself would read the environment once more, against which flags have won already.
-        valid = create_model("Values", **fields)(**values)  # type: ignore[call-overload]
-    return settings.model_copy(update={name: getattr(valid, name) for name in values})
+        valid = create_model("Values", **fields)(**changes)  # type: ignore[call-overload]
+    return settings.model_copy(update={name: getattr(valid, name) for name in changes})
 
 
 @contextmanager
@@ -310,7 +212,7 @@ def with_secrets(settings: Settings) -> Settings:
         if (secret := getattr(settings, name)) is not None:
             try:
                 value = read_secret_version(secret)
-                found[setting] = _database_url(value) if setting == "database_url" else value
+                found[setting] = values.database_url(value) if setting == "database_url" else value
             except ValueError as error:
                 raise BytemeterError(f"{PREFIX}{name.upper()}: {error}") from None
     return settings.model_copy(update=found) if found else settings

@@ -32,6 +32,12 @@ _FENCED = (
     KafkaError.INVALID_PRODUCER_EPOCH,
     KafkaError.INVALID_TXN_STATE,
 )
+# Of a cluster that has just begun to keep offsets, or whose brokers change.
+_NOT_YET = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
 # Makes the line to raise of an error.
 Explain = Callable[[KafkaError], BytemeterError]
 
@@ -103,15 +109,15 @@ class TransactionalProducer:
             BytemeterError: see ``fence``.
         """
         found: list[TopicPartition] = self._call(lambda timeout_s: self._ask(list(partitions), timeout_s))
-        for partition in found:
-            if partition.error is not None:
-                raise self._explain(partition.error)
         return found
 
     def _ask(self, partitions: list[TopicPartition], timeout_s: float) -> list[TopicPartition]:
         asked = ConsumerGroupTopicPartitions(self._name, partitions)
         answers = self._admin.list_consumer_group_offsets([asked], require_stable=True, request_timeout=timeout_s)
         found: list[TopicPartition] = answers[self._name].result().topic_partitions
+        for partition in found:
+            if partition.error is not None:
+                raise KafkaException(partition.error)
         return found
 
     def begin(self) -> None:
@@ -220,5 +226,7 @@ class TransactionalProducer:
                 return call(max(_POLL_S, deadline - time.monotonic()))
             except KafkaException as raised:
                 error: KafkaError = raised.args[0]
-                if not error.retriable() or time.monotonic() > deadline:
+                not_yet = error.code() in _NOT_YET
+                if not (error.retriable() or not_yet) or time.monotonic() > deadline:
                     raise self._explain(error) from None
+                time.sleep(_POLL_S if not_yet else 0)

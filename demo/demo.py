@@ -45,7 +45,7 @@ from serving.api.server import serve as serve_api
 from simulator.users import provision
 from speed_layer.stream import Streams
 
-_PARTS = 10
+_PARTS = 11
 # That of `bytemeter api`; another one where it is taken.
 _API_PORT = 8_000
 _REFRESH_S = 1.0
@@ -70,7 +70,7 @@ def seconds(text: str) -> float:
 
 @dataclass
 class Demo:
-    """Simulated phones, subscribers and players, all queries and the hourly job.
+    """Simulated phones, subscribers, players and apps, all queries and the hourly job.
 
     Attributes:
         rate: records of ``devices`` a second.
@@ -141,7 +141,8 @@ class Demo:
             Streams(session, ready, list(FEEDS.values()), stop=self._stop).run,
             feeding.devices,
             feeding.plans,
-            lambda: self._bill(feeding),
+            lambda: self._once_there_are_figures(feeding.billing),
+            lambda: self._once_there_are_figures(feeding.apps),
             players.serve,
             players.play,
             lambda: tail.follow(self._stop),
@@ -181,10 +182,10 @@ class Demo:
             engine = database(ready.require_database_url())
             Scheduler(engine, ready, jobs, start, self._stop).run()
 
-    def _bill(self, feeding: Feeding) -> None:
-        """Send billable events once there are figures: until then phones have the machine."""
+    def _once_there_are_figures(self, feed: Callable[[], None]) -> None:
+        """Send further records once there are figures: until then phones have the machine."""
         if self._wait_for_figures():
-            feeding.billing()
+            feed()
 
     def _wait_for_figures(self) -> bool:
         """Wait until the first figures are shown; False if the demo ends before."""

@@ -13,6 +13,7 @@ from simulator.billable_events import BillableEventSimulation
 from simulator.data_records import DataRecordSimulation
 from simulator.devices import DeviceSimulation
 from simulator.sending import pace_of, simulate
+from simulator.telemetry import Shares, TelemetrySimulation
 from simulator.traffic import DAY_S, Rhythm, Traffic
 
 _PAST_RECORDS = 30_000
@@ -21,6 +22,8 @@ _PLAN_RECORDS = 15_000
 _PLAN_SUBSCRIBERS = 200
 _PLAN_SHARE = 0.1
 _CUSTOMERS, _BILLED_RECORDS, _BILLED_SHARE = 10, 3_000, 0.02
+_APP_DEVICES, _APP_SHARE, _APP_PAST_RATE, _APP_PAST_EVENTS = 100, 0.05, 0.5, 3_000
+_APP_SHARES = Shares(unknown=0.005, too_large=0.0005, repeated=0.01)
 _LATE_AGREEMENTS, _LATE_BY_S = 0.1, 20.0
 _DISTURBED = Traffic(start=0, late=0.01, duplicates=0.01, invalid=0.005)
 
@@ -30,7 +33,8 @@ class Feeding:
     """Simulated phones and subscribers.
 
     Attributes:
-        rate: records of ``devices`` a second; of ``data-records`` a tenth of it, of ``billable-events`` a fiftieth.
+        rate: records of ``devices`` a second; of ``data-records`` a tenth of it, of telemetry a twentieth, of
+            ``billable-events`` a fiftieth.
         fill: whether to send records of the past first.
         stop: set from another thread to end.
     """
@@ -74,6 +78,19 @@ class Feeding:
             filled = _month_so_far(live, now, _BILLED_RECORDS)
             simulate(self.settings, BillableEventSimulation(filled), self.stop, **pace_of(filled))
         simulate(self.settings, BillableEventSimulation(live), self.stop, **pace_of(live))
+
+    def apps(self) -> None:
+        """Send batches of telemetry: of the last hours if ``fill``, then live."""
+        now = time.time()
+        live = replace(
+            _DISTURBED, start=now, rate=_APP_SHARE * self.rate, seed=self.seed, subscribers=_APP_DEVICES, late=0.0
+        )
+        if self.fill:
+            past = Rhythm(now, _APP_PAST_RATE)
+            past.rewind(_APP_PAST_EVENTS)
+            filled = replace(live, start=past.now, rate=_APP_PAST_RATE, records=_APP_PAST_EVENTS)
+            simulate(self.settings, TelemetrySimulation(filled, _APP_SHARES), self.stop, **pace_of(filled))
+        simulate(self.settings, TelemetrySimulation(live, _APP_SHARES), self.stop, **pace_of(live))
 
     def _agreements(self, now: float) -> None:
         start = dt.datetime.fromtimestamp(now // DAY_S * DAY_S, dt.UTC) - dt.timedelta(days=365)

@@ -232,6 +232,7 @@ CREATE TABLE public.agreement_versions (
     max_bytes_in_billing_period bigint NOT NULL,
     thresholds integer[] NOT NULL,
     anchor_day smallint NOT NULL,
+    service_end_at timestamp with time zone,
     CONSTRAINT agreement_versions_anchor_day_check CHECK (((anchor_day >= 1) AND (anchor_day <= 31))),
     CONSTRAINT agreement_versions_check CHECK ((effective_from <= holds_until)),
     CONSTRAINT agreement_versions_max_bytes_in_billing_period_check CHECK ((max_bytes_in_billing_period >= 0))
@@ -245,6 +246,8 @@ COMMENT ON COLUMN public.agreement_versions.holds_until IS 'when the next versio
 
 COMMENT ON COLUMN public.agreement_versions.given_from IS 'effectiveFrom of the message; null if it has none';
 
+COMMENT ON COLUMN public.agreement_versions.service_end_at IS 'from when on the agreement owns no records, as long as this version holds; null if it was not cancelled';
+
 CREATE TABLE public.agreements (
     id text NOT NULL COLLATE pg_catalog."C",
     msisdn text NOT NULL COLLATE pg_catalog."C",
@@ -255,11 +258,14 @@ CREATE TABLE public.agreements (
     thresholds integer[] NOT NULL,
     anchor_day smallint NOT NULL,
     arrived_at timestamp with time zone DEFAULT now() NOT NULL,
+    service_end_at timestamp with time zone,
     CONSTRAINT agreements_anchor_day_check CHECK (((anchor_day >= 1) AND (anchor_day <= 31))),
     CONSTRAINT agreements_max_bytes_in_billing_period_check CHECK ((max_bytes_in_billing_period >= 0))
 );
 
 COMMENT ON COLUMN public.agreements.thresholds IS 'percents of the limit, ascending; 100 is always one';
+
+COMMENT ON COLUMN public.agreements.service_end_at IS 'from when on it owns no records, as its last version says; null if it was not cancelled';
 
 CREATE TABLE public.bytes (
     type text NOT NULL COLLATE pg_catalog."C",
@@ -485,6 +491,25 @@ CREATE TABLE public.billing_calendars (
     last_year integer NOT NULL
 );
 
+CREATE TABLE public.billing_months (
+    month timestamp with time zone NOT NULL,
+    version bigint DEFAULT 1 NOT NULL,
+    billed_version bigint DEFAULT 0 NOT NULL,
+    dirty boolean GENERATED ALWAYS AS ((billed_version < version)) STORED NOT NULL,
+    dirty_since timestamp with time zone DEFAULT now() NOT NULL
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE public.billing_months IS 'billing months with events; a dirty one has events that no monthly run has seen';
+
+COMMENT ON COLUMN public.billing_months.month IS 'the first instant of the month in the billing zone';
+
+COMMENT ON COLUMN public.billing_months.version IS 'grows with each micro-batch that counts an event of the month';
+
+COMMENT ON COLUMN public.billing_months.billed_version IS 'the version that the last monthly run has seen';
+
+COMMENT ON COLUMN public.billing_months.dirty_since IS 'since when events of a dirty month wait for a run';
+
 CREATE TABLE public.billing_periods (
     time_zone text NOT NULL COLLATE pg_catalog."C",
     anchor_day smallint NOT NULL,
@@ -556,6 +581,52 @@ ALTER TABLE public.data_plan_usage ALTER COLUMN usage_id ADD GENERATED ALWAYS AS
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.invoices (
+    number text NOT NULL COLLATE pg_catalog."C",
+    invoice text NOT NULL COLLATE pg_catalog."C",
+    month text NOT NULL,
+    customer text NOT NULL COLLATE pg_catalog."C",
+    type text NOT NULL COLLATE pg_catalog."C",
+    total numeric DEFAULT 0 NOT NULL,
+    events bigint DEFAULT 0 NOT NULL,
+    state text DEFAULT 'draft'::text NOT NULL,
+    digest text DEFAULT ''::text NOT NULL,
+    amends text COLLATE pg_catalog."C",
+    reason text,
+    made_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT invoices_check CHECK (((amends IS NULL) = (reason IS NULL))),
+    CONSTRAINT invoices_check1 CHECK (((state <> 'amended'::text) OR (amends IS NOT NULL))),
+    CONSTRAINT invoices_month_check CHECK ((month ~ '^\d{4}-\d{2}$'::text)),
+    CONSTRAINT invoices_state_check CHECK ((state = ANY (ARRAY['draft'::text, 'final'::text, 'amended'::text])))
+);
+
+COMMENT ON TABLE public.invoices IS 'lines of invoices and of their amendments; all but drafts are kept as they are; see docs/billing.md';
+
+COMMENT ON COLUMN public.invoices.number IS 'of the line: the invoice and the type, e.g. 2026-11-000003-CALL';
+
+COMMENT ON COLUMN public.invoices.invoice IS 'of the invoice, e.g. 2026-11-000003; of its amendments 2026-11-000003-A1 …';
+
+COMMENT ON COLUMN public.invoices.total IS 'euros, unrounded; of an amendment the difference that its events make';
+
+COMMENT ON COLUMN public.invoices.state IS 'draft: made anew by each run; final: made after the grace; amended: an amendment, which leaves the invoice as it is';
+
+COMMENT ON COLUMN public.invoices.digest IS 'SHA-256 over the events of the line, in hexadecimal; see docs/billing.md';
+
+COMMENT ON COLUMN public.invoices.amends IS 'the invoice that an amendment is to';
+
+CREATE VIEW public.dirty_months AS
+ SELECT m.month,
+    to_char((m.month AT TIME ZONE z.zone), 'YYYY-MM'::text) AS name,
+    ((date_trunc('month'::text, (m.month AT TIME ZONE z.zone)) + '1 mon'::interval) AT TIME ZONE z.zone) AS ends_at,
+    m.dirty_since
+   FROM (public.billing_months m
+     CROSS JOIN public.billing_zone z)
+  WHERE (m.dirty OR (EXISTS ( SELECT
+           FROM public.invoices i
+          WHERE ((i.month = to_char((m.month AT TIME ZONE z.zone), 'YYYY-MM'::text)) AND (i.state = 'draft'::text)))));
+
+COMMENT ON VIEW public.dirty_months IS 'billing months that a monthly run would change: by events that no run has seen, or since they have drafts';
 
 CREATE VIEW public.dirty_status AS
  SELECT feed,
@@ -822,39 +893,6 @@ CREATE TABLE public.invoice_events (
 COMMENT ON TABLE public.invoice_events IS 'the events behind each line of the invoices';
 
 COMMENT ON COLUMN public.invoice_events.counts IS '1, or -1 for an event that an amendment takes back';
-
-CREATE TABLE public.invoices (
-    number text NOT NULL COLLATE pg_catalog."C",
-    invoice text NOT NULL COLLATE pg_catalog."C",
-    month text NOT NULL,
-    customer text NOT NULL COLLATE pg_catalog."C",
-    type text NOT NULL COLLATE pg_catalog."C",
-    total numeric DEFAULT 0 NOT NULL,
-    events bigint DEFAULT 0 NOT NULL,
-    state text DEFAULT 'draft'::text NOT NULL,
-    digest text DEFAULT ''::text NOT NULL,
-    amends text COLLATE pg_catalog."C",
-    reason text,
-    made_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT invoices_check CHECK (((amends IS NULL) = (reason IS NULL))),
-    CONSTRAINT invoices_check1 CHECK (((state <> 'amended'::text) OR (amends IS NOT NULL))),
-    CONSTRAINT invoices_month_check CHECK ((month ~ '^\d{4}-\d{2}$'::text)),
-    CONSTRAINT invoices_state_check CHECK ((state = ANY (ARRAY['draft'::text, 'final'::text, 'amended'::text])))
-);
-
-COMMENT ON TABLE public.invoices IS 'lines of invoices and of their amendments; all but drafts are kept as they are; see docs/billing.md';
-
-COMMENT ON COLUMN public.invoices.number IS 'of the line: the invoice and the type, e.g. 2026-11-000003-CALL';
-
-COMMENT ON COLUMN public.invoices.invoice IS 'of the invoice, e.g. 2026-11-000003; of its amendments 2026-11-000003-A1 …';
-
-COMMENT ON COLUMN public.invoices.total IS 'euros, unrounded; of an amendment the difference that its events make';
-
-COMMENT ON COLUMN public.invoices.state IS 'draft: made anew by each run; final: made after the grace; amended: an amendment, which leaves the invoice as it is';
-
-COMMENT ON COLUMN public.invoices.digest IS 'SHA-256 over the events of the line, in hexadecimal; see docs/billing.md';
-
-COMMENT ON COLUMN public.invoices.amends IS 'the invoice that an amendment is to';
 
 CREATE VIEW public.invoice_lines AS
  SELECT number,
@@ -1583,6 +1621,9 @@ ALTER TABLE ONLY public.billable_recomputes
 
 ALTER TABLE ONLY public.billing_calendars
     ADD CONSTRAINT billing_calendars_pkey PRIMARY KEY (time_zone, anchor_day);
+
+ALTER TABLE ONLY public.billing_months
+    ADD CONSTRAINT billing_months_pkey PRIMARY KEY (month);
 
 ALTER TABLE ONLY public.billing_periods
     ADD CONSTRAINT billing_periods_do_not_overlap EXCLUDE USING gist (time_zone WITH =, anchor_day WITH =, tstzrange(period_start, period_end) WITH &&);

@@ -29,11 +29,15 @@ def serving(
 
 
 def process(
-    settings: Settings, *options: str, port: int = 0
+    settings: Settings, *options: str, port: int = 0, code: str | None = None
 ) -> AbstractContextManager[tuple[subprocess.Popen[str], str]]:
-    """``bytemeter collector`` as a process of its own, and its URL; it is killed at the end."""
+    """``bytemeter collector`` as a process of its own, and its URL; it is killed at the end.
+
+    Args:
+        code: runs the command in place of ``bytemeter``.
+    """
     variables = {
         "BYTEMETER_TOPIC_PREFIX": settings.topic_prefix,
         "BYTEMETER_COLLECTOR_TIMEOUT_S": str(settings.collector_timeout_s),
     }
-    return program(["--kafka", str(settings.kafka), "collector", "--port", str(port), *options], variables)
+    return program(["--kafka", str(settings.kafka), "collector", "--port", str(port), *options], variables, code)

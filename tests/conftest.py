@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -147,9 +148,9 @@ def history_root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"{storage.create(f'bucket-{next(_numbers)}')}/usage"
 
 
-@pytest.fixture
-def place(servers: Settings, history_root: str) -> Iterator[Settings]:
-    """Settings with a database, topics and a history of the test's own, all empty and ready."""
+@contextmanager
+def database_of_its_own(servers: Settings, history: str) -> Iterator[Settings]:
+    """Settings with a new database; the topics that they name do not exist."""
     name = f"test_{next(_numbers)}"
     url = make_url(servers.require_database_url())
     admin = database(url.set(database="postgres").render_as_string(hide_password=False))
@@ -159,22 +160,52 @@ def place(servers: Settings, history_root: str) -> Iterator[Settings]:
         home=servers.home,
         kafka=servers.kafka,
         database_url=url.set(database=name).render_as_string(hide_password=False),
-        history=history_root,
+        history=history,
         topic_prefix=f"{name}.",
         history_interval_s=0,
     )
-    kafka = Kafka(settings)
-    names = (*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS)
-    kafka.create_all({kafka.topic_name(topic): topics()[topic] for topic in names})
     yield settings
     with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(f"drop database {name} with (force)"))
 
 
 @pytest.fixture
-def engine(place: Settings) -> Engine:
+def stored(servers: Settings, history_root: str) -> Iterator[Settings]:
+    """Settings with a database of the test's own, for tests that need no topics."""
+    with database_of_its_own(servers, history_root) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def shared(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """The same for all tests of a module, which only read it."""
+    with database_of_its_own(servers, str(tmp_path_factory.mktemp("shared") / "history")) as settings:
+        yield settings
+
+
+@pytest.fixture
+def place(stored: Settings) -> Settings:
+    """Settings with a database, topics and a history of the test's own, all empty and ready."""
+    return _with_topics(stored)
+
+
+@pytest.fixture(scope="module")
+def shared_place(shared: Settings) -> Settings:
+    """A place for all tests of a module: a fixture of the module writes, its tests only read."""
+    return _with_topics(shared)
+
+
+def _with_topics(settings: Settings) -> Settings:
+    kafka = Kafka(settings)
+    names = (*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS)
+    kafka.create_all({kafka.topic_name(topic): topics()[topic] for topic in names})
+    return settings
+
+
+@pytest.fixture
+def engine(stored: Settings) -> Engine:
     """The test's database."""
-    return database(place.require_database_url())
+    return database(stored.require_database_url())
 
 
 @pytest.fixture

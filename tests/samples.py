@@ -138,6 +138,9 @@ ACCEPTED_AGREEMENTS: dict[str, bytes] = {
     "starts in the future": agreement_document(serviceStartAt="2030-01-01T00:00:00+01:00[Europe/Warsaw]"),
     "effective in the past": agreement_document(effectiveFrom="2020-01-05T00:00:00+01:00[Europe/Warsaw]"),
     "null effectiveFrom": agreement_document(effectiveFrom=None),
+    "cancelled": agreement_document(serviceEndAt="2020-03-01T00:00:00+01:00[Europe/Warsaw]"),
+    "cancelled before it starts": agreement_document(serviceEndAt="2019-12-01T00:00:00Z"),
+    "null serviceEndAt": agreement_document(serviceEndAt=None),
 }
 
 REFUSED_AGREEMENTS: dict[str, tuple[bytes | None, str]] = {
@@ -160,6 +163,7 @@ REFUSED_AGREEMENTS: dict[str, tuple[bytes | None, str]] = {
         agreement_document(effectiveFrom="2020-01-05T00:00:00+01:00[Europe/Nowhere]"),
         "unknown zone in effectiveFrom",
     ),
+    "malformed end": (agreement_document(serviceEndAt="never"), "serviceEndAt is not a zoned instant"),
     "negative": (agreement_document(maxBytesInBillingPeriod=-1), "negative maxBytesInBillingPeriod"),
     "fractional": (
         agreement_document(maxBytesInBillingPeriod=1.5),

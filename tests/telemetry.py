@@ -112,7 +112,7 @@ def routed(place: Settings, topic: str) -> list[Routed]:
     found: list[Routed] = []
     open_ = set(described.latest)
     while open_:
-        for message in consumer.consume(1_000, 10):
+        for message in consumer.consume(1_000, 0.1):
             if message.error():
                 assert message.error().name() == "_PARTITION_EOF", message.error()
                 open_.discard(message.partition())

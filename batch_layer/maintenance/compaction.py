@@ -19,7 +19,7 @@ from batch_layer.maintenance.plan import MOST_FILES, Merge, StoredFile, chosen_f
 from bytemeter.errors import BytemeterError
 from bytemeter.executors import map_shares
 from bytemeter.history import delta
-from bytemeter.history.table import FeedTable, addition
+from bytemeter.history.feed_table import FeedTable, addition
 from bytemeter.history.writing import Written
 from bytemeter.logs import logger
 

@@ -13,7 +13,8 @@ from batch_layer.maintenance.vacuum import Listing, Vacuum
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import FEEDS
 from bytemeter.history import delta
-from bytemeter.history.table import FeedTable, History, InvalidMessages, retention_properties
+from bytemeter.history.feed_table import FeedTable, retention_properties
+from bytemeter.history.table import History, InvalidMessages
 from bytemeter.logs import logger
 from bytemeter.settings import Settings
 

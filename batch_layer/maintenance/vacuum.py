@@ -15,8 +15,8 @@ from urllib.parse import unquote
 from pyarrow.fs import FileInfo, FileSelector, FileType
 
 from bytemeter.history import delta
+from bytemeter.history.feed_table import FeedTable
 from bytemeter.history.storage import filesystem_of
-from bytemeter.history.table import FeedTable
 
 _LOG = "_delta_log"
 # A file that was never committed may be about to be, however short the retention is.

@@ -5,17 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from batch_layer.history.billing import billable_events
 from batch_layer.history.records import CountedRecords
 from batch_layer.monthly import invoices
 from batch_layer.monthly.correcting import lock_ledger
-from batch_layer.months import Month
+from batch_layer.months import Month, parse_month
 from batch_layer.postgres.staging import Staged, require_all, stage
 from bytemeter.billing.zone import require_billing_zone
 from bytemeter.feeds import BILLABLE_EVENTS
 from bytemeter.jdbc import jdbc_options
+from bytemeter.postgres import one_line_errors
 from bytemeter.settings import Settings
 from bytemeter.sql import Statements
 from bytemeter.windows import BillingMonth
@@ -37,6 +38,16 @@ class Billed:
     invoices: dict[str, int]
 
 
+def dirty_months(engine: Engine, before: dt.datetime) -> list[Month]:
+    """The billing months that a run would change, of those that were over at an instant; the oldest first.
+
+    Raises:
+        TransientError: PostgreSQL cannot be reached.
+    """
+    with one_line_errors(engine.url), engine.connect() as connection:
+        return [parse_month(name) for name in connection.scalars(SQL["dirty_months"], {"before": before})]
+
+
 @dataclass
 class MonthOfBilling:
     """The month in the billing zone.
@@ -46,6 +57,7 @@ class MonthOfBilling:
         start, end: its bounds, in UTC.
         final: whether it is past its grace: invoices are issued.
         at: the instant of the snapshot.
+        version: of the month's events at the snapshot; see ``billing_months``.
         billed: what was done; None if no billable event was ever counted.
     """
 
@@ -55,6 +67,7 @@ class MonthOfBilling:
     end: dt.datetime
     final: bool
     at: dt.datetime | None = field(default=None, init=False)
+    version: int = field(default=0, init=False)
     billed: Billed | None = field(default=None, init=False)
 
     @classmethod
@@ -73,6 +86,7 @@ class MonthOfBilling:
         require_billing_zone(connection, self.zone)
         connection.execute(SQL["keep_then"], {"month": self.start})
         self.at = connection.scalars(SQL["snapshot_at"]).one()
+        self.version = connection.scalar(SQL["version"], {"month": self.start}) or 0
 
     def stage(self, records: CountedRecords, connection: Connection) -> Staged:
         """Stage the events of the month that count."""
@@ -104,4 +118,5 @@ class MonthOfBilling:
         corrected = connection.execute(SQL["correct_live"], of_month).rowcount
         connection.execute(SQL["remove_gone"], of_month)
         connection.execute(SQL["note_recompute"], {**of_month, "at": self.at, "corrected": corrected})
+        connection.execute(SQL["mark_billed"], {**of_month, "at": self.at, "version": self.version})
         return corrected

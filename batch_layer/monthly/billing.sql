@@ -48,3 +48,20 @@ where l.month = :month and l.dimension = c.dimension and l.id = c.id and c.gone 
 insert into billable_recomputes (month, as_of, corrected)
 values (:month, :at, :corrected)
 on conflict (month) do update set as_of = excluded.as_of, corrected = excluded.corrected;
+
+-- name: version
+-- Reads the version of the month's events.
+select version from billing_months
+where month = :month;
+
+-- name: mark_billed
+-- Notes up to which version the month's events were billed. It is that of the snapshot: events that were counted since
+-- keep the month dirty.
+update billing_months set billed_version = :version, dirty_since = :at
+where month = :month;
+
+-- name: dirty_months
+-- Reads the billing months that were over at an instant and that a run would change.
+select name from dirty_months
+where ends_at <= :before
+order by month;

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from batch_layer.jobs import hourly_usage, maintain, monthly_usage
+from batch_layer.months import settled_after_s
 from batch_layer.schedule.timing import Cron, Period, hour_before, month_before
 from bytemeter.errors import BytemeterError
 from bytemeter.job import Job
@@ -28,7 +29,8 @@ class Scheduled:
             missed are caught up: one after the other, in order.
         options: that name the period.
         joins: whether one run recomputes several periods that follow each other.
-        after_s: seconds after the end of a period before which it is not run; given the settings.
+        after_s: seconds after the end of a period, or of what the run finds out itself, before which it is not run;
+            given the settings.
         catch_up: how far back missed periods are looked for.
         needed: name of a statement of ``store.sql`` that tells whether there is anything to do; None: always.
     """
@@ -54,8 +56,7 @@ def _month(period: Period) -> tuple[str, ...]:
 
 
 def _until_all_periods_are_over(settings: Settings) -> float:
-    """Billing periods of a month end up to 12 hours after it does in UTC, and close after their grace."""
-    return 12 * 3_600 + settings.period_grace_s
+    return settled_after_s(settings.period_grace_s)
 
 
 # In the order in which they run when several are due.
@@ -71,6 +72,10 @@ SCHEDULED = (
     Scheduled(
         "monthly", monthly_usage.JOB, Cron("40 4 2 * *"), ("batch", "monthly"), month_before, _month,
         after_s=_until_all_periods_are_over, catch_up=dt.timedelta(days=92),
+    ),
+    Scheduled(
+        "dirty-months", monthly_usage.JOB, Cron("10 5 * * *"), ("batch", "monthly", "--dirty"),
+        after_s=_until_all_periods_are_over, needed="dirty_months_that_are_over",
     ),
     Scheduled("maintain", maintain.JOB, Cron("50 * * * *"), ("maintain",)),
 )  # fmt: skip

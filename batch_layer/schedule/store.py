@@ -71,8 +71,10 @@ class ScheduleStore:
     def _next(self, job: Scheduled, now: dt.datetime) -> Next:
         rows = self.connection.execute(SQL["past_runs"], {"job": job.name, "since": now - job.catch_up})
         past = Past([PastRun(*row) for row in rows], self.connection.scalar(SQL["first_period"], {"job": job.name}))
-        needed = job.needed is None or bool(self.connection.scalar(SQL[job.needed], {"now": now}))
-        return next_run(job, past, now, after_s=job.after_s(self.settings), needed=needed)
+        after_s = job.after_s(self.settings)
+        when = {"now": now, "before": now - dt.timedelta(seconds=after_s)}
+        needed = job.needed is None or bool(self.connection.scalar(SQL[job.needed], when))
+        return next_run(job, past, now, after_s=after_s, needed=needed)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -66,6 +66,11 @@ where outcome = 'running';
 select count(*) from hours
 where dirty and hour + interval '1 hour' <= :now;
 
+-- name: dirty_months_that_are_over
+-- Counts the billing months that were over in time and have events that no run has seen.
+select count(*) from dirty_months
+where ends_at <= :before;
+
 -- name: note_next
 -- Notes when a job runs next.
 insert into job_schedules (job, cron, next_at, noted_at)

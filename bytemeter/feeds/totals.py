@@ -114,6 +114,11 @@ class Totals:
         """The types of all dimensions."""
         return [dimension.type for dimension in self.dimensions]
 
+    @property
+    def all_types(self) -> list[str]:
+        """The types of all dimensions, and the one that only recomputes add."""
+        return [*self.types, *([self.quotas.email_type] if self.quotas else [])]
+
     def in_zone(self, zone: str) -> Totals:
         """The totals with months of the billing zone as months of this time zone."""
         monthly = self.monthly.in_zone(zone) if self.monthly else None

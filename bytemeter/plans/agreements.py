@@ -38,11 +38,11 @@ def agreement(fields: Mapping[str, Any]) -> Agreement:
     """An agreement from the fields of its message.
 
     Args:
-        fields: id, msisdn, zone: text; signed_us, start_us, received_us: microseconds since 1970; effective_us: the
-            same, or None; limit: bytes; thresholds: list of percents, or None; anchor_day: 1 to 31, or None; partition,
-            record_offset: of the message.
+        fields: id, msisdn, zone: text; signed_us, start_us, received_us: microseconds since 1970; end_us,
+            effective_us: the same, or None; limit: bytes; thresholds: list of percents, or None; anchor_day: 1 to 31,
+            or None; partition, record_offset: of the message.
     """
-    effective_us = fields["effective_us"]
+    end_us, effective_us = fields["end_us"], fields["effective_us"]
     return Agreement(
         id=fields["id"],
         msisdn=fields["msisdn"],
@@ -52,6 +52,7 @@ def agreement(fields: Mapping[str, Any]) -> Agreement:
         limit=fields["limit"],
         thresholds=tuple(sorted({*(fields["thresholds"] or DEFAULT_THRESHOLDS), 100})),
         anchor_day=fields["anchor_day"] or 1,
+        service_end_at=None if end_us is None else instant(end_us),
         given_from=None if effective_us is None else instant(effective_us),
         received_at=instant(fields["received_us"]),
         partition=fields["partition"],
@@ -152,6 +153,7 @@ def _columns(versions: Collection[Version]) -> dict[str, list[object]]:
         "msisdns": [one.msisdn for one in messages],
         "signed": [one.signed_at for one in messages],
         "starts": [one.service_start_at for one in messages],
+        "ends": [one.service_end_at for one in messages],
         "zones": [one.time_zone for one in messages],
         "limits": [one.limit for one in messages],
         "thresholds": [json.dumps(one.thresholds) for one in messages],
@@ -180,6 +182,7 @@ def _version(row: Row[Any]) -> Version:
         limit=row.max_bytes_in_billing_period,
         thresholds=tuple(row.thresholds),
         anchor_day=row.anchor_day,
+        service_end_at=row.service_end_at,
         given_from=row.given_from,
         received_at=row.received_at,
         partition=row.partition,

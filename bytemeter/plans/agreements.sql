@@ -14,7 +14,7 @@ where id = any(cast(:ids as text[]));
 -- come as JSON.
 insert into agreement_versions (
     id, effective_from, received_at, holds_until, given_from, partition, record_offset, msisdn, signed_at,
-    service_start_at, billing_period_time_zone, max_bytes_in_billing_period, thresholds, anchor_day
+    service_start_at, service_end_at, billing_period_time_zone, max_bytes_in_billing_period, thresholds, anchor_day
 )
 select
     v.id,
@@ -27,6 +27,7 @@ select
     v.msisdn,
     v.signed_at,
     v.starts_at,
+    v.ends_at,
     v.time_zone,
     v.max_bytes,
     cast(translate(v.thresholds, '[]', '{}') as integer[]) as thresholds,
@@ -36,24 +37,25 @@ from
         cast(:ids as text[]), cast(:effective as timestamptz[]), cast(:received as timestamptz[]),
         cast(:until as timestamptz[]), cast(:given as timestamptz[]), cast(:partitions as integer[]),
         cast(:offsets as bigint[]), cast(:msisdns as text[]), cast(:signed as timestamptz[]),
-        cast(:starts as timestamptz[]), cast(:zones as text[]), cast(:limits as bigint[]),
-        cast(:thresholds as text[]), cast(:anchor_days as smallint[])
+        cast(:starts as timestamptz[]), cast(:ends as timestamptz[]), cast(:zones as text[]),
+        cast(:limits as bigint[]), cast(:thresholds as text[]), cast(:anchor_days as smallint[])
     ) as v (
         id, effective_from, received_at, holds_until, given_from, partition, record_offset, msisdn, signed_at,
-        starts_at, time_zone, max_bytes, thresholds, anchor_day
+        starts_at, ends_at, time_zone, max_bytes, thresholds, anchor_day
     );
 
 -- name: write_agreements
 -- Writes the last versions of agreements over the stored ones.
 insert into agreements (
-    id, msisdn, signed_at, service_start_at, billing_period_time_zone, max_bytes_in_billing_period, thresholds,
-    anchor_day
+    id, msisdn, signed_at, service_start_at, service_end_at, billing_period_time_zone, max_bytes_in_billing_period,
+    thresholds, anchor_day
 )
 select
     a.id,
     a.msisdn,
     a.signed_at,
     a.starts_at,
+    a.ends_at,
     a.time_zone,
     a.max_bytes,
     cast(translate(a.thresholds, '[]', '{}') as integer[]) as thresholds,
@@ -61,13 +63,14 @@ select
 from
     unnest(
         cast(:ids as text[]), cast(:msisdns as text[]), cast(:signed as timestamptz[]),
-        cast(:starts as timestamptz[]), cast(:zones as text[]), cast(:limits as bigint[]),
-        cast(:thresholds as text[]), cast(:anchor_days as smallint[])
-    ) as a (id, msisdn, signed_at, starts_at, time_zone, max_bytes, thresholds, anchor_day)
+        cast(:starts as timestamptz[]), cast(:ends as timestamptz[]), cast(:zones as text[]),
+        cast(:limits as bigint[]), cast(:thresholds as text[]), cast(:anchor_days as smallint[])
+    ) as a (id, msisdn, signed_at, starts_at, ends_at, time_zone, max_bytes, thresholds, anchor_day)
 on conflict (id) do update set
     msisdn = excluded.msisdn,
     signed_at = excluded.signed_at,
     service_start_at = excluded.service_start_at,
+    service_end_at = excluded.service_end_at,
     billing_period_time_zone = excluded.billing_period_time_zone,
     max_bytes_in_billing_period = excluded.max_bytes_in_billing_period,
     thresholds = excluded.thresholds,

@@ -26,19 +26,19 @@ def services(versions: Iterable[Version]) -> list[Service]:
     """The services of one MSISDN, in their order; they do not overlap.
 
     At each instant the agreement with the latest ``serviceStartAt`` serves, of the versions that hold then and whose
-    service has started; of two that start at the same instant the one signed later.
+    service has started and not ended; of two that start at the same instant the one signed later.
 
     Args:
         versions: those with this MSISDN, of all agreements.
     """
-    serving = [version for version in versions if version.serves_from < version.holds_until]
+    serving = [version for version in versions if version.serves_from < version.serves_until]
     if len(serving) == 1:
         (only,) = serving
-        return [_service(only, only.serves_from, only.holds_until)]
-    bounds = sorted({bound for version in serving for bound in (version.serves_from, version.holds_until)})
+        return [_service(only, only.serves_from, only.serves_until)]
+    bounds = sorted({bound for version in serving for bound in (version.serves_from, version.serves_until)})
     found: list[Service] = []
     for begin, end in pairwise(bounds):
-        candidates = [one for one in serving if one.serves_from <= begin and end <= one.holds_until]
+        candidates = [one for one in serving if one.serves_from <= begin and end <= one.serves_until]
         if candidates:
             _append(found, _service(max(candidates, key=_rank), begin, end))
     return found

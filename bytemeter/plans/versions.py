@@ -23,6 +23,8 @@ class Agreement:
         limit: bytes included per billing period.
         thresholds: percents of the limit, ascending; 100 is always one.
         anchor_day: day of the month on which a billing period starts.
+        service_end_at: from when on it owns no records any more, as long as this message holds; None if it was not
+            cancelled.
         given_from: ``effectiveFrom`` of the message, from when on it holds; None if it has none.
         received_at: when Kafka received the message.
         partition, offset: of the message.
@@ -36,6 +38,7 @@ class Agreement:
     limit: int
     thresholds: tuple[int, ...] = DEFAULT_THRESHOLDS
     anchor_day: int = 1
+    service_end_at: dt.datetime | None = None
     given_from: dt.datetime | None = None
     received_at: dt.datetime = _LONG_AGO
     partition: int = 0
@@ -70,6 +73,11 @@ class Version:
         """From when on it can own records."""
         return max(self.effective_from, self.message.service_start_at)
 
+    @property
+    def serves_until(self) -> dt.datetime:
+        """Until when it can own records."""
+        return min(self.holds_until, self.message.service_end_at or FOREVER)
+
 
 def timeline(messages: Iterable[Agreement]) -> list[Version]:
     """The versions that the messages of one agreement make, in the order in which they came.
@@ -96,14 +104,16 @@ def ownership(versions: Iterable[Version]) -> list[tuple[object, ...]]:
     """What versions of one agreement say of its ownership: two agreements own the same if these are equal.
 
     Returns:
-        Rows of MSISDN, start, signing and calendar, with from when and until when they hold; neighbours are merged.
+        Rows of MSISDN, start, end, signing and calendar, with from when and until when they hold; neighbours are
+        merged.
     """
     found: list[tuple[object, ...]] = []
     for version in sorted((one for one in versions if one.holds), key=lambda one: one.effective_from):
         message = version.message
-        said = (message.msisdn, message.service_start_at, message.signed_at, message.calendar)
-        if found and found[-1][:4] == said and found[-1][5] == version.effective_from:
-            found[-1] = (*said, found[-1][4], version.holds_until)
+        service = (message.service_start_at, message.service_end_at)
+        said = (message.msisdn, *service, message.signed_at, message.calendar)
+        if found and found[-1][:-2] == said and found[-1][-1] == version.effective_from:
+            found[-1] = (*said, found[-1][-2], version.holds_until)
         else:
             found.append((*said, version.effective_from, version.holds_until))
     return found

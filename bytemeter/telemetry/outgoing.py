@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from bytemeter.telemetry import topics
-from bytemeter.telemetry.members import Members, UnreadableError, json_of, members_of, raw, text_of, with_object
+from bytemeter.telemetry.members import Members, UnreadableError, json_of, members_of, text_of, with_object
+
+_MOST_CACHED = 200
 
 
 class Outgoing(NamedTuple):
@@ -58,8 +61,16 @@ def _text_in(members: Members, name: str, member: str) -> str | None:
 
 
 def flagged(members: Members, flags: Mapping[str, bool]) -> None:
-    """Add flags to an event; the usual case, that it has none yet, is fast."""
-    if "flags" in members:
-        with_object(members, "flags", flags)
+    """Add flags to an event. Most events have the same ones."""
+    written = bytes(members.get("flags", b""))
+    if len(written) <= _MOST_CACHED:
+        members["flags"] = _with_flags(written, tuple(flags.items()))
     else:
-        members["flags"] = raw(flags)
+        with_object(members, "flags", flags)
+
+
+@lru_cache(1_024)
+def _with_flags(written: bytes, flags: tuple[tuple[str, bool], ...]) -> Any:
+    members: Members = {"flags": written} if written else {}
+    with_object(members, "flags", dict(flags))
+    return members["flags"]

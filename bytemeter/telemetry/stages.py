@@ -40,13 +40,17 @@ def topics_of(eid: str) -> tuple[str, ...]:
     return _TOPICS.get(eid, _TO_PRIMARY)
 
 
-def sent_of(value: bytes, eid: str) -> Iterator[Outgoing]:
-    """What is sent of a valid event that is no duplicate: itself, and SHARE_ITEMs of a SHARE."""
+def sent_of(value: bytes, eid: str, device: str | None = None) -> Iterator[Outgoing]:
+    """What is sent of a valid event that is no duplicate: itself, and SHARE_ITEMs of a SHARE.
+
+    Args:
+        device: context.did of the event, where that is known already.
+    """
     members = members_of(value)
     flagged(members, _VALIDATED if eid == "LOG" else _UNIQUE)
     _without_prefix(members)
     _upper_case(members)
-    key = key_of(members)
+    key = device.encode() if device else key_of(members)
     yield Outgoing(topics_of(eid), key, json_of(members))
     if eid == "SHARE":
         for item in _share_items(members):

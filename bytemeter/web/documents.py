@@ -43,9 +43,11 @@ def document(title: str, paths: dict[str, Any], schemas: dict[str, Any], *, keys
     return made
 
 
-def problems(texts: Mapping[str, str]) -> dict[str, Any]:
-    """The problems of an operation: by status what each means."""
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+
+
+def problems(texts: Mapping[str, str], content: Mapping[str, Any] = PROBLEM_CONTENT) -> dict[str, Any]:
+    """The problems of an operation: by status what each means, and the content of their answers."""
     return {status: {"description": text, "content": content} for status, text in texts.items()}
 
 

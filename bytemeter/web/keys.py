@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from starlette.requests import Request
+
 from bytemeter.errors import BytemeterError
 from bytemeter.logs import logger
 from bytemeter.secret_files import read_private
-from bytemeter.web.problems import Problem
+from bytemeter.web.problems import Problem, header
 
 _LINE = re.compile(r"(?P<client>[A-Za-z0-9._-]{1,64})\s+(?P<hash>[0-9a-f]{64})\s+(?P<grants>\S.*)")
 _LOOK_AGAIN_S = 1.0
@@ -54,6 +56,14 @@ class Keys(Generic[_Client]):
         self._looked_at = clock()
         self._version = self._version_now()
         self._clients = read_keys(file, grants)
+
+    def client_of(self, request: Request) -> _Client:
+        """The client that a request comes from.
+
+        Raises:
+            Problem: 400 if it has several headers ``Authorization``; see ``client``.
+        """
+        return self.client(header(request, "Authorization"))
 
     def client(self, authorization: str | None) -> _Client:
         """The client with the key of a request's header ``Authorization``.

@@ -35,9 +35,11 @@ class Problem(Exception):  # noqa: N818, the word of RFC 9457
             "detail": str(self),
             **self.members,
         }
-        return Response(
-            msgspec.json.encode(document), self.status, self._headers, media_type="application/problem+json"
-        )
+        return self.answer(document, "application/problem+json")
+
+    def answer(self, document: Mapping[str, Any], media_type: str) -> Response:
+        """An answer with the problem's status and headers, which says it by another document."""
+        return Response(msgspec.json.encode(document), self.status, self._headers, media_type=media_type)
 
 
 def wrong_parameter(status: int, name: str, value: str, expected: str) -> Problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -19,26 +20,39 @@ if TYPE_CHECKING:
     from ingest.importer.importing import Progress
 
 _FEEDS = ("data-records", "billable-events")
-_FORMATS = ("lines", "csv", "ndjson", "parquet")
+_FORMATS = ("lines", "csv", "ndjson", "parquet", "asn1")
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command("import")
 @click.argument("place", metavar="FOLDER_OR_URI")
 @click.option("--feed", type=click.Choice(_FEEDS), default=_FEEDS[0], help="whose records the files have")
 @click.option("--format", "format_", type=click.Choice(_FORMATS), help="by default told from each file's content")
+@click.option("--schema", type=_FILE, help="of call detail records (asn1): their ASN.1 module")
+@click.option("--mapping", type=_FILE, help="of call detail records: a TOML file, which fields become which")
 @click.option("--watch", is_flag=True, help="wait for more files until Ctrl-C")
 @click.pass_obj
-def import_files(settings: Settings, place: str, feed: str, format_: str | None, watch: bool) -> None:
+def import_files(
+    settings: Settings,
+    place: str,
+    feed: str,
+    format_: str | None,
+    schema: Path | None,
+    mapping: Path | None,
+    watch: bool,
+) -> None:
     """Bring files of records to a feed's topic, each line once; they move to done/ or failed/."""
     from ingest.importer.runs import Options, run_import
 
+    if bool(schema) != bool(mapping) or bool(schema) != (format_ == "asn1"):
+        raise click.UsageError("--format asn1, --schema FILE and --mapping FILE go together")
     with (
         until_signal() as signals,
         endpoints(settings, "kafka", "database_url", notify=notify) as ready,
         _bar() as progress,
         signals.deferred() as stop,
     ):
-        run_import(ready, Options(place, feed, format_, watch), stop, click.echo, progress)
+        run_import(ready, Options(place, feed, format_, watch, schema, mapping), stop, click.echo, progress)
     if signals.name and not watch:
         raise BytemeterError(f"ended by {signals.name} before all files were imported; run it again")
 

@@ -146,7 +146,7 @@ class Routes:
         return self.feeds[name]
 
     def _client(self, request: Request, feed: Feed) -> Client:
-        client = self.keys.client(header(request, "Authorization")) if self.keys else ANYBODY
+        client = self.keys.client_of(request) if self.keys else ANYBODY
         client.require(feed.name)
         return client
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from bytemeter.errors import first_line
 
-LINES, CSV, NDJSON, PARQUET = "lines", "csv", "ndjson", "parquet"
-FORMATS = (LINES, CSV, NDJSON, PARQUET)
+LINES, CSV, NDJSON, PARQUET, ASN1 = "lines", "csv", "ndjson", "parquet", "asn1"
+FORMATS = (LINES, CSV, NDJSON, PARQUET, ASN1)
 _CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _PIECE = 4 * 2**20
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -14,13 +15,15 @@ from bytemeter.errors import TransientError, first_line
 from bytemeter.kafka import Kafka
 from bytemeter.leases.lease import HeldError, Terms, leased_job
 from ingest.importer import manifest as manifests
+from ingest.importer.asn1 import Schema, asn1_rows
 from ingest.importer.blocks import block_of
-from ingest.importer.contents import PARQUET, Content, UnreadableError, examined, opened, raw_hash
+from ingest.importer.call_records import call_records
+from ingest.importer.contents import ASN1, PARQUET, Content, UnreadableError, examined, opened, raw_hash
 from ingest.importer.ids import LineIds
 from ingest.importer.manifest import Known, Manifest
 from ingest.importer.mapping import Layout
 from ingest.importer.places import DONE, FAILED, Place
-from ingest.importer.readers import batches, format_of, parquet_file, rows
+from ingest.importer.readers import Rows, batches, format_of, parquet_file, rows
 from ingest.importer.reports import Report
 from ingest.importer.resume import ResumePoint
 from ingest.importer.sending import Sender
@@ -40,6 +43,7 @@ class Import:
         layout: what they look like, and whose topic gets them.
         partitions: of the topic.
         format: of all files; None to tell it from their content.
+        schema: of call detail records, for the format ``asn1``.
         silent_s: after so many seconds without a heartbeat another import may take over a file.
         timeout_s: for Kafka's answers, and for a transaction.
         stopped: whether the command is to end.
@@ -51,6 +55,7 @@ class Import:
     kafka: Kafka
     partitions: int
     format: str | None = None
+    schema: Schema | None = None
     silent_s: float = 30.0
     timeout_s: float = 30.0
     progress: Progress = lambda _lines, _read, _size: None
@@ -188,21 +193,32 @@ class _OneFile:
         return point
 
     def _checked_format(self) -> str:
-        """The format; all of a parquet file is read before anything of it is sent."""
+        """The format; all of a file of parquet or of call detail records is read before anything of it is sent."""
         format_ = self.job.format or format_of(self.content, self.job.layout)
-        if format_ == PARQUET:
+        if format_ in (PARQUET, ASN1):
             with ExitStack() as stack:
                 file = opened(partial(self.job.place.open, self.name), stack)
-                for _ in batches(parquet_file(file, self.job.layout)):
+                found: Iterator[object] = (
+                    batches(parquet_file(file, self.job.layout))
+                    if format_ == PARQUET
+                    else call_records(file, self.content.size)
+                )
+                for _ in found:
                     pass
         return format_
+
+    def _rows(self, format_: str, file: Any) -> Iterator[Rows]:
+        layout, size, ids = self.job.layout, self.content.size, LineIds(self.content.hash)
+        if format_ == ASN1 and self.job.schema is not None:
+            return asn1_rows(file, size, self.job.schema, layout, ids)
+        return rows(file, size, format_, layout, ids)
 
     def _read(self, format_: str, sender: Sender, begun: ResumePoint, report: Report) -> bool:
         """Read and judge all blocks, and hand over those that are not sent; returns whether that was all of them."""
         job, noted = self.job, begun
         with ExitStack() as stack:
             file = opened(partial(job.place.open, self.name), stack)
-            for read in rows(file, self.content.size, format_, job.layout, LineIds(self.content.hash)):
+            for read in self._rows(format_, file):
                 if job.stopped():
                     return False
                 block = block_of(job.layout.feed, read, begun.next_line, time.time_ns() // 1_000)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from bytemeter.errors import BytemeterError, TransientError, first_line
 from bytemeter.kafka import Kafka
 from bytemeter.postgres import database, one_line_errors
 from bytemeter.settings import Settings
+from ingest.importer.asn1 import Schema, schema_of
+from ingest.importer.contents import ASN1
 from ingest.importer.importing import Import, Outcome, Progress, import_file
 from ingest.importer.mapping import MAPPINGS, Layout
 from ingest.importer.places import Place
@@ -26,12 +29,15 @@ class Options:
         feed: whose topic gets the records.
         format: of all files; None to tell it from their content.
         watch: whether to wait for more files until stopped.
+        schema, mapping: of the format ``asn1``: the ASN.1 module of the records, and what becomes of their fields.
     """
 
     uri: str
     feed: str = "data-records"
     format: str | None = None
     watch: bool = False
+    schema: Path | None = None
+    mapping: Path | None = None
 
 
 def run_import(
@@ -49,10 +55,11 @@ def run_import(
     Raises:
         BytemeterError: a file could not be read (the others are imported), or a server is away.
     """
+    schema = _schema(options)
     engine = database(settings.require_database_url())
     kafka, layout = Kafka(settings), MAPPINGS[options.feed]
     job = Import(
-        Place(options.uri), layout, engine, kafka, _partitions(kafka, layout), options.format, settings.lease_s,
+        Place(options.uri), layout, engine, kafka, _partitions(kafka, layout), options.format, schema, settings.lease_s,
         progress=progress, stopped=stop.is_set,
     )  # fmt: skip
     with one_line_errors(engine.url):
@@ -61,6 +68,14 @@ def run_import(
             _round(job, tell)
     if failed and not options.watch:
         raise BytemeterError(f"{failed} of the files could not be imported: the lines about them say why")
+
+
+def _schema(options: Options) -> Schema | None:
+    if options.format != ASN1:
+        return None
+    if options.schema is None or options.mapping is None:
+        raise BytemeterError("--format asn1 needs --schema FILE and --mapping FILE, see docs/importer.md")
+    return schema_of(options.schema, options.mapping, MAPPINGS[options.feed])
 
 
 def _partitions(kafka: Kafka, layout: Layout) -> int:

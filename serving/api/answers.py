@@ -29,19 +29,17 @@ def answered(document: Any, status: int = 200) -> Response:
 
 def usage_json(page: Page) -> Response:
     """Totals as JSON."""
-    rows = [row._asdict() for row in page.rows]
-    return answered({"as_of": page.as_of, "rows": rows, "next": cursor(page.next) if page.next else None})
+    return answered({"as_of": page.as_of, "rows": page.rows, "next": cursor(page.next) if page.next else None})
 
 
 def usage_csv(page: Page) -> Response:
     """Totals as CSV (RFC 4180); ``as_of`` and ``next`` are headers."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(Row._fields)
+    writer.writerow(Row.__struct_fields__)
     for row in page.rows:
-        writer.writerow(
-            row._replace(id=_plain_text(row.id), final="true" if row.final else "false")  # type: ignore[arg-type]
-        )
+        final = "true" if row.final else "false"
+        writer.writerow([row.type, _plain_text(row.id), row.timestamp, row.value, row.source, final])
     headers = {"Cache-Control": "no-store", "Bytemeter-As-Of": page.as_of.isoformat() if page.as_of else ""}
     if page.next:
         headers["Bytemeter-Next"] = cursor(page.next)

@@ -14,7 +14,7 @@ from serving.api.events import TYPES, Filter
 from serving.api.parameters import Parameters
 from serving.api.totals import Which
 from serving.api.usage import Question
-from serving.api.zoned import UNITS
+from serving.api.zoned import HOUR, UNITS
 
 USAGE_PARAMETERS = ("feed", "dimension", "id", "from", "to", "window", "zone", "format", "limit", "cursor")
 EVENT_PARAMETERS = ("msisdn", "agreement", "type")
@@ -26,9 +26,10 @@ def _names(types: list[str]) -> dict[str, str]:
 
 
 # By feed: types of dimensions by name.
-DIMENSIONS = {name: _names(feed.totals.types) for name, feed in FEEDS.items() if feed.totals}
+DIMENSIONS = {name: _names(feed.totals.all_types) for name, feed in FEEDS.items() if feed.totals}
 # By window: the longest time that may be asked about, and that which is without `from`. Days.
 _LONGEST = {"5m": 31, "1h": 366, "1d": 3_660, "1mo": 36_600}
+_SHORTEST, _WEEK, _NO_TIME = "5m", dt.timedelta(days=7), dt.timedelta(0)
 _USUAL = {"5m": 1, "1h": 1, "1d": 31, "1mo": 366}
 
 
@@ -50,11 +51,14 @@ def usage_question(asked: Parameters, client: Client, now: dt.datetime, limit: i
     if client.customer is not None and (type_ != "customer" or not id_ or not client.sees(customer=id_)):
         expected = "dimension=customer and the id of its customer"
         raise Problem(403, f"this API key sees one customer; expected {expected}", name="id", expected=expected)
+    which = Which(feed, type_, id_)
     unit, zone = _windows(asked, feed, billing_zone)
     until = asked.instant("to", zone) or now
     since = asked.instant("from", zone) or until - dt.timedelta(days=_USUAL[unit])
     _require_order(since, until, unit)
-    return Question(Which(feed, type_, id_), unit, zone, since, until, asked.place(), limit)
+    if which.batch_only:
+        _require_whole_hours(asked, since, until, unit, zone)
+    return Question(which, unit, zone, since, until, asked.place(), limit)
 
 
 def _windows(asked: Parameters, feed: str, billing_zone: ZoneInfo) -> tuple[str, ZoneInfo]:
@@ -73,6 +77,17 @@ def _require_order(since: dt.datetime, until: dt.datetime, unit: str) -> None:
     if until - since > dt.timedelta(days=most):
         expected = f"an instant at most {most} days before `to`, {until.isoformat()}, for windows of {unit}"
         raise wrong_parameter(400, "from", since.isoformat(), expected)
+
+
+def _require_whole_hours(asked: Parameters, since: dt.datetime, until: dt.datetime, unit: str, zone: ZoneInfo) -> None:
+    """Refuse windows that are not made of hours (UTC), for totals that only recomputes add up."""
+    why = f"totals of {asked.text('dimension')} are recomputed by the hour, and never live"
+    if unit == _SHORTEST:
+        raise wrong_parameter(400, "window", unit, f"one of {', '.join(name for name in UNITS if name != unit)}: {why}")
+    # The last window may be a month. No zone has left its whole hours for less than a week.
+    weeks = range((until - since) // _WEEK + 6)
+    if any((zone.utcoffset(since.astimezone(zone) + week * _WEEK) or _NO_TIME) % HOUR for week in weeks):
+        raise wrong_parameter(400, "zone", zone.key, f"a zone that is whole hours from UTC: {why}")
 
 
 def event_filter(asked: Parameters, client: Client) -> Filter:

@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bytemeter.web.bodies import Bodies, body_of
-from bytemeter.web.problems import Problem, wrong_parameter
+from bytemeter.web.problems import Problem, header, wrong_parameter
 from serving.api.answers import answered
 from serving.api.clients import Client
-from serving.api.facades import camara, check_request, checked, report, retrieve_request, retrieved
+from serving.api.facades import check_request, checked, report, retrieve_request, retrieved
 from serving.api.parameters import Parameters
 from serving.api.plans import DataPlan
 
@@ -57,21 +57,15 @@ class Facades:
     async def retrieve(self, request: Request, client: Client) -> Response:
         """How much is left, as a category."""
         asked = retrieve_request(await self._body(request))
-        return answered(retrieved(await self._plan(client, asked.msisdn)))
+        return answered(retrieved(await self._plans.plan(client, asked.msisdn)))
 
     async def check(self, request: Request, client: Client) -> Response:
         """Whether more is left than asked about."""
         asked = check_request(await self._body(request))
-        return answered(checked(await self._plan(client, asked.msisdn), asked))
-
-    async def _plan(self, client: Client, msisdn: str) -> DataPlan:
-        try:
-            return await self._plans.plan(client, msisdn)
-        except Problem as problem:
-            raise camara(problem) from None
+        return answered(checked(await self._plans.plan(client, asked.msisdn), asked))
 
     async def _body(self, request: Request) -> bytes:
-        media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        media = (header(request, "Content-Type") or "").partition(";")[0].strip().lower()
         if media != "application/json":
             raise wrong_parameter(415, "Content-Type", media, "application/json")
         async with body_of(request, self._bodies) as body:

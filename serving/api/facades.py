@@ -20,7 +20,6 @@ _UNITS = {"MiB": 2**20, "GiB": 2**30}
 _CATEGORIES = (("<200MiB", 200 * 2**20), ("<1GiB", 2**30), ("<5GiB", 5 * 2**30))
 _LARGEST = ">=5GiB"
 _E164 = re.compile(r"\+[1-9][0-9]{4,14}")
-_NOT_FOUND = 404
 
 
 def report(plan: DataPlan, base: str) -> dict[str, Any]:
@@ -130,9 +129,9 @@ def check_request(body: bytes) -> VolumeRequest:
     asked = _read(body, _Check)
     volume = asked.volumeToCheck
     if volume.unit not in _UNITS:
-        raise _invalid(wrong_parameter(400, "volumeToCheck.unit", volume.unit, f"one of {', '.join(_UNITS)}"))
+        raise wrong_parameter(400, "volumeToCheck.unit", volume.unit, f"one of {', '.join(_UNITS)}")
     if not 0 <= volume.value <= 1024:  # noqa: PLR2004, of the standard
-        raise _invalid(wrong_parameter(400, "volumeToCheck.value", str(volume.value), "a whole number from 0 to 1024"))
+        raise wrong_parameter(400, "volumeToCheck.value", str(volume.value), "a whole number from 0 to 1024")
     return VolumeRequest(_phone(asked.device), volume.value * _UNITS[volume.unit])
 
 
@@ -147,27 +146,15 @@ def checked(plan: DataPlan, request: VolumeRequest) -> dict[str, Any]:
     return {"thresholdExceeded": plan.left > (request.bytes or 0), "exactBytes": str(plan.left)}
 
 
-def camara(problem: Problem) -> Problem:
-    """A problem with the members that CAMARA's clients read."""
-    if problem.status == _NOT_FOUND:
-        problem.members |= {"code": "IDENTIFIER_NOT_FOUND", "message": "Device identifier not found."}
-    return problem
-
-
 def _read(body: bytes, kind: type[_Retrieve] | type[_Check]) -> Any:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise _invalid(Problem(400, f"the body is not what device-data-volume takes: {error}")) from None
+        raise Problem(400, f"the body is not what device-data-volume takes: {error}") from None
 
 
 def _phone(device: _Device) -> str:
     number = device.phoneNumber
     if not _E164.fullmatch(number):
-        raise _invalid(wrong_parameter(400, "device.phoneNumber", number, "+ and 5 to 15 digits, such as +48917846822"))
+        raise wrong_parameter(400, "device.phoneNumber", number, "+ and 5 to 15 digits, such as +48917846822")
     return number
-
-
-def _invalid(problem: Problem) -> Problem:
-    problem.members |= {"code": "INVALID_ARGUMENT", "message": str(problem)}
-    return problem

@@ -16,13 +16,14 @@ from bytemeter.web.answers import answered as counted
 from bytemeter.web.documents import page as document_page
 from bytemeter.web.keys import Keys
 from bytemeter.web.metrics import Metrics
-from bytemeter.web.problems import Problem, wrong_parameter
+from bytemeter.web.problems import Problem, header, wrong_parameter
 from serving.api.answers import answered, bill_json, events_json, plan_json, usage_csv, usage_json
 from serving.api.asked import EVENT_PARAMETERS, USAGE_PARAMETERS, event_filter, in_money, usage_question
 from serving.api.clients import ANYBODY, BILLING, SUBSCRIBERS, Client
 from serving.api.cloud_events import cloud_message
 from serving.api.documents import openapi
 from serving.api.events import Event, event_page, last_position
+from serving.api.facade_errors import camara_error, tmf_error
 from serving.api.facade_routes import CAMARA, TMF, Facades
 from serving.api.health import health
 from serving.api.money import CUSTOMER, TYPE, bill, money
@@ -35,6 +36,8 @@ from serving.api.stream import EventStream
 from serving.api.usage import usage
 
 Endpoint = Callable[[Request, Client], Awaitable[Response]]
+# How a problem is told.
+Refused = Callable[[Problem], Response]
 _MOST_POSITION = 2**63 - 1
 _MOST_ROWS, _ROWS, _MOST_RECENT = 10_000, 1_000, 1_000
 _STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -79,17 +82,20 @@ class Routes:
     def _facades(self) -> list[BaseRoute]:
         facades = Facades(self)
         return [
-            self._route(TMF, facades.reports),
-            self._route(f"{TMF}/{{msisdn}}", facades.report),
-            self._route(f"{CAMARA}/retrieve", facades.retrieve, "POST"),
-            self._route(f"{CAMARA}/check", facades.check, "POST"),
+            self._route(TMF, facades.reports, refused=tmf_error),
+            self._route(f"{TMF}/{{msisdn}}", facades.report, refused=tmf_error),
+            self._route(f"{CAMARA}/retrieve", facades.retrieve, "POST", camara_error),
+            self._route(f"{CAMARA}/check", facades.check, "POST", camara_error),
         ]
 
-    def _route(self, path: str, endpoint: Endpoint, method: str = "GET") -> Route:
+    def _route(self, path: str, endpoint: Endpoint, method: str = "GET", refused: Refused = Problem.response) -> Route:
         async def known(request: Request) -> Response:
-            client = self.keys.client(request.headers.get("authorization")) if self.keys else ANYBODY
-            self.rates.take(client.name)
-            return await endpoint(request, client)
+            try:
+                client = self.keys.client_of(request) if self.keys else ANYBODY
+                self.rates.take(client.name)
+                return await endpoint(request, client)
+            except Problem as problem:
+                return refused(problem)
 
         return Route(path, counted(known, self.metrics), methods=[method])
 
@@ -158,7 +164,7 @@ class Routes:
 
     async def _last_event_id(self, request: Request, recent: int) -> int | None:
         """The position behind which a client goes on; None for events from now on."""
-        value = request.headers.get("last-event-id")
+        value = header(request, "Last-Event-ID")
         if value is None and not recent:
             return None
         last = await self.snapshots.ask(last_position)

@@ -103,8 +103,13 @@ def hours_between(connection: Connection, feed: str, span: Span) -> list[Hour]:
     return [Hour(row.hour, row.clean) for row in rows]
 
 
-def pieces(windows: Sequence[Span], hours: Iterable[Hour], *, has_batch: bool) -> Pieces:
-    """What the totals of windows, in order and without gaps between them, are made of."""
+def pieces(windows: Sequence[Span], hours: Iterable[Hour], *, has_batch: bool, batch_only: bool = False) -> Pieces:
+    """What the totals of windows, in order and without gaps between them, are made of.
+
+    Args:
+        has_batch: whether recomputed hours can be taken.
+        batch_only: whether there is nothing else: of an hour that waits for a recompute what the last one has found.
+    """
     made = Pieces([], [], [True] * len(windows))
     number = 0
     for hour in hours:
@@ -117,7 +122,7 @@ def pieces(windows: Sequence[Span], hours: Iterable[Hour], *, has_batch: bool) -
                 break
             made.clean[touched] &= hour.clean
             whole = window.start <= hour.start and end <= window.end
-            if hour.clean and whole and has_batch:
+            if batch_only or (hour.clean and whole and has_batch):
                 made.batch.append((touched, hour.start))
             else:
                 made.live.extend((touched, start) for start in _starts(hour.start, window))
@@ -144,6 +149,12 @@ class Which:
     feed: str
     type: str
     id: str | None = None
+
+    @property
+    def batch_only(self) -> bool:
+        """Whether only recomputes add these totals up."""
+        declared = FEEDS[self.feed].totals
+        return declared is not None and self.type not in declared.types
 
 
 def totals(connection: Connection, which: Which, made_of: Pieces, after: Mapping[int, str], most: int) -> list[Total]:

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+import msgspec
 from sqlalchemy import Connection
 
 from bytemeter.feeds import FEEDS
@@ -21,6 +22,8 @@ from serving.api.zoned import FIVE_MINUTES, Span, windows
 # Rows that a statement reads, about: that depends on how many ids a window has, which was noted by feed and type.
 _ROWS_AT_ONCE = 30_000
 _LEAST_PIECES, _MOST_PIECES = 60, 3_000
+# Windows differ: so many times the rows that the page lacks are looked for.
+_SPARE = 1.25
 _ids_seen: dict[tuple[str, str], float] = {}
 # Looking for totals ends after this time, and the next page goes on.
 _MOST_S = 2.0
@@ -46,7 +49,7 @@ class Question:
     limit: int
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """A total, as the API shows it.
 
     Attributes:
@@ -90,7 +93,7 @@ class _Paging:
         now = moment(self._connection, question.which.feed)
         since = max(question.since, start_of(question.after)) if question.after else question.since
         ahead = windows(question.unit, question.zone, since, question.until)
-        while some := self._some(ahead, self._pieces_at_once()):
+        while some := self._some(ahead):
             made_of, found = self._read(some)
             self._rows += self._shown(some, made_of, found, now)
             if len(self._rows) > question.limit:
@@ -107,23 +110,25 @@ class _Paging:
             seen = max(Counter(total.window for total in found).values())
             _ids_seen[which.feed, which.type] = max(seen, 0.9 * _ids_seen.get((which.feed, which.type), 0.0))
 
-    def _pieces_at_once(self) -> int:
+    def _ids(self) -> float:
+        """How many ids a window has, about; as many as are asked for where that is not known."""
         which, limit = self._question.which, self._question.limit
-        ids = 1.0 if which.id else _ids_seen.get((which.feed, which.type), limit)
-        return min(max(int(_ROWS_AT_ONCE / max(min(ids, limit), 1)), _LEAST_PIECES), _MOST_PIECES)
+        return 1.0 if which.id else max(min(_ids_seen.get((which.feed, which.type), limit), limit), 1)
 
-    def _some(self, ahead: Iterator[Span], pieces_at_once: int) -> list[Span]:
-        """The next windows, at least one, with about so many pieces."""
-        first = list(islice(ahead, 1))
+    def _some(self, ahead: Iterator[Span]) -> list[Span]:
+        """The next windows, at least one: as many as fill the page, unless a statement would read too many rows."""
+        first, ids = list(islice(ahead, 1)), self._ids()
+        pieces_at_once = min(max(int(_ROWS_AT_ONCE / ids), _LEAST_PIECES), _MOST_PIECES)
         count = pieces_at_once * FIVE_MINUTES // (first[0].end - first[0].start) if first else 0
-        return first + list(islice(ahead, max(count - 1, 0)))
+        to_fill = _SPARE * (self._question.limit - len(self._rows)) / ids
+        return first + list(islice(ahead, min(max(count - 1, 0), int(to_fill))))
 
     def _read(self, some: list[Span]) -> tuple[Pieces, list[Total]]:
         which = self._question.which
         declared = FEEDS[which.feed].totals
         hours = hours_between(self._connection, which.feed, Span(some[0].start, some[-1].end))
         has_batch = declared is not None and declared.hourly is not None
-        made_of = pieces(some, hours, has_batch=has_batch and self._question.unit != "5m")
+        made_of = pieces(some, hours, has_batch=has_batch and self._question.unit != "5m", batch_only=which.batch_only)
         if not len(made_of):
             return made_of, []
         after = self._question.after
@@ -132,17 +137,19 @@ class _Paging:
         return made_of, totals(self._connection, which, made_of, behind, most)
 
     def _shown(self, some: list[Span], made_of: Pieces, found: list[Total], now: Moment) -> Iterator[Row]:
-        from_live = made_of.from_live
-        for total in found:
-            window = some[total.window]
-            yield Row(
-                self._question.which.type,
-                total.id,
-                window.start.astimezone(self._question.zone).isoformat(),
-                int(total.value),
-                "live" if total.window in from_live else "batch",
-                made_of.clean[total.window] and window.end <= now.now,
+        from_live, type_, zone = made_of.from_live, self._question.which.type, self._question.zone
+        # Of each window that has a total: its start, source, and whether it is final.
+        shown = {
+            number: (
+                some[number].start.astimezone(zone).isoformat(),
+                "live" if number in from_live else "batch",
+                made_of.clean[number] and some[number].end <= now.now,
             )
+            for number in {total.window for total in found}
+        }
+        for total in found:
+            start, source, final = shown[total.window]
+            yield Row(type_, total.id, start, int(total.value), source, final)
 
     def _cut(self, now: Moment) -> Page:
         rows = self._rows[: self._question.limit]

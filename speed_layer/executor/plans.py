@@ -39,8 +39,8 @@ def agreement_parts(messages: pa.Table) -> Parts:
     Returns:
         received, invalid: see ``speed_layer.executor.accounts.account_parts``; agreements: a row for each valid
         agreement, of partition: int, record_offset: long, received_us: long (when Kafka received the message), id,
-        msisdn, zone: string, signed_us, start_us: long (microseconds since 1970), effective_us: the same or null,
-        limit: long (bytes), thresholds: list of long (percents) or null, and anchor_day: long or null.
+        msisdn, zone: string, signed_us, start_us: long (microseconds since 1970), end_us, effective_us: the same or
+        null, limit: long (bytes), thresholds: list of long (percents) or null, and anchor_day: long or null.
     """
     parsed = parse(AGREEMENTS, messages)
     is_valid = pc.is_null(parsed.column("reason"))
@@ -53,6 +53,7 @@ def agreement_parts(messages: pa.Table) -> Parts:
         "msisdn": agreements.column("msisdn"),
         "signed_us": agreements.column("event_us"),
         "start_us": instants.read(agreements.column("serviceStartAt")),
+        "end_us": instants.read(agreements.column("serviceEndAt")),
         "effective_us": instants.read(agreements.column("effectiveFrom")),
         "zone": agreements.column("billingPeriodTimeZone"),
         "limit": agreements.column("maxBytesInBillingPeriod"),

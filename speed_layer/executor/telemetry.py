@@ -49,12 +49,12 @@ class EventStage:
 
     def sent_of(self, records: pa.Table) -> Iterator[tuple[int, Outgoing]]:
         """See ``speed_layer.executor.outgoing.Stage``."""
-        columns = (records.column(name).to_pylist() for name in ("value", "reason", "eid"))
-        for row, (value, reason, eid) in enumerate(zip(*columns, strict=True)):
+        columns = (records.column(name).to_pylist() for name in ("value", "reason", "eid", "device"))
+        for row, (value, reason, eid, device) in enumerate(zip(*columns, strict=True)):
             if reason is not None:
                 yield row, stages.failed_event(value, reason, self._violations(value, eid))
                 continue
-            for outgoing in stages.sent_of(value, eid):
+            for outgoing in stages.sent_of(value, eid, device):
                 yield row, outgoing
 
     def repeated(self, key: bytes | None, value: bytes) -> Outgoing:

@@ -35,14 +35,19 @@ def cross_thresholds(
     if not usage_ids:
         return []
     reached = reach_thresholds(connection, usage_ids)
-    _copy_records_of_reached(connection, records, together)
+    _copy_records_of_reached(connection, records, together, usage_ids)
     crossings = _find_crossings(connection, reached)
     return [threshold.event(crossing) for threshold, crossing in zip(reached, crossings, strict=True)]
 
 
-def _copy_records_of_reached(connection: Connection, records: NewRecords, together: CountedTogether) -> None:
-    """Copy the records of MSISDNs that were counted together and whose period reaches a threshold."""
-    reached = np.isin(together.usage_ids, np.array(together.added.reached, np.int64))
+def _copy_records_of_reached(
+    connection: Connection, records: NewRecords, together: CountedTogether, periods: Sequence[int]
+) -> None:
+    """Copy the records of MSISDNs that were counted together and whose period reaches a threshold.
+
+    Also where it reaches it by records of another MSISDN, counted one by one: all are taken in the order of instants.
+    """
+    reached = np.isin(together.usage_ids, np.array(periods, np.int64))
     msisdns, usage_ids = together.msisdns.filter(pa.array(reached)), together.usage_ids[reached]
     rows = records.of(msisdns)
     copy_single_records(connection, rows, usage_ids[pc.index_in(rows.column("msisdn"), msisdns).to_numpy()])

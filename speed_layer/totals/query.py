@@ -119,7 +119,7 @@ class TotalsQuery:
         """Nothing waits for the commit."""
 
     def _count(self, connection: Connection, parts: Parts, identified: IdentifiedRecords | None) -> Counted:
-        """Count a micro-batch: deduplicate, add totals to the live table, mark dirty hours, list invalid messages."""
+        """Count a micro-batch: deduplicate, add totals, mark hours and billing months dirty, list invalid messages."""
         added, hours = [parts["totals"]], [parts["hours"].column("hour")]
         judged_as: list[Account] = []
         duplicates = _NO_DUPLICATES
@@ -131,7 +131,10 @@ class TotalsQuery:
             duplicates = records.select(_NO_DUPLICATES.column_names).filter(pa.array(judged.duplicate))
             added.append(totals(self.feed, new, self._totals.live.window))
             hours.append(event_hours(new.column("event_us")))
-        self._add(connection, summed(pa.concat_tables(added)))
+        counted = summed(pa.concat_tables(added))
+        self._add(connection, counted)
+        if isinstance(self._totals.live.window, BillingMonth) and counted.num_rows:
+            connection.execute(SQL["mark_months"], {"months": pc.unique(counted.column("window_s")).to_pylist()})
         dirty = {hour for column in hours for hour in column.to_pylist()}
         connection.execute(SQL["mark_hours"], {"feed": self.feed.name, "hours": list(dirty)})
         list_invalid(connection, self.feed.name, parts["invalid"])

@@ -9,4 +9,15 @@ from unnest(cast(:hours as bigint[])) as event_hours (hour)
 order by hour
 on conflict (feed, hour) do update set
     version = hours.version + 1,
-    dirty_since = case when hours.dirty then hours.dirty_since else now() end
+    dirty_since = case when hours.dirty then hours.dirty_since else now() end;
+
+-- name: mark_months
+-- Makes the billing months of a micro-batch dirty: no monthly run has seen this version of them. Months are given by
+-- their first instants, in seconds since 1970.
+insert into billing_months (month)
+select to_timestamp(starts.month_s) as month
+from unnest(cast(:months as bigint[])) as starts (month_s)
+order by month
+on conflict (month) do update set
+    version = billing_months.version + 1,
+    dirty_since = case when billing_months.dirty then billing_months.dirty_since else now() end

@@ -23,6 +23,8 @@ def test_a_topic_is_created_once_and_described_with_its_offsets(place: Settings)
     name = kafka.topic_name("created")
     assert kafka.describe(name) is None
     assert [kafka.create(name), kafka.create(name)] == [True, False]
+    more = dict.fromkeys(kafka.topic_name(other) for other in ("created", "a", "b"))
+    assert [kafka.create_all(more), kafka.create_all(more)] == [list(more)[1:], []]
     producer = Producer(kafka.librdkafka())
     for _ in range(3):
         producer.produce(name, b"message", partition=1)

@@ -91,8 +91,8 @@ def test_the_samples_and_the_simulator_have_the_fields_of_the_feeds() -> None:
         assert required <= set(json.loads(SAMPLES[feed.name])) <= set(feed.names)
         ((_, messages),) = simulated.pieces()
         fields = {name for message in messages for name in json.loads(message["value"] or b"")}
-        # Only a change that was announced, or a correction of the past, says from when on it holds.
-        assert fields == set(feed.names) - {"effectiveFrom"}
+        # Only a change that was announced, or a correction of the past, says from when on it holds; nobody cancels.
+        assert fields == set(feed.names) - {"effectiveFrom", "serviceEndAt"}
         assert all(message["key"] == json.loads(message["value"] or b"")[feed.key].encode() for message in messages)
 
 

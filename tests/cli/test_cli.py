@@ -75,6 +75,9 @@ def options(help_text: str) -> set[str]:
         ["batch", "hourly"],
         ["batch", "hourly", "--dirty", "--hour", "2026-11-21T10"],
         ["batch", "monthly"],
+        ["batch", "monthly", "--dirty", "--month", "2026-11"],
+        ["import", ".", "--format", "asn1"],
+        ["import", ".", "--schema", "pyproject.toml", "--mapping", "pyproject.toml"],
         ["simulate", "agreements", "--late", "2"],
     ],
 )

@@ -5,13 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
-from pydantic import SecretStr
 from pyspark.sql import SparkSession
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine
 
 from batch_layer.hourly.job import HourlyJob
 from batch_layer.hourly.store import Recomputed
@@ -26,6 +25,7 @@ from simulator.devices import DeviceSimulation
 from simulator.producer import producer, send
 from simulator.traffic import Sent, Traffic, start_time
 from speed_layer.stream import Streams
+from tests import places
 from tests.integration import oracle
 from tests.seeds import SEED
 
@@ -33,12 +33,7 @@ from tests.seeds import SEED
 @pytest.fixture
 def as_writer(place: Settings, engine: Engine) -> Settings:
     """The test's place with a login that is a member of ``bytemeter_writer``, and nothing else: jobs run with it."""
-    login = "create role jobs_of_tests login password 'secret' in role bytemeter_writer"
-    with engine.begin() as connection:
-        if not connection.scalar(text("select count(*) from pg_roles where rolname = 'jobs_of_tests'")):
-            connection.execute(text(login))
-    url = make_url(place.require_database_url()).set(username="jobs_of_tests", password="secret")
-    return place.model_copy(update={"database_url": SecretStr(url.render_as_string(hide_password=False))})
+    return places.as_writer(place, engine)
 
 
 @pytest.fixture
@@ -82,14 +77,7 @@ def simulate_plans(place: Settings) -> Callable[..., None]:
 @pytest.fixture
 def put(place: Settings) -> Callable[..., None]:
     """Send messages as they are, to partition 0 unless told."""
-
-    def sent(values: Iterable[bytes | None], partition: int = 0, topic: str = "devices") -> None:
-        to = Producer({"bootstrap.servers": place.kafka})
-        for value in values:
-            to.produce(place.topic_prefix + topic, value, partition=partition)
-        assert to.flush(30) == 0
-
-    return sent
+    return partial(places.put, place)
 
 
 @pytest.fixture

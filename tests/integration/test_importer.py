@@ -35,8 +35,10 @@ from ingest.importer.importing import Import, import_file
 from ingest.importer.mapping import MAPPINGS
 from ingest.importer.places import Place
 from ingest.importer.runs import Options, run_import
+from tests import call_records
 from tests.buckets import FOLDER_AND_BUCKET
 from tests.builders import agreement
+from tests.call_records import MAPPING, MODULE, SAMPLE, SAMPLED
 from tests.record_files import SAMPLES, line
 from tests.seeds import SEED
 
@@ -147,6 +149,36 @@ def test_bad_and_repeated_lines_cost_themselves_alone(as_writer: Settings, tmp_p
     ]
 
 
+def test_call_detail_records_are_imported_by_their_schema_each_once(
+    as_writer: Settings, tmp_path: Path, rows: Rows
+) -> None:
+    bad = call_records.encoded()[:-3]
+    files = {
+        "sample": SAMPLE.read_bytes(),
+        "packed": gzip.compress(call_records.file_of(call_records.encoded(), bad, later=True)),
+        "zz-cut": SAMPLE.read_bytes()[:-1],
+    }
+    for name, content in files.items():
+        write(str(tmp_path), name, content)
+    options = ["--format", "asn1", "--schema", str(MODULE), "--mapping", str(MAPPING)]
+    with importing(as_writer, tmp_path, *options) as running:
+        _, told = running.communicate(timeout=DEADLINE_S)
+    assert (running.returncode, told.decode().count("\n")) == (1, 1), told
+    assert rows(MANIFEST) == [
+        ("packed", 2, 1, 1, 0, "done"), ("sample", SAMPLED, SAMPLED, 0, 0, "done"), ("zz-cut", 0, 0, 0, 0, "failed"),
+    ]  # fmt: skip
+    report = (tmp_path / "done/packed.report.csv").read_text().splitlines()
+    assert report[1].startswith("2,no record of the schema")
+    assert "its header says" in (tmp_path / "failed/zz-cut.report.csv").read_text()
+    records = [json.loads(value) for value in received(as_writer)]
+    assert {record["id"] for record in records} == {"7/1", *(f"{1_000 + number}/1" for number in range(SAMPLED))}
+    assert len({record["internalId"] for record in records}) == len(records) == SAMPLED + 1
+    # The same content, packed: it is known.
+    write(str(tmp_path), "again", gzip.compress(files["sample"]))
+    (told_again,) = imported(as_writer, str(tmp_path), format="asn1", schema=MODULE, mapping=MAPPING)
+    assert "imported before, as sample" in told_again
+
+
 def test_a_file_that_failed_is_tried_again_when_it_comes_again(as_writer: Settings, tmp_path: Path, rows: Rows) -> None:
     write(str(tmp_path), "records", f"{line(1)}\n{line(2)}\n".encode())
     with pytest.raises(BytemeterError, match="^1 of the files"):
@@ -186,10 +218,10 @@ def test_two_imports_of_one_folder_at_once_count_each_line_once(
     assert not [path for path in tmp_path.iterdir() if path.is_file()]
 
 
-def test_an_import_that_is_killed_at_random_places_is_exact_also_behind_the_horizon(
+def test_an_import_that_is_killed_around_its_commit_and_at_a_random_place_is_exact_also_behind_the_horizon(
     as_writer: Settings, tmp_path: Path, rows: Rows, put: Callable[..., None], stream: Callable[..., None]
 ) -> None:
-    count, chance = 400_000, random.Random(SEED)
+    count, chance = 150_000, random.Random(SEED)
     # The stream has seen records of today: those of last year are behind its horizon, it deduplicates none of them.
     now = dt.datetime.now(dt.UTC)
     plans = [agreement(f"a-{n}", msisdn=f"48{n}", maxBytesInBillingPeriod=10**9) for n in range(10)]
@@ -200,15 +232,15 @@ def test_an_import_that_is_killed_at_random_places_is_exact_also_behind_the_hori
     at = f"{now.year - 1}-11-08T12:00:00Z"
     content = "\n".join(line(number, at=at, msisdn=f"48{number % 10}") for number in range(count))
     write(str(tmp_path), "records.zst", pa.compress(content.encode(), "zstd", asbytes=True))
-    kills = 0
-    for _ in range(3):
-        with importing(as_writer, tmp_path) as running:
-            begun = wait_for_more(as_writer, running)
-            threading.Event().wait(chance.uniform(0, 1.2))
-            kills += running.poll() is None and begun
-            running.kill()
-            running.wait()
-    assert kills, "no kill struck an import"
+    # Around its commit it takes luck to strike an import from without.
+    for moment in ("before", "after"):
+        command = [sys.executable, "-c", KILLED, moment, *importing_command(as_writer, tmp_path)[3:]]
+        killed = subprocess.run(command, env=importing_environment(as_writer), timeout=DEADLINE_S, check=False)
+        assert killed.returncode == -signal.SIGKILL
+    with importing(as_writer, tmp_path) as running:
+        wait_for_more(as_writer, running)
+        threading.Event().wait(chance.uniform(0, 1.2))
+        running.kill()
     with importing(as_writer, tmp_path) as running:
         assert running.wait(DEADLINE_S) == 0
     assert rows(MANIFEST) == [("records.zst", count, count, 0, 0, "done")]
@@ -338,6 +370,28 @@ def shown_on(terminal: int) -> str:
 
 def as_record(id_: str, msisdn: str, at: str) -> bytes:
     return json.dumps({"id": id_, "msisdn": msisdn, "recordedAt": at, "recordedBytes": 1}).encode()
+
+
+# The command, which kills itself just before or after Kafka has committed its first transaction, of few lines.
+KILLED = """
+import os, signal, sys
+from cli.main import main
+from ingest.importer import sending
+from ingest.importer.transactions import Transactions
+
+sending._TRANSACTION_S = 0.1
+moment, call = sys.argv.pop(1), Transactions._call
+
+def called(self, client):
+    ends = getattr(client, "__name__", "") == "commit_transaction"
+    answer = None if ends and moment == "before" else call(self, client)
+    if ends:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answer
+
+Transactions._call = called
+sys.exit(main())
+"""
 
 
 def importing_command(place: Settings, folder: Path, *options: str) -> list[str]:

@@ -7,16 +7,21 @@ import datetime as dt
 import hashlib
 import json
 import re
+import threading
 from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import nullcontext
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import click
 import duckdb
 import pytest
 from pyarrow import parquet
 from pyspark.sql import SparkSession
+from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
 from batch_layer.monthly import billing as month_of_billing
@@ -24,7 +29,12 @@ from batch_layer.monthly import invoices
 from batch_layer.monthly import job as monthly_job
 from batch_layer.monthly.job import MonthlyJob
 from batch_layer.months import Month
+from batch_layer.schedule.declared import SCHEDULED
+from batch_layer.schedule.due import Next
+from batch_layer.schedule.scheduler import Scheduler
+from batch_layer.schedule.store import schedule_store
 from bytemeter.feeds import BILLABLE_EVENTS
+from bytemeter.job import JobContext
 from bytemeter.settings import Settings
 from cli.main import main
 from tests.commands import endpoints, signal_handlers_restored
@@ -163,6 +173,74 @@ def test_a_late_event_makes_an_amendment_and_leaves_the_final_invoice_as_it_is(
     ):
         with pytest.raises(IntegrityError, match="stay"):
             rows(change)
+
+
+@pytest.fixture
+def scheduled_at(spark: SparkSession, as_writer: Settings, engine: Engine) -> Callable[[str], bool]:
+    """Let the scheduler look once at what is due, of dirty months, at an instant of November; whether it ran."""
+    session: Future[SparkSession] = Future()
+    session.set_result(spark)
+    jobs = [job for job in SCHEDULED if job.name == "dirty-months"]
+
+    def step(text: str) -> bool:
+        now = dt.datetime.fromisoformat(f"2026-11-{text}Z")
+
+        def start(run: Next) -> None:
+            context = JobContext(
+                lambda *_: nullcontext(as_writer), lambda _: nullcontext(session), "schedule", clock=lambda: now
+            )
+            words = [*run.job.command[2:], *run.options]
+            run.job.job.run(
+                context, **click.Command("job", params=[*run.job.job.params]).make_context("", words).params
+            )
+
+        with schedule_store(engine, as_writer, jobs) as store:
+            return Scheduler(engine, as_writer, jobs, start, threading.Event(), lambda: now).step(store)
+
+    return step
+
+
+def test_the_schedule_makes_amendments_by_itself(
+    send: Callable[..., None],
+    scheduled_at: Callable[[str], bool],
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    documents = "select invoice, state, sum(total), sum(events) from invoices group by 1, 2 order by 1"
+    send(event("Anton", "10"), event("Anton", "1", after_s=-30 * 86_400), event("Anton", "1", after_s=20 * 86_400))
+    # Billing periods of the month may be open for 12 hours and their grace after its end in UTC.
+    assert not scheduled_at("01T12:59")
+    assert scheduled_at("02T05:10")
+    september = ("2026-09-000001", "final", 1, 1)
+    assert rows(documents) == [september, ("2026-10-000001", "final", 10, 1)]
+    # The running month waits, too, but for its own end.
+    assert rows("select name from dirty_months") == [("2026-11",)]
+    assert not scheduled_at("03T05:10")
+
+    # Events that come to nothing leave all totals as they were.
+    send(event("Anton", "5"), event("Anton", "-5"))
+    stage = month_of_billing.MonthOfBilling.stage
+
+    def stage_late(*arguments: Any) -> Any:
+        send(event("Anton", "7"))
+        return stage(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(month_of_billing.MonthOfBilling, "stage", stage_late)
+        assert scheduled_at("04T05:10")
+    # What was counted while the month was run waits for the next day.
+    assert not scheduled_at("04T23:00")
+    assert scheduled_at("05T05:10")
+    assert not scheduled_at("06T05:10")
+    assert rows(documents) == [
+        september,
+        ("2026-10-000001", "final", 10, 1),
+        ("2026-10-000001-A1", "amended", 0, 2),
+        ("2026-10-000001-A2", "amended", 7, 1),
+    ]
+    assert rows("select distinct job, runner, outcome from job_runs") == [("dirty-months", "schedule", "done")]
+    assert "2026-10: changed 0 live totals of billable events; invoices made: 1 amended" in capsys.readouterr().out
 
 
 def test_a_run_that_ends_in_between_is_made_up_for_by_the_next_one(

@@ -19,12 +19,14 @@ from pyspark.sql import SparkSession
 from bytemeter.errors import BytemeterError, TransientError
 from bytemeter.feeds import DEVICES, FEEDS
 from bytemeter.settings import Settings
+from bytemeter.telemetry import topics
 from embedded.home import Home
 from embedded.stack import EmbeddedStack
 from simulator.traffic import Sent
 from speed_layer.stream import Streams
 from tests.builders import agreement, record
 from tests.messages import device
+from tests.telemetry import create_topics, event, routed
 
 DEADLINE_S = 120
 
@@ -74,30 +76,37 @@ def test_kafka_and_postgresql_go_away_and_come_back(
 ) -> None:
     broker, database = EmbeddedStack(Home(servers.home)).servers
     away = threading.Event()
+    create_topics(place)
     put([agreement()], topic="agreements")
     put([record("1", 500)], topic="data-records")
+    put([event("START", "t1")], topic=topics.RAW)
     total = simulate(500).valid_bytes
-    wait_until_received(rows, 502, streaming)
+    wait_until_received(rows, 503, streaming)
 
     # With records in flight: nobody waits until these are counted.
     total += simulate(500, seed=8).valid_bytes
     put([record("2", 300)], topic="data-records")
+    put([event("START", "t2")], topic=topics.RAW)
     database.stop()
     away.wait(60 if full else 0)
     database.start()
-    wait_until_received(rows, 1_003, streaming)
+    wait_until_received(rows, 1_005, streaming)
 
     total += simulate(500, seed=9).valid_bytes
+    put([event("START", "t3")], topic=topics.RAW)
     broker.stop()
     away.wait(60 if full else 0)
     broker.start()
     put([record("3", 200)], topic="data-records")
-    wait_until_received(rows, 1_504, streaming)
+    put([event("START", "t4")], topic=topics.RAW)
+    wait_until_received(rows, 1_508, streaming)
 
     assert rows("select sum(value) from bytes where type like 'app%'") == [(total,)]
-    assert rows("select sum(counted), sum(invalid), sum(duplicate) from ledger") == [(1_504, 0, 0)]
+    assert rows("select sum(counted), sum(invalid), sum(duplicate) from ledger") == [(1_508, 0, 0)]
     wait_until(lambda: rows("select count(*) from threshold_events where published_at is null") == [(0,)], streaming)
     assert [event["thresholdPercent"] for event in published()] == [50, 80, 100]
+    wait_until(lambda: rows("select sum(waiting) from routing_status") == [(0,)], streaming)
+    assert sorted(message.document["mid"] for message in routed(place, topics.UNIQUE)) == ["t1", "t2", "t3", "t4"]
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ TABLES = {
     "billable_recomputes": "SIU",  # each month's last one
     "billing_zone": "SI",  # noted once
     "billing_calendars": "SIU",  # how far calendars are computed
+    "billing_months": "SIU",  # versions grow
     "billing_periods": "SI",  # computed once
     "bytes": "SIU",  # live totals grow; no job removes one
     "bytes_hourly": "SIUD",  # replaced by recomputes; a total that is gone is deleted
@@ -80,7 +81,9 @@ TABLES = {
 # The views that the jobs, `schedule list` and `status` read. All other views are for people.
 VIEWS = {
     **{"invoice_lines": "S", "judged_periods": "S", "plan_ownership": "S", "refused_events": "S"},
-    **dict.fromkeys(("feed_status", "dirty_status", "outbox_status", "job_status", "routing_status"), "S"),
+    **dict.fromkeys(
+        ("feed_status", "dirty_status", "dirty_months", "outbox_status", "job_status", "routing_status"), "S"
+    ),
 }
 # Functions that not everybody may execute, and who may; all others compute and change nothing.
 FUNCTIONS = {

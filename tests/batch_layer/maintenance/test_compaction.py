@@ -16,8 +16,10 @@ from batch_layer.maintenance.compaction import Compacted, Compaction
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import DATA_RECORDS, DEVICES
 from bytemeter.history import delta
+from bytemeter.history.ends import Ends
+from bytemeter.history.feed_table import retention_properties
 from bytemeter.history.reading import Split, columns_of, read
-from bytemeter.history.table import History, InvalidMessages, retention_properties
+from bytemeter.history.table import History, InvalidMessages
 from bytemeter.history.writing import HistoryFiles, filesystem_of
 from tests.buckets import FOLDER_AND_BUCKET
 from tests.histories import as_written, keep, messages_of, written
@@ -228,7 +230,7 @@ def test_compactions_do_not_hide_the_end_offsets(
 ) -> None:
     if release == "earlier":
         monkeypatch.setattr(
-            History, "_transactions",
+            Ends, "transactions",
             lambda self, end, **_: delta.Transactions(
                 self.application, -1, {self.application: sum(end.values())}, "none"
             ),

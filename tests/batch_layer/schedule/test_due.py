@@ -13,7 +13,7 @@ from batch_layer.schedule.timing import Cron
 from bytemeter.errors import BytemeterError
 from bytemeter.settings import load_settings
 
-HOURLY, DIRTY, MONTHLY = SCHEDULED[:3]
+HOURLY, DIRTY, MONTHLY, DIRTY_MONTHS = SCHEDULED[:4]
 MINUTE, HOUR = dt.timedelta(minutes=1), dt.timedelta(hours=1)
 AFTER_S = MONTHLY.after_s(load_settings())
 
@@ -65,6 +65,13 @@ def test_a_month_is_due_once_its_last_billing_periods_have_closed() -> None:
     assert next_run(soon, Past([]), at("01T12:59"), after_s=AFTER_S).at > at("01T13:00")
     found = next_run(soon, Past([]), at("01T13:00"), after_s=AFTER_S)
     assert (found.at, found.options) == (at("01T13:00"), ("--month", "2026-10"))
+
+
+def test_dirty_months_are_due_once_a_day_if_there_are_any() -> None:
+    done = run_of(None, None, at("21T05:10"))
+    assert next_run(DIRTY_MONTHS, Past([done]), at("22T05:09"), after_s=AFTER_S).at == at("22T05:10")
+    assert next_run(DIRTY_MONTHS, Past([done]), at("22T09:00"), after_s=AFTER_S).at == at("22T05:10")
+    assert next_run(DIRTY_MONTHS, Past([done]), at("22T09:00"), after_s=AFTER_S, needed=False).at == at("23T05:10")
 
 
 def test_missed_months_are_caught_up_one_after_the_other() -> None:

@@ -12,7 +12,9 @@ from pyspark.sql.types import StructType
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import AGREEMENTS, DEVICES
 from bytemeter.history import delta
-from bytemeter.history.table import History, addition
+from bytemeter.history.ends import Ends
+from bytemeter.history.feed_table import addition
+from bytemeter.history.table import History
 from tests.histories import written
 from tests.messages import agreement_document, device
 
@@ -34,7 +36,7 @@ def restore(history: History, version: int) -> None:
 def as_earlier_release(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commit as a release that left its end offsets in the log only."""
     monkeypatch.setattr(
-        History, "_transactions",
+        Ends, "transactions",
         lambda self, end, **_: delta.Transactions(self.application, -1, {self.application: sum(end.values())}, "none"),
     )  # fmt: skip
     history.append(written(history, device()), {0: 1}, after={})
@@ -57,6 +59,33 @@ def test_an_older_version_that_was_brought_back_is_refused_until_the_newer_one_i
     restore(history, 3)  # to the lost version, from where there is more
     with pytest.raises(BytemeterError, match="restored to version 3"):
         history.end_offsets()
+
+
+def forget_log(history: History) -> None:
+    """Delete the log before a checkpoint, as Delta does once the retention has passed."""
+    for comment in ("by another", "by a third one"):
+        delta.set_properties(history.session, history.path, {"comment": comment})
+    delta.checkpoint(history.session, history.path)
+    *older, _ = sorted((Path(history.path) / "_delta_log").glob("0*.json"))
+    for file in older:
+        file.unlink()
+
+
+def test_an_older_version_that_was_brought_back_is_refused_also_if_the_log_does_not_tell(history: History) -> None:
+    restore(history, 1)
+    forget_log(history)
+    with pytest.raises(BytemeterError, match=r"devices holds 1 records, its last writer has left 2: an older version"):
+        history.end_offsets()
+    with pytest.raises(BytemeterError, match="holds 1 records"):
+        history.append(written(history, device()), {0: 3}, after={0: 2})
+
+
+def test_rows_that_were_deleted_on_purpose_are_known_with_the_next_commit(history: History) -> None:
+    history.session.sql(f"delete from delta.`{history.path}` where offset < 1")
+    history.append(written(history, device()), {0: 3}, after={0: 2})
+    forget_log(history)
+    assert history.end_offsets() == {0: 3}
+    history.append(written(history, device()), {0: 4}, after={0: 3})
 
 
 @pytest.mark.parametrize("release", ["this", "earlier"])

@@ -25,7 +25,7 @@ Rows = Callable[..., list[tuple[Any, ...]]]
 def test_100_percent_is_always_a_threshold() -> None:
     fields = {
         "id": "a", "msisdn": "48", "signed_us": 0, "start_us": 1, "zone": "UTC", "limit": 5, "thresholds": None,
-        "anchor_day": None, "received_us": 7, "effective_us": None, "partition": 0, "record_offset": 0,
+        "anchor_day": None, "received_us": 7, "end_us": None, "effective_us": None, "partition": 0, "record_offset": 0,
     }  # fmt: skip
     assert agreement(fields).thresholds == (50, 80, 100)
     assert agreement({**fields, "thresholds": [90, 50, 90]}).thresholds == (50, 90, 100)
@@ -43,6 +43,7 @@ def test_100_percent_is_always_a_threshold() -> None:
         (replace(AGREEMENT, time_zone="Asia/Tokyo"), {"48"}),
         (replace(AGREEMENT, anchor_day=2), {"48"}),
         (replace(AGREEMENT, service_start_at=START + DAY), {"48"}),
+        (replace(AGREEMENT, service_end_at=START + 9 * DAY), {"48"}),
     ],
 )
 def test_msisdns_whose_records_may_have_another_owner(engine: Engine, changed: Agreement, msisdns: set[str]) -> None:
@@ -72,6 +73,20 @@ def test_an_agreement_serves_until_the_next_one_starts(engine: Engine, rows: Row
         "select agreement_id, served_from, served_until from plan_ownership where year = 2020 and month = 1 order by 2"
     )
     assert rows(owned) == [("a", START, START + 10 * DAY), ("c", START + 10 * DAY, START + 31 * DAY)]
+
+
+def test_after_its_end_an_agreement_owns_nothing_and_no_further_period_of_it_is_opened(
+    engine: Engine, rows: Rows
+) -> None:
+    """Another agreement of the number that still serves owns it again."""
+    later = replace(AGREEMENT, id="b", service_start_at=START + 10 * DAY, service_end_at=START + 20 * DAY)
+    with engine.begin() as connection:
+        write(connection, [AGREEMENT, later])
+        ensure_periods(connection, {Calendar("UTC", 1): Years(2020, 2020)})
+    owned = "select agreement_id, served_until from plan_ownership where year = 2020 and month = 1 order by 2"
+    assert rows(owned) == [("a", START + 10 * DAY), ("b", START + 20 * DAY), ("a", START + 31 * DAY)]
+    assert rows("select distinct agreement_id from data_plan_usage") == [("a",)]
+    assert rows("select service_end_at from agreements order by id") == [(None,), (START + 20 * DAY,)]
 
 
 def test_calendars_grow_by_whole_years(engine: Engine, rows: Rows) -> None:

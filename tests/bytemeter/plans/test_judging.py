@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
+from bytemeter.plans import outbox
 from bytemeter.plans.agreements import Agreement
 from bytemeter.plans.agreements import take as write
-from bytemeter.plans.judging import close_periods
+from bytemeter.plans.judging import amend, close_periods
 from tests.builders import stored_agreement
 
 # In the future: the first period is that of the start.
@@ -47,6 +48,18 @@ def test_a_threshold_in_bytes_is_rounded_up(rows: Rows) -> None:
 def from_day(id_: str, msisdn: str, day: int) -> Agreement:
     """Its first period ends on this day of February."""
     return stored_agreement(id_, msisdn, start=START + dt.timedelta(days=day - 1), anchor_day=day)
+
+
+def test_a_total_that_comes_back_to_what_was_told_is_told_again_with_another_id(engine: Engine, rows: Rows) -> None:
+    told = []
+    with engine.begin() as connection:
+        write(connection, [AGREEMENT])
+        (usage_id,) = connection.scalars(text("update data_plan_usage set status = 'closed' returning usage_id"))
+        for total in (0, 400, 400, 0, 400):
+            connection.execute(text("update data_plan_usage set total_recorded_bytes = :total"), {"total": total})
+            told += outbox.write(connection, amend(connection, [usage_id]), source="live")
+    assert [event.total_bytes for event in told] == [0, 400, 0, 400]
+    assert rows("select count(*) from threshold_events") == [(4,)]
 
 
 @pytest.mark.parametrize(

@@ -23,13 +23,21 @@ def day(n: int) -> dt.datetime:
 
 
 def message(
-    received: int, *, start: int = 10, effective: int | None = None, id_: str = "a", msisdn: str = "48", **changes: Any
+    received: int,
+    *,
+    start: int = 10,
+    end: int | None = None,
+    effective: int | None = None,
+    id_: str = "a",
+    msisdn: str = "48",
+    **changes: Any,
 ) -> Agreement:
     """A message that Kafka received on a day; service starts on day 10."""
     given_from = None if effective is None else day(effective)
+    service_end_at = None if end is None else day(end)
     made: dict[str, Any] = {
         "id": id_, "msisdn": msisdn, "signed_at": ZERO, "service_start_at": day(start), "time_zone": "UTC",
-        "limit": 1000, "given_from": given_from, "received_at": day(received), **changes,
+        "limit": 1000, "given_from": given_from, "service_end_at": service_end_at, "received_at": day(received), **changes,
     }  # fmt: skip
     return Agreement(**made)
 
@@ -82,17 +90,46 @@ def test_the_later_message_wins_by_kafkas_clock_and_then_by_its_offset() -> None
         assert [(one.message, one.holds) for one in timeline(order)][1:] == [(first, False), (later, True)]
 
 
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        pytest.param([message(5, end=30)], [(10, 30)], id="until its end"),
+        pytest.param([message(5), message(20, end=30)], [(10, 30)], id="an end that was announced"),
+        pytest.param([message(5), message(20, end=15)], [(10, 20)], id="what was owned before the message came, stays"),
+        pytest.param(
+            [message(5), message(20, end=15, effective=15)],
+            [(10, 15)],
+            id="unless it corrects the past by effectiveFrom",
+        ),
+        pytest.param(
+            [message(5, end=20), message(30)], [(10, 20), (30, None)], id="a later message without end resumes"
+        ),
+        pytest.param([message(5, end=20), message(15)], [(10, None)], id="or takes the end back"),
+        pytest.param([message(5, end=10)], [], id="cancelled before it starts"),
+    ],
+)
+def test_an_agreement_serves_until_its_end(
+    messages: Sequence[Agreement], expected: list[tuple[int, int | None]]
+) -> None:
+    assert [
+        ((one.served_from - ZERO) // DAY, None if one.served_until == FOREVER else (one.served_until - ZERO) // DAY)
+        for one in services(timeline(messages))
+    ] == expected
+
+
 def test_a_changed_limit_changes_no_ownership() -> None:
     before = timeline([message(5)])
     assert ownership(timeline([message(5), message(20, limit=5)])) == ownership(before)
     assert ownership(timeline([message(5), message(20, msisdn="49")])) != ownership(before)
+    assert ownership(timeline([message(5), message(20, end=30)])) != ownership(before)
 
 
 MESSAGES = st.builds(
-    lambda received, start, effective, id_, msisdn, signed: message(
-        received, start=start, effective=effective, id_=id_, msisdn=msisdn, signed_at=day(signed), offset=received
+    lambda received, start, length, effective, id_, msisdn, signed: message(
+        received, start=start, end=length and start + length, effective=effective, id_=id_, msisdn=msisdn,
+        signed_at=day(signed), offset=received,
     ),
-    st.integers(0, 40), st.integers(5, 30), st.none() | st.integers(0, 50),
+    st.integers(0, 40), st.integers(5, 30), st.none() | st.integers(0, 20), st.none() | st.integers(0, 50),
     st.sampled_from("abc"), st.sampled_from(["48", "49"]), st.integers(0, 3),
 )  # fmt: skip
 
@@ -103,7 +140,9 @@ def owner(by_id: dict[str, list[Agreement]], msisdn: str, at: dt.datetime) -> st
     for id_, messages in by_id.items():
         holding = [one for one in timeline(messages) if one.effective_from <= at < one.holds_until]
         for version in holding:
-            if version.message.msisdn == msisdn and version.message.service_start_at <= at:
+            told = version.message
+            ended = told.service_end_at is not None and told.service_end_at <= at
+            if told.msisdn == msisdn and told.service_start_at <= at and not ended:
                 serving.append((version.message.service_start_at, version.message.signed_at, id_))
     return max(serving)[2] if serving else None
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -19,7 +16,7 @@ from bytemeter.settings import Settings
 from bytemeter.web import server
 from tests.collectors import serving
 from tests.messages import device
-from tests.servers import DEADLINE_S
+from tests.servers import DEADLINE_S, answers_to, connected
 
 POST = (
     b"POST /v1/events/devices HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key-1\r\nContent-Type: application/json\r\n"
@@ -35,33 +32,6 @@ def now_device() -> bytes:
 def sized(body: bytes) -> bytes:
     """The end of a head, and the body."""
     return b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
-
-
-@contextmanager
-def connected(client: httpx.Client) -> Iterator[socket.socket]:
-    address = urlsplit(str(client.base_url))
-    with socket.create_connection((address.hostname, address.port), timeout=DEADLINE_S) as connection:
-        yield connection
-
-
-def answers_to(client: httpx.Client, *sent: bytes) -> list[tuple[int, bytes]]:
-    """The answers, status and body, until the collector closes the connection: it has to, whatever was sent."""
-    received = b""
-    with connected(client) as connection:
-        # It may have closed the connection before it has read all.
-        with contextlib.suppress(ConnectionError):
-            for part in sent:
-                connection.sendall(part)
-        with contextlib.suppress(ConnectionError):
-            while part := connection.recv(65_536):
-                received += part
-    answers = []
-    while received:
-        head, _, received = received.partition(b"\r\n\r\n")
-        length = int(re.search(rb"content-length: (\d+)", head.lower())[1])  # type: ignore[index]
-        answers.append((int(head.split(b" ")[1]), received[:length]))
-        received = received[length:]
-    return answers
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import httpx
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, Engine, text
 
 from bytemeter.plans.agreements import Agreement, take
 from bytemeter.plans.events import ThresholdEvent
+from bytemeter.postgres import database
 from bytemeter.settings import Settings
 from tests.apis import serving
 from tests.builders import utc
@@ -80,12 +82,32 @@ def figures(engine: Engine, seed: int) -> Figures:
     return drawn
 
 
-@pytest.fixture
-def api(place: Settings) -> Iterator[httpx.Client]:
+@contextmanager
+def client_of(settings: Settings) -> Iterator[httpx.Client]:
     """A client of a usage API without keys."""
-    quick = place.model_copy(update={"api_requests_per_s": 10_000.0})
+    quick = settings.model_copy(update={"api_requests_per_s": 10_000.0})
     with serving(quick) as url, httpx.Client(base_url=url, timeout=30) as client:
         yield client
+
+
+@pytest.fixture
+def api(stored: Settings) -> Iterator[httpx.Client]:
+    """A client of a usage API over the test's database."""
+    with client_of(stored) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def shared_api(shared: Settings) -> Iterator[httpx.Client]:
+    """A client of a usage API over the module's database."""
+    with client_of(shared) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def shared_engine(shared: Settings) -> Engine:
+    """The module's database."""
+    return database(shared.require_database_url())
 
 
 def subscriber(

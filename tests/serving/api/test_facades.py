@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import Engine
 
 from bytemeter.settings import Settings
 from tests.apis import keys_file, serving
@@ -20,14 +21,19 @@ CAMARA = "/device-data-volume/v0"
 DEVICE = {"phoneNumber": "+48501234567"}
 
 
-@pytest.fixture
-def _used(plans: None, engine: Any) -> None:
+@pytest.fixture(scope="module")
+def _used(plans: None, shared_engine: Engine) -> None:
     """48 is the number of the device, and its plan has 4 GiB."""
-    with engine.begin() as connection:
+    with shared_engine.begin() as connection:
         subscriber(connection, "a", "48501234567", zone="Europe/Warsaw", limit=2**32)
 
 
-@pytest.mark.usefixtures("_used")
+@pytest.fixture(scope="module")
+def api(shared_api: httpx.Client, _used: None) -> httpx.Client:
+    """All tests of this module only read."""
+    return shared_api
+
+
 def test_a_report_has_a_bucket_with_what_is_used_and_left_also_as_texts(api: httpx.Client) -> None:
     report = api.get(f"{TMF}/48501234567").json()
     period = {"startDateTime": START.isoformat(), "endDateTime": END.isoformat()}
@@ -45,7 +51,6 @@ def test_a_report_has_a_bucket_with_what_is_used_and_left_also_as_texts(api: htt
     assert api.get(TMF).json()["name"] == "logicalResource.value"
 
 
-@pytest.mark.usefixtures("_used")
 def test_a_volume_is_a_category_and_compared_to_what_is_asked(api: httpx.Client) -> None:
     assert api.post(f"{CAMARA}/retrieve", json={"device": DEVICE}).json() == {
         "dataVolumeCategory": "<5GiB", "exactBytes": "4294966696",
@@ -75,7 +80,7 @@ def test_other_bodies_are_refused(api: httpx.Client) -> None:
         content = json.dumps(body).encode()
         answer = api.post(f"{CAMARA}/{route}", content=content, headers={"Content-Type": "application/json"})
         assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_ARGUMENT"), (body, answer.text)
-    unknown = api.post(f"{CAMARA}/retrieve", json={"device": DEVICE})
+    unknown = api.post(f"{CAMARA}/retrieve", json={"device": {"phoneNumber": "+48000"}})
     assert (unknown.status_code, unknown.json()["code"]) == (404, "IDENTIFIER_NOT_FOUND")
     large = api.post(f"{CAMARA}/retrieve", content=b" " * 16_385, headers={"Content-Type": "application/json"})
     assert large.status_code == 413
@@ -83,11 +88,10 @@ def test_other_bodies_are_refused(api: httpx.Client) -> None:
     assert api.get(f"{CAMARA}/retrieve").status_code == 405
 
 
-@pytest.mark.usefixtures("_used")
-def test_a_bound_key_sees_no_other_number_here_either(place: Settings, tmp_path: Path) -> None:
-    with serving(place, keys=keys_file(tmp_path, {"own": "subscribers msisdn=49"})) as url:
-        with httpx.Client(base_url=url, headers={"Authorization": "Bearer own"}) as api:
-            assert api.get(f"{TMF}/49").status_code == 200
-            assert api.get(f"{TMF}/48501234567").status_code == 404
-            assert api.get(TMF, params={"logicalResource.value": "48501234567"}).json() == []
-            assert api.post(f"{CAMARA}/retrieve", json={"device": DEVICE}).status_code == 404
+def test_a_bound_key_sees_no_other_number_here_either(shared: Settings, api: httpx.Client, tmp_path: Path) -> None:
+    with serving(shared, keys=keys_file(tmp_path, {"own": "subscribers msisdn=49"})) as url:
+        with httpx.Client(base_url=url, headers={"Authorization": "Bearer own"}) as bound:
+            assert bound.get(f"{TMF}/49").status_code == 200
+            assert bound.get(f"{TMF}/48501234567").status_code == 404
+            assert bound.get(TMF, params={"logicalResource.value": "48501234567"}).json() == []
+            assert bound.post(f"{CAMARA}/retrieve", json={"device": DEVICE}).status_code == 404

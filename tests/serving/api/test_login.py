@@ -20,13 +20,13 @@ def opened(url: URL) -> Engine:
     return database(url.render_as_string(hide_password=False))
 
 
-def test_it_reads_and_cannot_write_and_is_dropped_at_the_end(place: Settings, engine: Engine) -> None:
+def test_it_reads_and_cannot_write_and_is_dropped_at_the_end(stored: Settings, engine: Engine) -> None:
     host, pid, _, where = this_process().split()
     with engine.begin() as connection:
         # Of an earlier process, with the same number.
         connection.execute(text("create role usage_api_gone"))
         execute(connection, "comment on role %I is %L", "usage_api_gone", f"{host} {pid} 0 {where}")
-    with own_login(place.require_database_url(), 3) as login:
+    with own_login(stored.require_database_url(), 3) as login:
         with opened(login).connect() as connection:
             assert connection.scalar(text("select count(*) from ledger")) == 0
             for statement in (

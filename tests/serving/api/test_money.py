@@ -25,13 +25,13 @@ TOTALS = [
 ]
 
 
-@pytest.fixture
-def bills(engine: Engine) -> None:
+@pytest.fixture(scope="module")
+def bills(shared_engine: Engine) -> None:
     """November 2025 is recomputed but for what came for CALL; this month has one event of Emma."""
     this = dt.datetime.now(KOLKATA).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     live = [{"month": NOVEMBER, "dimension": d, "id": i, "total": t} for d, i, t in TOTALS]
     insert = "insert into {} values (:month, :dimension, :id, :total)"
-    with engine.begin() as connection:
+    with shared_engine.begin() as connection:
         connection.execute(text("insert into billing_zone (zone) values ('Asia/Kolkata')"))
         connection.execute(text(insert.format("billable_recomputed")), live)
         connection.execute(text(insert.format("billable_monthly")), live)
@@ -49,9 +49,9 @@ def bills(engine: Engine) -> None:
         )
 
 
-@pytest.fixture
-def api(place: Settings, bills: None) -> Iterator[httpx.Client]:
-    with serving(place) as url, httpx.Client(base_url=url) as client:
+@pytest.fixture(scope="module")
+def api(shared: Settings, bills: None) -> Iterator[httpx.Client]:
+    with serving(shared) as url, httpx.Client(base_url=url) as client:
         yield client
 
 
@@ -111,8 +111,8 @@ def test_usage_in_money_is_of_billing_months_and_says_what_was_recomputed(api: h
         assert (answer.status_code, answer.json()["name"]) == (400, name)
 
 
-def test_a_key_of_a_customer_sees_its_own_bill_alone(place: Settings, bills: None, tmp_path: Path) -> None:
-    with serving(place, keys=keys_file(tmp_path, {"own": "billing customer=a%2Fb%25"})) as url:
+def test_a_key_of_a_customer_sees_its_own_bill_alone(shared: Settings, bills: None, tmp_path: Path) -> None:
+    with serving(shared, keys=keys_file(tmp_path, {"own": "billing customer=a%2Fb%25"})) as url:
         with httpx.Client(base_url=url, headers={"Authorization": "Bearer own"}) as api:
             assert api.get("/customers/a%2Fb%25").status_code == 200
             hidden, unknown = api.get("/customers/Emma"), api.get("/customers/Anna")

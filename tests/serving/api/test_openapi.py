@@ -13,9 +13,9 @@ from tests.serving.api.conftest import Figures
 
 
 def test_requests_of_all_kinds_get_the_answers_that_the_document_names(
-    place: Settings, figures: Figures, tmp_path: Path, full: bool
+    stored: Settings, figures: Figures, tmp_path: Path, full: bool
 ) -> None:
-    many = place.model_copy(update={"api_requests_per_s": 10_000.0})
+    many = stored.model_copy(update={"api_requests_per_s": 10_000.0})
     with serving(many) as url:
         command = [
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", "--seed", str(SEED)),

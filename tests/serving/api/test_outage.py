@@ -66,13 +66,13 @@ class Cable:
 
 
 @contextmanager
-def cable(place: Settings) -> Iterator[tuple[Cable, Settings]]:
+def cable(stored: Settings) -> Iterator[tuple[Cable, Settings]]:
     """A cable to the test's PostgreSQL, and settings that use it."""
-    url = make_url(place.require_database_url())
+    url = make_url(stored.require_database_url())
     laid = Cable(str(url.host), url.port or 5432)
     through = url.set(host="127.0.0.1", port=laid.port).render_as_string(hide_password=False)
     try:
-        yield laid, place.model_copy(update={"database_url": SecretStr(through)})
+        yield laid, stored.model_copy(update={"database_url": SecretStr(through)})
     finally:
         laid.close()
 
@@ -93,10 +93,14 @@ def agreement(engine: Engine) -> None:
 
 
 def test_while_postgresql_is_away_answers_are_503_and_then_all_goes_on_by_itself(
-    place: Settings, engine: Engine, figures: Figures, agreement: None
+    stored: Settings, engine: Engine, figures: Figures, agreement: None
 ) -> None:
     # A process of its own: psycopg2 asks for some things with Python's lock held, and the cable is in this process.
-    with cable(place) as (laid, settings), process(settings) as (_, url), httpx.Client(base_url=url, timeout=30) as api:
+    with (
+        cable(stored) as (laid, settings),
+        process(settings) as (_, url),
+        httpx.Client(base_url=url, timeout=30) as api,
+    ):
         before = until(api, "/v1/usage", 200).json()
         with following(url, 0) as messages:
             laid.cut()

@@ -108,9 +108,9 @@ def opened(url: str, *, width: int = 1_200, dark: bool = False) -> Iterator[tupl
 
 
 def test_the_page_shows_traffic_thresholds_and_a_month(
-    place: Settings, engine: Engine, network: None, pictures: Path
+    stored: Settings, engine: Engine, network: None, pictures: Path
 ) -> None:
-    with serving(place) as url, opened(url) as (page, complaints):
+    with serving(stored) as url, opened(url) as (page, complaints):
         expect(page.locator("#as-of.up")).to_contain_text("as of")
         expect(page.locator("#rate")).to_contain_text(
             "GB/s" if page.locator("#rate").inner_text().endswith("GB/s") else "B/s"
@@ -137,8 +137,8 @@ def test_the_page_shows_traffic_thresholds_and_a_month(
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_the_page_fits_a_phone_in_light_and_dark(place: Settings, network: None, pictures: Path, dark: bool) -> None:
-    with serving(place) as url, opened(url, width=390, dark=dark) as (page, complaints):
+def test_the_page_fits_a_phone_in_light_and_dark(stored: Settings, network: None, pictures: Path, dark: bool) -> None:
+    with serving(stored) as url, opened(url, width=390, dark=dark) as (page, complaints):
         expect(page.locator("#as-of.up")).to_contain_text("as of")
         page.locator("#msisdn").fill("48917840001")
         page.locator("#ask button").click()
@@ -151,9 +151,9 @@ def test_the_page_fits_a_phone_in_light_and_dark(place: Settings, network: None,
 
 
 def test_with_keys_the_page_asks_for_one_and_shows_what_it_may_see(
-    place: Settings, network: None, tmp_path: Path
+    stored: Settings, network: None, tmp_path: Path
 ) -> None:
-    with serving(place, keys=keys_file(tmp_path, {"k": "network,subscribers"})) as url, opened(url) as (page, _):
+    with serving(stored, keys=keys_file(tmp_path, {"k": "network,subscribers"})) as url, opened(url) as (page, _):
         dialog = page.locator("#key-dialog")
         expect(dialog).to_be_visible()
         page.locator("#key").fill("k")

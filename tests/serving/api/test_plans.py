@@ -24,10 +24,10 @@ START = NOW.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 END = (START + dt.timedelta(days=40)).replace(day=1)
 
 
-@pytest.fixture
-def plans(engine: Engine) -> None:
+@pytest.fixture(scope="module")
+def plans(shared_engine: Engine) -> None:
     """48 has used 600 of 1000 bytes in this month, and was over in last January; 49 has used nothing; 50 starts later."""
-    with engine.begin() as connection:
+    with shared_engine.begin() as connection:
         subscriber(connection, "a", "48", zone="Europe/Warsaw")
         subscriber(connection, "b", "49", zone="Asia/Kolkata", anchor_day=31)
         subscriber(connection, "c", "50", start=utc("2100-01-01"))
@@ -52,6 +52,12 @@ def plans(engine: Engine) -> None:
         connection.execute(
             text("insert into ledger (feed, partition, topic_id, next_offset) values ('data-records', 0, 't', 0)")
         )
+
+
+@pytest.fixture(scope="module")
+def api(shared_api: httpx.Client) -> httpx.Client:
+    """All tests of this module only read."""
+    return shared_api
 
 
 def plan(api: httpx.Client, msisdn: str, **parameters: str) -> dict[str, Any]:
@@ -110,7 +116,7 @@ def test_an_msisdn_without_an_agreement_now_is_unknown(api: httpx.Client, plans:
 
 
 def test_a_key_sees_what_its_scopes_say_and_a_bound_one_nothing_else(
-    place: Settings, plans: None, tmp_path: Path
+    shared: Settings, plans: None, tmp_path: Path
 ) -> None:
     grants = {
         "all": "subscribers",
@@ -118,7 +124,7 @@ def test_a_key_sees_what_its_scopes_say_and_a_bound_one_nothing_else(
         "network": "network",
         "shop": "billing customer=Emma",
     }
-    with serving(place, keys=keys_file(tmp_path, grants)) as url, httpx.Client(base_url=url) as api:
+    with serving(shared, keys=keys_file(tmp_path, grants)) as url, httpx.Client(base_url=url) as api:
 
         def ask(key: str, path: str) -> httpx.Response:
             return api.get(path, headers={"Authorization": f"Bearer {key}"})
@@ -147,8 +153,8 @@ def test_a_key_sees_what_its_scopes_say_and_a_bound_one_nothing_else(
         }
 
 
-def test_a_client_that_asks_too_often_is_told_when_to_ask_again(place: Settings) -> None:
-    slow = place.model_copy(update={"api_requests_per_s": 2.0})
+def test_a_client_that_asks_too_often_is_told_when_to_ask_again(shared: Settings) -> None:
+    slow = shared.model_copy(update={"api_requests_per_s": 2.0})
     with serving(slow) as url:
         answers = [httpx.get(f"{url}/v1/data-plans/48") for _ in range(6)]
     assert {answer.status_code for answer in answers[:4]} == {404}

@@ -179,7 +179,7 @@ class Writers:
 
 
 def test_a_client_that_comes_and_goes_gets_each_event_once_and_in_order_while_the_api_is_killed(
-    place: Settings, engine: Engine, agreements: list[str], seed: int
+    stored: Settings, engine: Engine, agreements: list[str], seed: int
 ) -> None:
     chance, port = random.Random(seed), free_port()
     writers = Writers(engine, agreements, seed)
@@ -189,7 +189,7 @@ def test_a_client_that_comes_and_goes_gets_each_event_once_and_in_order_while_th
         writing = [pool.submit(writers.run, number) for number in range(4)]
         try:
             for life in range(3):
-                with process(place, port) as (running, url):
+                with process(stored, port) as (running, url):
                     end = time.monotonic() + 1.5
                     while time.monotonic() < end:
                         last = received[-1].id if received else 0
@@ -257,9 +257,9 @@ def test_cloud_events_have_the_types_of_camara_and_leave_out_others(
 
 
 def test_a_signal_ends_streams_and_process_and_drops_the_login(
-    place: Settings, engine: Engine, agreements: list[str]
+    stored: Settings, engine: Engine, agreements: list[str]
 ) -> None:
-    with process(place) as (running, url):
+    with process(stored) as (running, url):
         with following(url) as messages:
             with engine.connect() as connection:
                 logins = set(connection.scalars(LOGINS))

@@ -7,13 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.engine import make_url
 
 from bytemeter.migrations import migrate
-from bytemeter.postgres import database
 from bytemeter.settings import Settings
-from bytemeter.sql import migration_files
 from speed_layer.dedup.filter import set_bits
+from tests.databases import database_before
 from tests.identities import FEED, HORIZON_H, Process, Record, identified, move_ledger, scalar
 
 # 2 MiB for each filter, 48 ids for each row, as they were.
@@ -23,20 +21,8 @@ OLD_BITS, OLD_PACK = 2**24, 48
 @pytest.fixture
 def before(place: Settings) -> Iterator[Engine]:
     """A database of its own, with the migrations before that of the horizon."""
-    url = make_url(place.require_database_url())
-    name = f"{url.database}_before"
-    with database(place.require_database_url()).connect() as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT").execute(text(f"create database {name}"))
-    engine = database(url.set(database=name).render_as_string(hide_password=False))
-    with engine.begin() as connection:
-        connection.exec_driver_sql("create table migrations (name text primary key, applied_at timestamptz)")
-        for migration, path in migration_files().items():
-            if migration < "0016":
-                connection.exec_driver_sql(path.read_text().replace("%", "%%"))
-                connection.execute(text("insert into migrations (name) values (:name)"), {"name": migration})
-    yield engine
-    with database(place.require_database_url()).connect() as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT").execute(text(f"drop database {name} with (force)"))
+    with database_before(place, "0016") as engine:
+        yield engine
 
 
 def store_as_before(connection: Connection, records: list[Record], *, full: bool = True, counted: bool = True) -> None:

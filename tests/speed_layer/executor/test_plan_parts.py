@@ -62,7 +62,9 @@ def test_a_record_is_refused_by_the_clock_of_the_executor_that_reads_it(
 
 
 def test_agreements_have_their_instants_in_microseconds() -> None:
-    parts = agreement_parts(messages(agreement_document(thresholds=[50]), agreement_document(id=...)))
+    parts = agreement_parts(
+        messages(agreement_document(thresholds=[50], serviceEndAt="2020-03-01T00:00:00Z"), agreement_document(id=...))
+    )
     (good,), (bad,) = parts["agreements"].to_pylist(), parts["invalid"].to_pylist()
     assert good == {
         "partition": 1,
@@ -72,6 +74,7 @@ def test_agreements_have_their_instants_in_microseconds() -> None:
         "msisdn": "48917846822",
         "signed_us": 1_576_796_400_000_000,
         "start_us": 1_577_833_200_000_000,
+        "end_us": 1_583_020_800_000_000,
         "effective_us": None,
         "zone": "Europe/Warsaw",
         "limit": 5368709120,

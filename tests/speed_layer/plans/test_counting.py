@@ -146,6 +146,21 @@ def test_thresholds_of_two_periods_are_crossed_by_records_that_were_looked_at_on
     assert crossed(counted.events) == [Crossed(50, 55, "i-4"), Crossed(80, 85, "i-3"), Crossed(50, 80, "i-2"), Crossed(80, 80, "i-2")]  # fmt: skip
 
 
+def test_thresholds_are_crossed_in_the_order_of_instants_by_records_of_two_numbers_of_an_agreement(
+    counting: Counting,
+) -> None:
+    """The records of the one number are added up, that of the other one is looked at by itself."""
+    changed = agreement(maxBytesInBillingPeriod=100, msisdn="2", effectiveFrom="2020-01-10T00:00:00Z")
+    first = record("first", 10, "2020-01-11T00:00:00Z", msisdn="2")
+    counting.count_messages([first], [agreement(maxBytesInBillingPeriod=100, msisdn="1"), changed])
+    records = [
+        record("later", 30, "2020-01-15T00:00:00Z", msisdn="2"),
+        record("earlier", 45, "2020-01-05T00:00:00Z", msisdn="1"),
+    ]
+    counted = counting.count_messages(records)
+    assert crossed(counted.events) == [Crossed(50, 55, "i-earlier"), Crossed(80, 85, "i-later")]
+
+
 def test_unmatched_records_are_accounted_for_and_counted_with_their_agreement(counting: Counting, rows: Rows) -> None:
     waiting = counting.count(("2020-01-05", 1), ("2020-01-04", 2))
     assert [account.unmatched for account in waiting.accounts] == [2]

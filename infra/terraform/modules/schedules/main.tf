@@ -12,6 +12,10 @@ locals {
       schedule = var.hourly
       argument = { main = "hourly_usage.py", options = ["--history", var.history, "--dirty", "--over"] }
     }
+    dirty-months = {
+      schedule = var.dirty_months
+      argument = { main = "monthly_usage.py", options = ["--history", var.history, "--kafka", var.kafka, "--dirty"] }
+    }
     monthly = {
       schedule = var.monthly
       argument = { main = "monthly_usage.py", options = ["--history", var.history, "--kafka", var.kafka, "--month"] }
@@ -43,7 +47,7 @@ resource "google_cloud_scheduler_job" "recompute" {
   project          = var.project_id
   region           = var.region
   name             = "${var.name}-${each.key}"
-  description      = each.key == "maintain" ? "bytemeter maintain" : "bytemeter batch ${each.key}"
+  description      = "${each.value.argument.main} ${each.key}"
   schedule         = each.value.schedule
   time_zone        = "Etc/UTC"
   paused           = !var.jobs_enabled

@@ -80,6 +80,16 @@ variable "hourly" {
   }
 }
 
+variable "dirty_months" {
+  type        = string
+  description = "When past billing months with late events are billed again, as cron writes it, UTC."
+  default     = "10 5 * * *"
+  validation {
+    condition     = length(split(" ", var.dirty_months)) == 5
+    error_message = "dirty_months has the five fields of cron, e.g. 10 5 * * *."
+  }
+}
+
 variable "maintain" {
   type        = string
   description = "When the history is compacted and cleaned, as cron writes it, UTC."
