@@ -55,7 +55,7 @@ class Kinds:
         by: the field that names a record's kind.
         validators: by kind. A validator gets all records of its kind as columns: the feed's fields, event_us and
             value: binary, the message as received. A kind without validator is valid as far as the rules say.
-        columns: of these columns the ones that validators get, since to choose the rows of each kind costs time for each
+        columns: those that validators get of these, since to choose the rows of each kind costs time for each
             column; None for all.
     """
 
