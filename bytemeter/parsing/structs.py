@@ -29,7 +29,7 @@ AVAILABLE = msgspec is not None
 Fields = tuple[Field, ...]
 # A column of some messages, before the columns of all messages are put together: texts joined by NUL, or an array.
 Chunk: TypeAlias = Any
-# Where a message is not UTF-8, only so many messages around it are checked one by one.
+# So many messages are looked at together, in the processor's cache; where one of them is not UTF-8, one by one.
 _MESSAGES_CHECKED = 100
 # Members by name: a field, or the members of an object.
 _Tree = dict[str, Any]
@@ -51,10 +51,23 @@ def undoubted(values: pa.BinaryArray) -> npt.NDArray[np.bool_]:
                 fine[start : start + len(some)] &= [_is_utf8(value) for value in some.to_pylist()]
     lengths = pc.fill_null(pc.binary_length(values), 0).to_numpy()
     # Each bracket that opens has one that closes. Messages with fewer brackets are not too deep.
-    for row in np.flatnonzero(lengths > 2 * MOST_NESTED).tolist():
-        value = values[row].as_py()
-        fine[row] &= value.count(b"{") + value.count(b"[") <= MOST_NESTED
+    if lengths.max(initial=0) > 2 * MOST_NESTED:
+        fine &= _opening_brackets(values) <= MOST_NESTED
     return fine
+
+
+def _opening_brackets(values: pa.BinaryArray) -> npt.NDArray[np.int64]:
+    """How many brackets and braces open in each message, in strings, too."""
+    _, ends, content = values.buffers()
+    offsets = np.frombuffer(ends, np.int32, len(values) + 1, 4 * values.offset)
+    found = np.empty(len(values), np.int64)
+    for start in range(0, len(values), _MESSAGES_CHECKED):
+        places = offsets[start : start + _MESSAGES_CHECKED + 1]
+        data = np.frombuffer(content, np.uint8, places[-1] - places[0], places[0])
+        # A brace is the bracket with this bit set.
+        opening = np.flatnonzero((data | 0x20) == ord("{"))
+        found[start : start + _MESSAGES_CHECKED] = np.diff(np.searchsorted(opening, places - places[0]))
+    return found
 
 
 class Decoder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal as Exact
+from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -271,3 +272,16 @@ def test_a_message_is_nested_at_most_500_deep(levels: int, reason: str | None) -
 def test_a_number_of_any_length_in_another_member_is_no_fault() -> None:
     (row,) = rows((Field("n", Whole()),), b'{"n":1,"other":' + b"9" * 10_000 + b"}")
     assert row == {"n": 1, "reason": None}
+
+
+def test_large_messages_are_looked_at_many_at_a_time_and_only_those_too_deep_are_doubtful(seed: int) -> None:
+    random = Random(seed)
+    written = [_deep(random.randrange(900)) + b" " * random.randrange(1_500) for _ in range(250)]
+    written[17:17] = [b"", b"[" * 2_000, b'"' + b"{" * 2_000 + b'"']
+    values = pa.array([None, *written, None], pa.binary())
+    for some in (values, values[1:], values[101:202]):
+        expected = [
+            value is not None and (len(value) <= 1_000 or value.count(b"[") + value.count(b"{") <= 500)
+            for value in some.to_pylist()
+        ]
+        assert structs.undoubted(some).tolist() == expected
