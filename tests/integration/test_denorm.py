@@ -75,7 +75,12 @@ def test_events_are_enriched_once_counted_and_kept_and_others_go_where_they_belo
             event("skipped", eid="INTERRUPT"),
             event("skipped", eid="INTERRUPT"),
             b'{"eid": "START"}',
-            event("nul", object={"id": "a\u0000b", "type": "Content"}, devicedata={"state": "forged"}, context={}),
+            event(
+                "nul",
+                object={"id": "c", "type": "Content", "rollup": {"l1": "a\u0000b"}},
+                devicedata={"state": "forged"},
+                context={},
+            ),
         ],
         topic="telemetry.unique",
     )
