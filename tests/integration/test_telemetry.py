@@ -156,7 +156,7 @@ def test_what_is_large_deep_or_strange_finds_its_place(place: Settings, put: Put
     over = event("START", "over", edata={"type": "x" * (MOST_EVENT_BYTES - frame + 1)})
     deep = event("START", "deep", edata=...)[:-1] + b', "edata": ' + nested(10_000) + b"}"
     strange = event("START", planes, context={**document("START", "")["context"], "did": planes})
-    many = batch(*(event("START", f"m{n}", tags=["x" * 240]) for n in range(10_000)), deep, params={"msgid": "many"})
+    many = batch(*(event("START", f"m{n}", tags=["x" * 280]) for n in range(10_000)), deep, params={"msgid": "many"})
     assert len(many) > 5_000_000
     unescaped = json.dumps(json.loads(strange), ensure_ascii=False).encode()
     put([fits, over, many, unescaped, strange, many], topic=topics.INGEST)

@@ -148,7 +148,7 @@ def require_counts_of_history(place: Settings, rows: Rows) -> None:
     """Live totals equal a recomputation by DuckDB over the history."""
     history = delta_table(f"{place.history}/telemetry").to_pyarrow_table()  # noqa: F841, DuckDB finds it by its name
     recomputed = duckdb.sql(
-        "select eid, epoch(event_time)::bigint // 300 * 300, count(distinct coalesce(mid, partition || '/' || \"offset\"))"
+        "select eid, epoch_us(event_time) // 300_000_000 * 300, count(distinct coalesce(mid, partition || '/' || \"offset\"))"
         " from history group by all order by all"
     ).fetchall()
     live = "select id, extract(epoch from timestamp)::bigint, value from event_counts where dimension = 'eid' order by 1, 2"
