@@ -852,18 +852,21 @@ CREATE TABLE public.invalid_events (
     received_at timestamp with time zone DEFAULT now() NOT NULL,
     replayed_at timestamp with time zone,
     length bigint,
-    digest bytea
+    digest bytea,
+    replay bigint
 );
 
 COMMENT ON COLUMN public.invalid_events.payload IS 'the value as received, at most its first BYTEMETER_INVALID_PAYLOAD_BYTES bytes; null for a tombstone';
 
 COMMENT ON COLUMN public.invalid_events.event_time IS 'only of well-formed records that were refused because of their time: those stand in the history too';
 
-COMMENT ON COLUMN public.invalid_events.replayed_at IS 'when the message was sent again; nothing writes it yet, it is null';
+COMMENT ON COLUMN public.invalid_events.replayed_at IS 'when the message was sent again; null before that';
 
 COMMENT ON COLUMN public.invalid_events.length IS 'bytes of the whole value; null for a tombstone';
 
 COMMENT ON COLUMN public.invalid_events.digest IS 'SHA-256 of the whole value; null for a tombstone';
+
+COMMENT ON COLUMN public.invalid_events.replay IS 'the number of the transaction of Kafka that sends or has sent the message again; null before that';
 
 CREATE VIEW public.invalid_samples AS
  SELECT received_at,
@@ -1459,6 +1462,87 @@ CREATE UNLOGGED TABLE public.staged_plan_usage (
     latest text NOT NULL COLLATE pg_catalog."C"
 );
 
+CREATE VIEW public.telemetry_active_users AS
+ SELECT date_trunc('day'::text, "timestamp", 'UTC'::text) AS day,
+    count(DISTINCT id) AS users
+   FROM public.events_hourly
+  WHERE ((feed = 'telemetry'::text) AND (dimension = 'user'::text))
+  GROUP BY (date_trunc('day'::text, "timestamp", 'UTC'::text));
+
+COMMENT ON VIEW public.telemetry_active_users IS 'exactly how many different actors of type User had a valid event, per UTC day';
+
+CREATE VIEW public.telemetry_content AS
+ SELECT "timestamp",
+    id AS content,
+    (COALESCE(sum(value) FILTER (WHERE (dimension = 'content'::text)), (0)::numeric))::bigint AS events,
+    (COALESCE(sum(value) FILTER (WHERE (dimension = 'content_milliseconds'::text)), (0)::numeric) / 60000.0) AS minutes
+   FROM public.events_hourly
+  WHERE ((feed = 'telemetry'::text) AND (dimension = ANY (ARRAY['content'::text, 'content_milliseconds'::text])))
+  GROUP BY "timestamp", id;
+
+COMMENT ON VIEW public.telemetry_content IS 'events per hour and content (object.id), and the minutes that they tell';
+
+CREATE VIEW public.telemetry_events AS
+ SELECT "timestamp",
+    id AS eid,
+        CASE id
+            WHEN 'LOG'::text THEN 'log'::text
+            WHEN 'ERROR'::text THEN 'error'::text
+            ELSE 'unique'::text
+        END AS outcome,
+    value AS events,
+    source,
+    as_of
+   FROM public.events_hourly
+  WHERE ((feed = 'telemetry'::text) AND (dimension = 'eid'::text));
+
+COMMENT ON VIEW public.telemetry_events IS 'valid events without duplicates per hour and kind, and the topic of their outcome';
+
+CREATE VIEW public.telemetry_failed AS
+ SELECT date_trunc('hour'::text, received_at, 'UTC'::text) AS "timestamp",
+    feed,
+    reason,
+    count(*) AS messages
+   FROM public.invalid_events
+  WHERE (feed = ANY (ARRAY['telemetry-batches'::text, 'telemetry'::text, 'telemetry-unique'::text, 'telemetry-denorm'::text]))
+  GROUP BY (date_trunc('hour'::text, received_at, 'UTC'::text)), feed, reason;
+
+COMMENT ON VIEW public.telemetry_failed IS 'invalid batches and events by reason, per hour in which they were received';
+
+CREATE VIEW public.telemetry_funnel AS
+ WITH received AS (
+         SELECT ledger.feed,
+            (sum(ledger.received))::bigint AS messages
+           FROM public.ledger
+          GROUP BY ledger.feed
+        ), routed AS (
+         SELECT routed_messages.topic,
+            (sum(routed_messages.messages))::bigint AS messages
+           FROM public.routed_messages
+          GROUP BY routed_messages.topic
+        ), steps(step, name, feed, topic) AS (
+         VALUES (1,'ingest'::text,'telemetry-batches'::text,NULL::text), (2,'raw'::text,'telemetry'::text,NULL::text), (3,'unique'::text,NULL::text,'telemetry.unique'::text), (4,'denorm'::text,NULL::text,'telemetry.denorm'::text), (5,'duplicate'::text,NULL::text,'telemetry.duplicate'::text), (6,'failed'::text,NULL::text,'telemetry.failed'::text), (7,'log'::text,NULL::text,'telemetry.log'::text), (8,'error'::text,NULL::text,'telemetry.error'::text), (9,'audit'::text,NULL::text,'telemetry.audit'::text), (10,'assess'::text,NULL::text,'telemetry.assess'::text)
+        )
+ SELECT steps.step,
+    steps.name,
+    COALESCE(received.messages, routed.messages, (0)::bigint) AS messages
+   FROM ((steps
+     LEFT JOIN received ON ((steps.feed = received.feed)))
+     LEFT JOIN routed ON ((steps.topic = routed.topic)));
+
+COMMENT ON VIEW public.telemetry_funnel IS 'what telemetry has received, and what became of it: messages of each topic';
+
+CREATE VIEW public.telemetry_sessions AS
+ SELECT "timestamp",
+    (COALESCE(sum(value) FILTER (WHERE ((dimension = 'eid'::text) AND (id = 'START'::text))), (0)::numeric))::bigint AS started,
+    (COALESCE(sum(value) FILTER (WHERE ((dimension = 'eid'::text) AND (id = 'END'::text))), (0)::numeric))::bigint AS ended,
+    (COALESCE(sum(value) FILTER (WHERE ((dimension = 'eid_milliseconds'::text) AND (id = 'END'::text))), (0)::numeric) / 60000.0) AS minutes
+   FROM public.events_hourly
+  WHERE ((feed = 'telemetry'::text) AND (dimension = ANY (ARRAY['eid'::text, 'eid_milliseconds'::text])) AND (id = ANY (ARRAY['START'::text, 'END'::text])))
+  GROUP BY "timestamp";
+
+COMMENT ON VIEW public.telemetry_sessions IS 'sessions per hour: START and END events, and the minutes that END events tell';
+
 ALTER TABLE public.threshold_events ALTER COLUMN sequence ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.threshold_events_sequence_seq
     START WITH 1
@@ -1702,6 +1786,8 @@ CREATE INDEX event_counts_timestamp ON public.event_counts USING btree ("timesta
 CREATE INDEX hours_dirty ON public.hours USING btree (feed, hour) WHERE dirty;
 
 CREATE INDEX invalid_events_event_time ON public.invalid_events USING btree (feed, event_time) WHERE (event_time IS NOT NULL);
+
+CREATE INDEX invalid_events_replay ON public.invalid_events USING btree (feed, replay) WHERE ((replay IS NOT NULL) AND (replayed_at IS NULL));
 
 CREATE INDEX invoices_invoice ON public.invoices USING btree (invoice);
 
