@@ -110,6 +110,14 @@ class Job:
     run: Callable[..., None]
     check: Callable[..., object] = lambda **_: None
 
+    def values(self, *arguments: str) -> dict[str, Any]:
+        """The value of each param by name, as the command line would read these arguments.
+
+        Raises:
+            click.UsageError: an argument is none of its own.
+        """
+        return click.Command(self.name, params=list(self.params)).make_context(self.name, list(arguments)).params
+
 
 def submit_main(job: Job, argv: Sequence[str] | None = None) -> int:
     """The main of a job inside ``spark-submit``; returns the exit code.

@@ -38,8 +38,8 @@ _LAST_RECORDS = 1_200
 # Duplicates are up to six hours younger than their first records: with two hours, some of them count until the
 # recompute finds them. Micro-batches are small, because one micro-batch has one horizon.
 _OF_DEVICES = {"identity_horizon_s": 7_200.0, "max_records_per_batch": 5_000}
-# Of apps, in three days.
-_APP_DAYS, _APP_EVENTS, _APP_DEVICES = 3, 20_000, 120
+# Of apps: so many events in two hours of each of three days.
+_APP_DAYS, _APP_EVENTS, _APP_S, _APP_DEVICES = 3, 6_000, 7_200, 400
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,11 @@ class Backlog:
         self._count(settings, DEVICES)
 
     def apps(self) -> None:
-        """Telemetry's batches of three days, and their events."""
-        seconds = _APP_DAYS * DAY_S
-        start, rate = self.until.timestamp() - seconds, _APP_EVENTS / seconds
-        self._send(TelemetrySimulation(self._traffic(start, rate, _APP_EVENTS, _APP_DEVICES)))
+        """Telemetry's batches of some hours on three days, and their events."""
+        for day in reversed(range(_APP_DAYS)):
+            start = self.until.timestamp() - day * DAY_S - _APP_S
+            traffic = self._traffic(start, _APP_EVENTS / _APP_S, _APP_EVENTS, _APP_DEVICES)
+            self._send(TelemetrySimulation(replace(traffic, seed=self.seed + day)))
         for feed in (TELEMETRY_BATCHES, TELEMETRY):
             self._count(self.settings, feed)
 

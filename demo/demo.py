@@ -170,9 +170,8 @@ class Demo:
         context = JobContext(lambda *_: nullcontext(ready), lambda _: nullcontext(spark), "schedule", cancel=self._stop)
 
         def start(run: Next) -> None:
-            options = {option.name: option.default for option in run.job.job.params}
             try:
-                run.job.job.run(context, **{**options, "dirty": True, "over": True})
+                run.job.job.run(context, **run.job.job.values("--dirty", "--over"))
             except KeyboardInterrupt:
                 return
             except Exception as error:

@@ -133,6 +133,6 @@ days
 invalid = table("telemetry.invalid").to_pyarrow_dataset()
 duckdb.sql("""
     select regexp_replace(reason, ': .*', '') as reason, count(*) as events,
-        count(distinct try_cast(value::varchar as json)->>'$.context.pdata.ver') as versions_of_apps
+        string_agg(distinct try_cast(try(decode(value)) as json)->>'$.context.pdata.ver', ', ') as versions_of_apps
     from invalid group by all order by events desc, reason limit 8
 """).df()

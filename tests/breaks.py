@@ -51,6 +51,14 @@ BREAKS = (
         "tests/bytemeter/plans/test_calendars.py::test_postgresql_refuses_periods_that_overlap",
     ),
     Break(
+        "of a month that an earlier version stored twice the first period stays",
+        "sql/migrations/0035_overlapping_periods.sql",
+        "order by time_zone, anchor_day, year, month, place\n",
+        "order by time_zone, anchor_day, year, month, place desc\n",
+        "tests/bytemeter/test_migrations.py"
+        "::test_of_each_month_the_period_that_was_stored_first_stays_and_the_months_are_named",
+    ),
+    Break(
         "a closed period keeps its limit",
         "bytemeter/plans/agreements.sql",
         "u.agreement_id = any(cast(:ids as text[])) and u.status = 'open'",
@@ -151,6 +159,14 @@ BREAKS = (
         servers=False,
     ),
     Break(
+        "thresholds are crossed in the order of instants, whatever number the records have",
+        "speed_layer/plans/crossings.py",
+        "np.array(periods, np.int64)",
+        "np.array(together.added.reached, np.int64)",
+        "tests/speed_layer/plans/test_counting.py"
+        "::test_thresholds_are_crossed_in_the_order_of_instants_by_records_of_two_numbers_of_an_agreement",
+    ),
+    Break(
         "a total that was told before is told again",
         "bytemeter/plans/judging.py",
         "        if event.event_id == told[-1]:\n            return None",
@@ -185,6 +201,13 @@ BREAKS = (
         "if until in commits.lost:",
         "if False:",
         f"{RESTORES}::test_an_older_version_that_was_brought_back_is_refused_until_the_newer_one_is_back",
+    ),
+    Break(
+        "a table that was restored is known by its number of records where the log does not tell",
+        "bytemeter/history/restores.py",
+        "if commits.gap and noted is not None:",
+        "if False:",
+        f"{RESTORES}::test_an_older_version_that_was_brought_back_is_refused_also_if_the_log_does_not_tell",
     ),
     Break(
         "contents differ also where a field is missing",

@@ -34,7 +34,7 @@ def as_writer(place: Settings, engine: Engine) -> Settings:
 
 def put(place: Settings, values: Iterable[bytes | None], partition: int = 0, topic: str = "devices") -> None:
     """Send messages as they are."""
-    to = Producer({"bootstrap.servers": place.kafka})
+    to = Producer({"bootstrap.servers": place.kafka, "message.max.bytes": 16 * 2**20})
     for value in values:
         to.produce(place.topic_prefix + topic, value, partition=partition)
     assert to.flush(30) == 0

@@ -21,7 +21,6 @@ from bytemeter.telemetry.members import (
     raw,
     text_of,
     value_of,
-    with_object,
 )
 
 DEVICE, USER, CONTENT, DIALCODE = "device", "user", "content", "dialcode"
@@ -36,6 +35,13 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 # Besides the value a message has a key and an envelope.
 _MOST_BYTES = topics.MESSAGE_BYTES[topics.DENORM] - 4_096
 _LOCATION, _LOCATION_FLAG = "derivedlocationdata", "loc_denorm"
+_NOTHING, _TRUTH = b"{}", (b"false", b"true")
+_FLAGS = frozenset(
+    {
+        *("device_denorm", "user_denorm", "content_denorm", "coll_denorm", "l2_denorm", "dialcode_denorm"),
+        _LOCATION_FLAG,
+    }
+)
 _OWN = ("devicedata", "userdata", "contentdata", "collectiondata", "l2data", "dialcodedata", _LOCATION)
 
 
@@ -65,8 +71,20 @@ class Left(NamedTuple):
     reason: str
 
 
-# By reference and id: the row, a JSON object.
-Rows = Mapping[tuple[str, str], bytes]
+class Row(NamedTuple):
+    """A row of a reference table, ready to be written into events.
+
+    Attributes:
+        written: a JSON object.
+        location: where it says that something happens: state, district and how that is known, as a JSON object.
+    """
+
+    written: bytes
+    location: bytes | None
+
+
+# By reference and id.
+Rows = Mapping[tuple[str, str], Row]
 
 
 def prepared(value: bytes, received_us: int) -> bytes | Left:
@@ -96,12 +114,18 @@ def prepared(value: bytes, received_us: int) -> bytes | Left:
         end_of_day = sent_ms - sent_ms % _DAY_MS + _DAY_MS - 1
         if ets > end_of_day:
             members["ets"] = raw(end_of_day)
-    return json_of(_lookups(members)) + b"\n" + json_of(members)
+    needed = _lookups(members)
+    flags = {name: value for name, value in _object(members.pop("flags", None)).items() if name not in _FLAGS}
+    # Compact JSON has no line ends: the driver need not read the event again.
+    return b"\n".join([json_of(needed), json_of(flags), json_of(members)])
 
 
 def event_of(value: bytes) -> bytes:
     """The event itself, of what ``prepared`` has returned or of an event as it is."""
-    return value.partition(b"\n")[2] if value.startswith(b"[") else value
+    if not value.startswith(b"["):
+        return value
+    _, flags, event = value.split(b"\n", 2)
+    return event if flags == _NOTHING else _with(event, [(b"flags", flags)])
 
 
 def lookups(prepared_value: bytes) -> list[Lookup]:
@@ -110,39 +134,50 @@ def lookups(prepared_value: bytes) -> list[Lookup]:
     return [Lookup(*lookup) for lookup in value_of(head)]
 
 
+def row_of(reference: str, data: bytes) -> Row:
+    """A row as events have it: the names of its fields, but those of devices, in lower case without ``_``.
+
+    Args:
+        data: a JSON object.
+    """
+    members = members_of(data)
+    if reference == DEVICE:
+        return Row(data, _declared(members))
+    renamed = {name.lower().replace("_", ""): value for name, value in members.items()}
+    location = _place(renamed, "district", "user-profile") if reference == USER else None
+    return Row(json_of(renamed), location)
+
+
 def joined(prepared_value: bytes, rows: Rows) -> bytes:
     """The event with the rows that it needs, a flag for each lookup, and where it happened as far as these rows tell.
 
     An event that would exceed a message's size gets no rows, and flags that say so.
     """
-    _, _, event = prepared_value.partition(b"\n")
+    _, flags, event = prepared_value.split(b"\n", 2)
     needed = lookups(prepared_value)
-    enriched = _joined(members_of(event), needed, rows)
-    return enriched if len(enriched) <= _MOST_BYTES else _joined(members_of(event), needed, {})
+    enriched = _joined(event, flags, needed, rows)
+    return enriched if len(enriched) <= _MOST_BYTES else _joined(event, flags, needed, {})
 
 
-def renamed(row: bytes) -> bytes:
-    """A row of a table other than that of devices: the names of its fields in lower case, without ``_``."""
-    return json_of({name.lower().replace("_", ""): value for name, value in members_of(row).items()})
+def _joined(event: bytes, flags: bytes, needed: Sequence[Lookup], rows: Rows) -> bytes:
+    if not needed:
+        return event if flags == _NOTHING else _with(event, [(b"flags", flags)])
+    found = [(lookup, rows.get((lookup.reference, lookup.id))) for lookup in needed]
+    added = [(lookup.member.encode(), row.written) for lookup, row in found if row is not None]
+    # A user's own profile comes before what is known of the device.
+    known = {lookup.reference: row.location for lookup, row in found if row is not None and row.location is not None}
+    location = known.get(USER) or known.get(DEVICE)
+    if location is not None:
+        added.append((_LOCATION.encode(), location))
+    own = [(lookup.flag.encode(), _TRUTH[row is not None]) for lookup, row in found]
+    own.append((_LOCATION_FLAG.encode(), _TRUTH[location is not None]))
+    return _with(event, [*added, (b"flags", _with(flags, own))])
 
 
-def _joined(members: Members, needed: Sequence[Lookup], rows: Rows) -> bytes:
-    flags: dict[str, bool] = {}
-    found: dict[str, Members] = {}
-    for lookup in needed:
-        row = rows.get((lookup.reference, lookup.id))
-        flags[lookup.flag] = row is not None
-        if row is not None:
-            written = row if lookup.reference == DEVICE else renamed(row)
-            found[lookup.member] = members_of(written)
-            members[lookup.member] = raw(found[lookup.member])
-    if needed:
-        location = _location(found.get("userdata", {}), found.get("devicedata", {}))
-        flags[_LOCATION_FLAG] = location is not None
-        if location is not None:
-            members[_LOCATION] = raw(location)
-        with_object(members, "flags", flags)
-    return json_of(members)
+def _with(written: bytes, added: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """A compact JSON object with further members, which it does not have yet."""
+    members = b",".join(b'"' + name + b'":' + value for name, value in added)
+    return written[:-1] + (b"" if written == _NOTHING else b",") + members + b"}"
 
 
 def _lookups(members: Members) -> list[Lookup]:
@@ -174,17 +209,16 @@ def _lookups_of_object(object_: Members) -> list[Lookup]:
     ]
 
 
-def _location(user: Members, device: Members) -> dict[str, Any] | None:
-    """State and district: of the user's profile, else as the user has told the device, else by the device's address."""
-    declared = _object(device.get("userdeclared"))
-    for source, place, district in (
-        ("user-profile", user, "district"),
-        ("user-declared", declared, "district"),
-        ("ip-resolved", device, "districtcustom"),
-    ):
-        if state := text_of(place.get("state")):
-            return {"state": state, "district": text_of(place.get(district)), "from": source}
-    return None
+def _declared(device: Members) -> bytes | None:
+    """Where a device is: as its user has told it, else by its address."""
+    told = _place(_object(device.get("userdeclared")), "district", "user-declared")
+    return told or _place(device, "districtcustom", "ip-resolved")
+
+
+def _place(members: Members, district: str, source: str) -> bytes | None:
+    state = text_of(members.get("state"))
+    found = {"state": state, "district": text_of(members.get(district)), "from": source}
+    return json_of(found) if state else None
 
 
 def _sent_ms(members: Members, received_us: int) -> int:

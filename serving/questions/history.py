@@ -49,20 +49,25 @@ def existing(root: str) -> list[str]:
 
 def _exists(root: str, folder: str) -> bool:
     if root.startswith(BUCKETS):
-        return DeltaTable.is_deltatable(f"{root}/{folder}", delta_options(root, os.environ))
+        return DeltaTable.is_deltatable(f"{root}/{folder}", _options(root))
     return (Path(root.removeprefix("file://")) / folder / "_delta_log").is_dir()
 
 
 def _opened(root: str, folder: str) -> DeltaTable:
-    if root.startswith(BUCKETS):
-        from bytemeter.history.access import require_credentials
-
-        require_credentials(os.environ, root)
     try:
-        return DeltaTable(f"{root}/{folder}", storage_options=delta_options(root, os.environ))
+        return DeltaTable(f"{root}/{folder}", storage_options=_options(root))
     except TableNotFoundError:
         raise LookupError(
             f"the history in {root} has no table {folder} yet; `bytemeter stream` writes the history"
         ) from None
     except (DeltaError, OSError) as error:
         raise TransientError(f"the history in {root} cannot be read: {first_line(error)}") from None
+
+
+def _options(root: str) -> dict[str, str]:
+    """How to reach a history; clients without credentials would look for them for minutes."""
+    if root.startswith(BUCKETS):
+        from bytemeter.history.access import require_credentials
+
+        require_credentials(os.environ, root)
+    return delta_options(root, os.environ)

@@ -19,10 +19,11 @@ where
 order by pg_attribute.attnum;
 
 -- name: tables
--- The tables and views that people read.
+-- The tables and views that people read; a table that is only locked has no columns.
 select pg_class.relname
 from pg_class
 where
     pg_class.relnamespace = to_regnamespace('public')
     and pg_class.relkind in ('r', 'v', 'm', 'p')
+    and pg_class.relnatts > 0
 order by pg_class.relname

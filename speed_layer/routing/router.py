@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from confluent_kafka import KafkaError, TopicPartition
@@ -24,6 +25,7 @@ from bytemeter.logs import logger
 from bytemeter.offset_log import Offsets
 from bytemeter.sql import Statements
 from bytemeter.transactions import TransactionalProducer
+from speed_layer.executor.outgoing import keys_of
 
 SQL = Statements(__package__, "routed.sql")
 # Readers of a topic wait for the end of an open transaction: longer than this only if its process has died, until the
@@ -32,6 +34,7 @@ _TIMEOUT_S = 60.0
 # What librdkafka takes: topics have limits of their own, of compressed messages.
 _MOST_BYTES = 1_000_000_000
 _ROWS_AT_ONCE = 5_000
+_MOST_SENT_BYTES = 64 * 2**20
 
 
 @dataclass
@@ -137,6 +140,8 @@ class Router:
     def send_decided(self, outgoing: pa.Table, ends: Offsets) -> None:
         """Send messages, and commit these offsets with them. What is sent already, by ``sent``, is left out.
 
+        Many bytes are sent by several transactions, so that none takes longer than Kafka waits for it.
+
         Args:
             outgoing: see ``decide``.
             ends: by partition the next offset of the source topic.
@@ -145,6 +150,14 @@ class Router:
             BytemeterError: see ``send``.
         """
         self._failed = True
+        *before, last = stretches(outgoing, _MOST_SENT_BYTES)
+        for rows in before:
+            self._send(rows, _next_offsets(rows))
+        self._send(last, ends)
+        self._failed = False
+        logger().info("routed", query=self.feed.name, messages=outgoing.num_rows, offsets=dict(ends))
+
+    def _send(self, outgoing: pa.Table, ends: Offsets) -> None:
         self._producer.begin()
         for rows in outgoing.to_batches(_ROWS_AT_ONCE):
             self._produce(rows)
@@ -152,8 +165,6 @@ class Router:
         reached = {p: offset for p, offset in ends.items() if offset > self.sent.get(p, 0)}
         self._producer.commit([TopicPartition(self.source, p, offset) for p, offset in reached.items()])
         self.sent |= reached
-        self._failed = False
-        logger().info("routed", query=self.feed.name, messages=outgoing.num_rows, offsets=dict(ends))
 
     def close(self) -> None:
         """Abort what is open, and leave."""
@@ -192,3 +203,25 @@ class Router:
             f"Kafka at {self.kafka.servers} did not take what became of {self.source} within {_TIMEOUT_S:g} s: "
             f"{error.str()}; it is counted, and sent once Kafka is back"
         )
+
+
+def stretches(outgoing: pa.Table, most_bytes: int) -> list[pa.Table]:
+    """Cut messages into tables of about so many bytes, of which none has a position that lies before one of an earlier
+    table, in the same partition; all that became of a message is in one table."""
+    if outgoing.nbytes <= most_bytes:
+        return [outgoing]
+    keys = keys_of(outgoing.column("partition").to_numpy(), outgoing.column("record_offset").to_numpy())
+    order = np.argsort(keys, kind="stable")
+    sizes = pc.fill_null(pc.binary_length(outgoing.column("value")), 0).to_numpy()
+    number = np.cumsum(sizes[order]) // most_bytes
+    # The number of a message is that of its first row.
+    firsts = np.flatnonzero(np.diff(keys[order], prepend=-1))
+    number = np.repeat(number[firsts], np.diff(np.append(firsts, len(order))))
+    return [outgoing.take(rows) for rows in np.split(order, np.flatnonzero(np.diff(number)) + 1)]
+
+
+def _next_offsets(outgoing: pa.Table) -> Offsets:
+    """The offset after the last message of each partition."""
+    latest = outgoing.group_by("partition").aggregate([("record_offset", "max")])
+    columns = (latest.column(name).to_pylist() for name in ("partition", "record_offset_max"))
+    return {partition: offset + 1 for partition, offset in zip(*columns, strict=True)}

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from bytemeter.errors import TransientError, first_line
 from bytemeter.sql import Statements
 from bytemeter.telemetry import topics
-from bytemeter.telemetry.enriching import REFERENCES, Rows, joined, lookups
+from bytemeter.telemetry.enriching import REFERENCES, Rows, joined, lookups, row_of
 
 SQL = Statements(__package__, "references.sql")
 # So many events are completed at once: their rows are in memory together.
@@ -64,7 +64,7 @@ def _rows(connection: Connection, prepared: Iterable[bytes]) -> Rows:
                 "`bytemeter migrate`"
             ) from None
         raise
-    return {(row.reference, row.id): row.data.encode() for row in found}
+    return {(row.reference, row.id): row_of(row.reference, row.data.encode()) for row in found}
 
 
 def _keys(prepared: Iterable[bytes]) -> Iterator[tuple[str, str]]:

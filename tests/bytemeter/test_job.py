@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
+from batch_layer.jobs import hourly_usage
 from bytemeter.errors import BytemeterError
 from bytemeter.job import Job, JobContext, submit_main
 
@@ -109,3 +110,9 @@ def test_debug_shows_the_traceback() -> None:
 def test_help_exits_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert submit_main(JOB, ["--help"]) == 0
     assert "Greet." in capsys.readouterr().out
+
+
+def test_values_are_those_that_the_command_line_would_read() -> None:
+    values = hourly_usage.JOB.values("--dirty", "--over")
+    assert (values["hour"], values["dirty"], values["over"], values["dry_run"]) == (None, True, True, False)
+    assert hourly_usage.JOB.check(**values) is None

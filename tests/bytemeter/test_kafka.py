@@ -58,12 +58,12 @@ def test_messages_bear_the_time_at_which_the_broker_took_them_also_in_a_topic_of
 
 def test_an_unreachable_cluster_is_reported_in_one_line() -> None:
     with pytest.raises(TransientError, match=r"^Kafka at 127\.0\.0\.1:1 cannot be reached: [^\n]*$"):
-        Kafka(load_settings(kafka="127.0.0.1:1")).describe("devices")
+        Kafka(load_settings(kafka="127.0.0.1:1"), timeout_s=1).describe("devices")
 
 
 def test_an_unknown_host_is_told_apart_from_an_outage() -> None:
     with pytest.raises(UnknownHostError, match=r"^Kafka at no-such-host\.invalid:9092 cannot be reached: [^\n]*$"):
-        Kafka(load_settings(kafka="no-such-host.invalid:9092")).describe("devices")
+        Kafka(load_settings(kafka="no-such-host.invalid:9092"), timeout_s=1).describe("devices")
 
 
 def test_servers_that_are_not_set_are_asked_for() -> None:

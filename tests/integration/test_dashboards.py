@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import random
 import re
 import signal
 import subprocess
@@ -40,6 +41,7 @@ from tests.telemetry import EDATA, create_topics, event
 Rows = Callable[..., list[tuple[Any, ...]]]
 SUBSCRIBERS, DAYS = 60, 45
 HOUR_S = 3_600
+GAME = ("default", "purchase_sword", "join_guild", "purchase_knife")
 KINDS = ("dashboard", "chart", "dataset", "database")
 INSTALLED_WITHIN_S = 900
 
@@ -73,7 +75,11 @@ def filled(
     at = dt.datetime.fromtimestamp(now, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     put([agreement()], topic="agreements")
     put([record("over the limit", 1_200, at)], topic="data-records")
-    put([game_event(event_type=type_, timestamp=int(now)) for type_ in ("default", "join_guild")], topic="game-events")
+    chance, half_a_day = random.Random(7), 12 * HOUR_S
+    played = [
+        (chance.choices(GAME, (5, 2, 1, 2))[0], int(now - half_a_day * chance.random() ** 2)) for _ in range(1_500)
+    ]
+    put([game_event(event_type=type_, timestamp=at_s) for type_, at_s in played], topic="game-events")
     create_topics(place)
     learned = {"ets": int(1_000 * now), "object": {"id": "do_1", "type": "Content"}}
     put([*(event(eid, f"m-{eid}", **learned) for eid in EDATA), b"{}"], topic="telemetry.raw")

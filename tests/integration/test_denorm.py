@@ -20,6 +20,7 @@ from embedded.home import wait_until
 from speed_layer.stream import Streams
 from tests.histories import delta_table
 from tests.integration import oracle
+from tests.telemetry import create_topics
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 NOW_MS = int(dt.datetime.now(dt.UTC).timestamp() * 1_000)
@@ -34,8 +35,9 @@ def event(mid: str, **changes: Any) -> bytes:
 
 
 @pytest.fixture
-def known(rows: Rows) -> None:
-    """A device and a user are known."""
+def known(rows: Rows, place: Settings) -> None:
+    """A device and a user are known; all topics are there."""
+    create_topics(place)
     rows("""insert into reference_devices (id, data) values ('d', '{"state": "Kerala"}') returning id""")
     rows("""insert into reference_users (id, data) values ('u', '{"User_Type": "TEACHER"}') returning id""")
 
@@ -73,7 +75,12 @@ def test_events_are_enriched_once_counted_and_kept_and_others_go_where_they_belo
             event("skipped", eid="INTERRUPT"),
             event("skipped", eid="INTERRUPT"),
             b'{"eid": "START"}',
-            event("nul", object={"id": "a\u0000b", "type": "Content"}, devicedata={"state": "forged"}, context={}),
+            event(
+                "nul",
+                object={"id": "c", "type": "Content", "rollup": {"l1": "a\u0000b"}},
+                devicedata={"state": "forged"},
+                context={},
+            ),
         ],
         topic="telemetry.unique",
     )

@@ -79,10 +79,9 @@ def consumer(place: Settings, isolation: str) -> tuple[Consumer, list[TopicParti
 
 def size(place: Settings) -> int:
     """How many messages and markers the topic has, also of transactions that are open or aborted."""
-    reader, partitions = consumer(place, "read_uncommitted")
-    ends = [reader.get_watermark_offsets(partition, timeout=DEADLINE_S)[1] for partition in partitions]
-    reader.close()
-    return sum(ends)
+    latest = Kafka(place).describe(f"{place.topic_prefix}data-records")
+    assert latest is not None
+    return sum(latest.latest.values())
 
 
 def received(place: Settings) -> list[bytes]:
@@ -168,7 +167,7 @@ def test_call_detail_records_are_imported_by_their_schema_each_once(
         ("packed", 2, 1, 1, 0, "done"), ("sample", SAMPLED, SAMPLED, 0, 0, "done"), ("zz-cut", 0, 0, 0, 0, "failed"),
     ]  # fmt: skip
     report = (tmp_path / "done/packed.report.csv").read_text().splitlines()
-    assert report[1].startswith("2,no record of the schema")
+    assert report[1].startswith('2,"no record of the schema: ')
     assert "its header says" in (tmp_path / "failed/zz-cut.report.csv").read_text()
     records = [json.loads(value) for value in received(as_writer)]
     assert {record["id"] for record in records} == {"7/1", *(f"{1_000 + number}/1" for number in range(SAMPLED))}
@@ -377,10 +376,10 @@ KILLED = """
 import os, signal, sys
 from cli.main import main
 from ingest.importer import sending
-from ingest.importer.transactions import Transactions
+from bytemeter.transactions import TransactionalProducer
 
 sending._TRANSACTION_S = 0.1
-moment, call = sys.argv.pop(1), Transactions._call
+moment, call = sys.argv.pop(1), TransactionalProducer._call
 
 def called(self, client):
     ends = getattr(client, "__name__", "") == "commit_transaction"
@@ -389,7 +388,7 @@ def called(self, client):
         os.kill(os.getpid(), signal.SIGKILL)
     return answer
 
-Transactions._call = called
+TransactionalProducer._call = called
 sys.exit(main())
 """
 

@@ -162,7 +162,7 @@ def test_a_life_has_the_totals_owners_events_and_states_of_an_independent_recomp
     assert waiting == len(truth.waiting)
     _compare(engine, rows, truth)
     _compare_owners(rows, truth)
-    for month in sorted(months):
+    for month in sorted(months if full else draw.sample(sorted(months), 8)):
         _recompute(engine, month, step.now)
         truth.recompute(*month, step.now)
     _compare(engine, rows, truth)

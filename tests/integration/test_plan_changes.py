@@ -105,22 +105,6 @@ def test_a_changed_limit_is_judged_at_once_and_has_thresholds_of_its_own(
     ]
 
 
-def test_a_limit_of_nothing_is_reached_by_the_first_record(send_plans: Send, published: Published) -> None:
-    records = [record(str(n), size) for n, size in enumerate([0, 0, 5])]
-    send_plans([agreement(maxBytesInBillingPeriod=0)], records)
-    assert events_of(published()) == [
-        Event(REACHED, 50, 0, "i-0"),
-        Event(REACHED, 80, 0, "i-0"),
-        Event(EXCEEDED, 100, 0, "i-0"),
-    ]
-
-
-def test_a_record_belongs_to_the_period_of_its_own_time_zone(send_plans: Send, rows: Rows) -> None:
-    in_january, in_february = "2020-01-31T22:59:59.999999Z", "2020-01-31T23:00:00Z"
-    send_plans([agreement()], [record("1", 1, in_january), record("2", 10, in_february)])
-    assert rows(PERIODS) == [Period("a", 1, 1, "open"), Period("a", 2, 10, "open")]
-
-
 def test_records_before_any_agreement_wait_and_are_accounted_for(send_plans: Send, rows: Rows) -> None:
     early = record("0", 5, "2019-12-31T22:59:59Z")
     send_plans([], [early, record("1", 600), record("2", 500, msisdn="48000000000")])

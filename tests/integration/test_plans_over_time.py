@@ -29,7 +29,6 @@ from tests.places import PlanNetwork, put
 
 JANUARY, IN_FEBRUARY = Month(2020, 1), utc("2020-02-10")
 
-Rows = Callable[..., list[tuple[Any, ...]]]
 Send = Callable[..., None]
 
 
@@ -218,14 +217,6 @@ def test_what_a_wrong_clock_refused_is_listed_with_the_time_from_which_on_it_can
     assert story.network.rows(countable) == [(8, True), (9, False)]
     # The recompute leaves out what was refused: it is counted when it is replayed, and not before.
     assert "refused" not in story.corrected(0) | story.corrected(2)
-
-
-def test_a_limit_with_effective_from_counts_for_the_periods_that_end_later(send_plans: Send, rows: Rows) -> None:
-    send_plans([agreement()], [record("1", 400), record("2", 400, "2020-02-02T00:00:00Z")])
-    send_plans([agreement(maxBytesInBillingPeriod=400, effectiveFrom="2020-02-10T00:00:00Z")], [])
-    send_plans([], [record("3", 400, "2020-03-02T00:00:00Z")])
-    limits = "select month, max_bytes_in_billing_period from data_plan_usage where year = 2020 order by 1"
-    assert rows(limits) == [(1, 1000), (2, 400), (3, 400)]
 
 
 # Whatever a restored backup must come to again. Versions of hours and instants of the clock differ by nature.

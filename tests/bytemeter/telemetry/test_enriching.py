@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bytemeter.telemetry.enriching import DROPPED, SKIPPED, Left, joined, lookups, prepared
+from bytemeter.telemetry.enriching import DROPPED, SKIPPED, Left, event_of, joined, lookups, prepared, row_of
 
 NOON = dt.datetime(2026, 5, 31, 12, tzinfo=dt.UTC)
 ROWS = {
@@ -21,6 +21,7 @@ ROWS = {
     ("content", "unit"): b'{"name":"Unit"}',
     ("dialcode", "KLQ2G7"): b'{"Batch_Code":"b1"}',
 }
+KNOWN = {(reference, id_): row_of(reference, data) for (reference, id_), data in ROWS.items()}
 
 
 def ms(at: dt.datetime) -> int:
@@ -35,7 +36,7 @@ def event(**changes: Any) -> bytes:
 def denormalised(value: bytes) -> dict[str, Any]:
     made = prepared(value, received_us=0)
     assert isinstance(made, bytes)
-    found: dict[str, Any] = json.loads(joined(made, ROWS))
+    found: dict[str, Any] = json.loads(joined(made, KNOWN))
     return found
 
 
@@ -139,8 +140,19 @@ def test_other_members_keep_their_bytes_and_an_event_that_would_be_too_large_get
     value = b'{"eid":"START","edata":{"a" : 1.50e0,"b":"\\u00e9"},"ets":%d,"context":{"did":"d"}}' % ms(NOON)
     made = prepared(value, 1_000 * ms(NOON))
     assert isinstance(made, bytes)
-    assert joined(made, ROWS).startswith(value[: value.index(b',"context"')])
-    large = {("device", "d"): json.dumps({"state": "x" * 8 * 2**20}).encode()}
+    assert joined(made, KNOWN).startswith(value[: value.index(b',"context"')])
+    large = {("device", "d"): row_of("device", json.dumps({"state": "x" * 8 * 2**20}).encode())}
     found = json.loads(joined(made, large))
     assert found["flags"] == {"device_denorm": False, "loc_denorm": False}
-    assert joined(made, ROWS) == joined(made, ROWS)
+
+
+@pytest.mark.parametrize("flags", [..., {}, {"pp_duplicate": False}, "none", {"device_denorm": "forged"}])
+def test_an_event_that_was_prepared_can_be_had_back(flags: Any) -> None:
+    value = event(context={"did": "d"}, **({} if flags is ... else {"flags": flags}))
+    made = prepared(value, 0)
+    assert isinstance(made, bytes)
+    found = json.loads(event_of(made))
+    assert found.pop("flags", {}) == (flags if flags == {"pp_duplicate": False} else {})
+    assert found == {name: member for name, member in json.loads(value).items() if name != "flags"}
+    assert json.loads(joined(made, KNOWN))["flags"]["device_denorm"] is True
+    assert event_of(value) == value

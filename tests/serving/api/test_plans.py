@@ -156,7 +156,7 @@ def test_a_key_sees_what_its_scopes_say_and_a_bound_one_nothing_else(
 def test_a_client_that_asks_too_often_is_told_when_to_ask_again(shared: Settings) -> None:
     slow = shared.model_copy(update={"api_requests_per_s": 2.0})
     with serving(slow) as url:
-        answers = [httpx.get(f"{url}/v1/data-plans/48") for _ in range(6)]
+        answers = [httpx.get(f"{url}/v1/data-plans/47") for _ in range(6)]
     assert {answer.status_code for answer in answers[:4]} == {404}
     late = next(answer for answer in answers if answer.status_code == 429)
     assert late.headers["Retry-After"] == "1"

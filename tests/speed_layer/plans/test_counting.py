@@ -146,6 +146,26 @@ def test_thresholds_of_two_periods_are_crossed_by_records_that_were_looked_at_on
     assert crossed(counted.events) == [Crossed(50, 55, "i-4"), Crossed(80, 85, "i-3"), Crossed(50, 80, "i-2"), Crossed(80, 80, "i-2")]  # fmt: skip
 
 
+def test_a_limit_of_nothing_is_reached_by_the_first_record(counting: Counting) -> None:
+    records = [record(str(n), size) for n, size in enumerate([0, 0, 5])]
+    counted = counting.count_messages(records, [agreement(maxBytesInBillingPeriod=0)])
+    assert crossed(counted.events) == [Crossed(50, 0, "i-0"), Crossed(80, 0, "i-0"), Crossed(100, 0, "i-0")]
+
+
+def test_a_record_belongs_to_the_period_of_its_own_time_zone(counting: Counting, rows: Rows) -> None:
+    in_january, in_february = "2020-01-31T22:59:59.999999Z", "2020-01-31T23:00:00Z"
+    counting.count_messages([record("1", 1, in_january), record("2", 10, in_february)], [agreement()])
+    assert rows(TOTALS) == [Total(1, 1, "i-1"), Total(2, 10, "i-2")]
+
+
+def test_a_limit_with_effective_from_counts_for_the_periods_that_end_later(counting: Counting, rows: Rows) -> None:
+    counting.count(("2020-01-10", 400), ("2020-02-02", 400), agreements=[agreement()])
+    counting.count(agreements=[agreement(maxBytesInBillingPeriod=400, effectiveFrom="2020-02-10T00:00:00Z")])
+    counting.count(("2020-03-02", 400))
+    limits = "select month, max_bytes_in_billing_period from data_plan_usage where year = 2020 order by 1"
+    assert rows(limits) == [(1, 1000), (2, 400), (3, 400)]
+
+
 def test_thresholds_are_crossed_in_the_order_of_instants_by_records_of_two_numbers_of_an_agreement(
     counting: Counting,
 ) -> None:
