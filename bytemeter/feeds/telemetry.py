@@ -97,7 +97,7 @@ def _rules(eids: Iterable[str]) -> tuple[Rule, ...]:
 
 
 def _kinds(eids: Iterable[str], own: Mapping[str, str] | None = None) -> Kinds:
-    return Kinds("eid", {eid: SchemaValidator(eid, (own or {}).get(eid)) for eid in eids})
+    return Kinds("eid", {eid: SchemaValidator(eid, (own or {}).get(eid)) for eid in eids}, ("value",))
 
 
 def with_schemas(feed: Feed, own: Mapping[str, str]) -> Feed:

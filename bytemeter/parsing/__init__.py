@@ -80,10 +80,11 @@ def _reason(feed: Feed, records: pa.Table, reason: pa.ChunkedArray, now_us: int 
 
 def _reason_by_kind(kinds: Kinds, records: pa.Table, reason: pa.ChunkedArray) -> pa.ChunkedArray:
     """The reason, also of records that the validator of their kind refuses."""
+    judged = records if kinds.columns is None else records.select([*kinds.columns])
     for kind, validator in kinds.validators.items():
         is_judged = _flat(pc.fill_null(pc.and_(pc.equal(records.column(kinds.by), kind), pc.is_null(reason)), False))
         if pc.any(is_judged).as_py():
-            reason = pc.replace_with_mask(reason, is_judged, _flat(validator(records.filter(is_judged))))
+            reason = pc.replace_with_mask(reason, is_judged, _flat(validator(judged.filter(is_judged))))
     return reason
 
 

@@ -9,8 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-import msgspec
+try:
+    import msgspec
+except ImportError:
+    # Executors need it for telemetry alone: without it jsonschema-rs judges all events.
+    msgspec = None  # type: ignore[assignment]
 
+AVAILABLE = msgspec is not None
+# What decoders raise.
+REFUSED: tuple[type[Exception], ...] = (msgspec.MsgspecError, RecursionError) if AVAILABLE else ()
 # A JSON Schema; all of ours are objects.
 Schema = Mapping[str, Any]
 Resolve = Callable[[str], Schema]
@@ -34,8 +41,10 @@ def accepting(schema: Schema, resolve: Resolve) -> Callable[[bytes], Any] | None
         resolve: the schema at a reference.
 
     Returns:
-        None if the schema says what no Struct can say.
+        None if the schema says what no Struct can say, or without msgspec.
     """
+    if not AVAILABLE:
+        return None
     try:
         return msgspec.json.Decoder(_type(schema, resolve)).decode
     except (NotExactError, RecursionError, KeyError):

@@ -16,6 +16,7 @@ PARTS_URI = "bytemeter:telemetry/parts"
 _PARTS = "parts"
 
 
+@cache
 def ours(eid: str) -> str:
     """Our schema of an event kind, as JSON."""
     # Also from a zip file, which is what --py-files brings to executors.

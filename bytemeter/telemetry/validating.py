@@ -11,13 +11,12 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
-import msgspec
 import pyarrow as pa
 
 from bytemeter.errors import BytemeterError
-from bytemeter.telemetry.accepting import accepting
+from bytemeter.telemetry.accepting import REFUSED, accepting
 from bytemeter.telemetry.documents import MOST_LEVELS, pointer, read, whole
 from bytemeter.telemetry.schema_files import PARTS_URI, ours, parts
 
@@ -36,8 +35,8 @@ HALF = "half a character"
 _MOST_IN_REASON = 5
 
 
-class Violation(msgspec.Struct, omit_defaults=True, frozen=True):
-    """What is wrong at one place of an event, without the event's values.
+class Violation(TypedDict):
+    """What is wrong at one place of an event, without the event's values: an object that JSON can hold.
 
     Attributes:
         pointer: the place, as a JSON pointer (RFC 6901). Of a missing member, where it would be.
@@ -47,7 +46,7 @@ class Violation(msgspec.Struct, omit_defaults=True, frozen=True):
 
     pointer: str
     violates: str
-    expected: Any = None
+    expected: NotRequired[Any]
 
 
 @dataclass(frozen=True)
@@ -108,11 +107,12 @@ class Compiled:
         if self.accept is not None and not _has_escapes(value):
             try:
                 self.accept(value)
-            except (msgspec.MsgspecError, RecursionError):
+            except REFUSED:
+                # What is wrong, if anything is, jsonschema-rs says.
                 pass
             else:
                 return None
-        places = sorted({f"{self._place(found)}: {found.violates}" for found in self.violations(value)})
+        places = sorted({f"{self._place(found)}: {found['violates']}" for found in self.violations(value)})
         more = ["and more"] if len(places) > _MOST_IN_REASON else []
         return "; ".join(places[:_MOST_IN_REASON] + more) or None
 
@@ -123,14 +123,14 @@ class Compiled:
         if _has_escapes(value) or value.count(b"[") + value.count(b"{") > MOST_LEVELS:
             document, halves = whole(document)
         errors = self.errors(document)
-        found = [Violation(place, HALF) for place in halves]
+        found = [Violation(pointer=place, violates=HALF) for place in halves]
         found += [violation for error in errors for violation in _violations(error)]
-        return sorted(found, key=lambda violation: (violation.pointer, violation.violates))
+        return sorted(found, key=lambda violation: (violation["pointer"], violation["violates"]))
 
     def _place(self, violation: Violation) -> str:
         """The pointer with * in place of indices, and of names that the schema does not know."""
-        names = violation.pointer.split("/")[1:]
-        if violation.violates in _OF_OTHERS:
+        names = violation["pointer"].split("/")[1:]
+        if violation["violates"] in _OF_OTHERS:
             names = names[:-1]
         return "/".join(["", *(name if name in self.members else "*" for name in names)])
 
@@ -169,13 +169,14 @@ def _violations(error: Any) -> list[Violation]:
     """What an error of jsonschema-rs is about: each missing or unexpected member by itself."""
     path, kind = list(error.instance_path), error.kind
     if kind.name == "required":
-        return [Violation(pointer([*path, kind.property]), kind.name)]
+        return [Violation(pointer=pointer([*path, kind.property]), violates=kind.name)]
     if kind.name in _OF_OTHERS:
-        return [Violation(pointer([*path, name]), kind.name) for name in kind.unexpected]
-    expected: Any = kind.value if kind.name in _TELLING else None
-    if isinstance(expected, list) and len(expected) == 1:
-        expected = expected[0]
-    return [Violation(pointer(path), kind.name, expected)]
+        return [Violation(pointer=pointer([*path, name]), violates=kind.name) for name in kind.unexpected]
+    found = Violation(pointer=pointer(path), violates=kind.name)
+    if kind.name in _TELLING:
+        expected = kind.value
+        found["expected"] = expected[0] if isinstance(expected, list) and len(expected) == 1 else expected
+    return [found]
 
 
 def _members(schema: Any) -> frozenset[str]:

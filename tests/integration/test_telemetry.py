@@ -123,9 +123,8 @@ def test_four_batches_are_split_and_what_fails_of_them_fails_alone(
     stream(TELEMETRY_BATCHES)
     assert rows(ACCOUNT, feed="telemetry-batches") == [(4, 2, 1, 1)]
     assert mids(place, topics.RAW) == ["a1", "a2", "b1", "b2", "b3", "b5"]
-    (audit, other) = sorted(
-        (message.document for message in routed(place, topics.LOG)), key=lambda log: log["edata"]["params"][1:]
-    )
+    audits = (message.document for message in routed(place, topics.LOG))
+    audit, other = sorted(audits, key=lambda log: log["edata"]["params"][1]["events_count"])
     assert audit["edata"]["params"][1:] == [{"events_count": 3}, {"events_failed": 0}]
     assert other["edata"]["params"][1:] == [{"events_count": 4}, {"events_failed": 1}]
     assert audit["edata"]["type"] == "telemetry_audit"
@@ -148,6 +147,36 @@ def test_four_batches_are_split_and_what_fails_of_them_fails_alone(
     stream(TELEMETRY, TELEMETRY_BATCHES)
     assert mids(place, topics.UNIQUE) == ["a1", "b1", "b2", "b3", "b5"]
     assert len(routed(place, topics.LOG)) == 3
+
+
+def test_what_is_large_deep_or_strange_finds_its_place(place: Settings, put: Put, stream: Stream, rows: Rows) -> None:
+    planes = "".join(chr(plane << 16 | 0x0E5D) for plane in range(17))
+    frame = len(event("START", "fits", edata={"type": ""}))
+    fits = event("START", "fits", edata={"type": "x" * (MOST_EVENT_BYTES - frame)})
+    over = event("START", "over", edata={"type": "x" * (MOST_EVENT_BYTES - frame + 1)})
+    deep = event("START", "deep", edata=...)[:-1] + b', "edata": ' + nested(10_000) + b"}"
+    strange = event("START", planes, context={**document("START", "")["context"], "did": planes})
+    many = batch(*(event("START", f"m{n}", tags=["x" * 240]) for n in range(10_000)), deep, params={"msgid": "many"})
+    assert len(many) > 5_000_000
+    unescaped = json.dumps(json.loads(strange), ensure_ascii=False).encode()
+    put([fits, over, many, unescaped, strange, many], topic=topics.INGEST)
+    stream(TELEMETRY_BATCHES, history=False)
+    assert rows(ACCOUNT, feed="telemetry-batches") == [(6, 5, 1, 0)]
+    stream(TELEMETRY)
+    # As written with escapes and without, the strange event is one event.
+    assert rows(ACCOUNT, feed="telemetry") == [(10_003, 10_002, 1, 0)]
+    unique = {message.document["mid"]: message for message in routed(place, topics.UNIQUE)}
+    assert set(unique) == {"fits", planes, *(f"m{n}" for n in range(10_000))}
+    assert unique[planes].key == planes.encode()
+    assert len(unique["fits"].value or b"") > MOST_EVENT_BYTES
+    failed = [
+        (message.headers["reason"].decode(), len(message.value or b"")) for message in routed(place, topics.FAILED)
+    ]
+    assert sorted(failed)[1] == ("nested too deep", len(deep))
+    assert sorted(failed)[0][0] == f"event of {MOST_EVENT_BYTES + 1} bytes, at most {MOST_EVENT_BYTES} are taken"
+    repeated = sorted(len(message.value or b"") for message in routed(place, topics.DUPLICATE))
+    assert [size > len(many) for size in repeated] == [False, True]
+    assert rows("select sum(value) from event_counts where feed = 'telemetry' and dimension = 'eid'") == [(10_002,)]
 
 
 class KilledError(Exception):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 import pytest
 
@@ -16,7 +16,7 @@ from bytemeter.errors import BytemeterError
 from bytemeter.feeds import TELEMETRY, with_schemas
 from bytemeter.feeds.telemetry import EIDS, UNKNOWN_EID
 from bytemeter.parsing import parse
-from bytemeter.telemetry import validating
+from bytemeter.telemetry import accepting, validating
 from bytemeter.telemetry.schema_files import ours, read_folder
 from bytemeter.telemetry.validating import HALF, SchemaValidator, Violation, compiled
 from tests import telemetry_events
@@ -39,9 +39,8 @@ def reasons(*values: bytes | dict[str, Any], feed: Any = TELEMETRY) -> list[str 
     return of_rows
 
 
-def violations(eid: str, value: bytes | dict[str, Any]) -> list[dict[str, Any]]:
-    found = SchemaValidator(eid).violations(value if isinstance(value, bytes) else encoded(value))
-    return [msgspec.to_builtins(violation) for violation in found]
+def violations(eid: str, value: bytes | dict[str, Any]) -> list[Violation]:
+    return SchemaValidator(eid).violations(value if isinstance(value, bytes) else encoded(value))
 
 
 def test_there_is_a_schema_and_a_fast_way_for_each_kind_and_a_good_event_of_it() -> None:
@@ -180,5 +179,15 @@ def test_a_python_without_jsonschema_rs_says_what_it_lacks(monkeypatch: pytest.M
     compiled.cache_clear()
 
 
-def test_a_violation_is_told_without_what_the_event_says() -> None:
-    assert msgspec.json.encode(Violation("/edata/x", "required")) == b'{"pointer":"/edata/x","violates":"required"}'
+def test_feeds_are_there_also_where_executors_have_neither_msgspec_nor_jsonschema_rs() -> None:
+    lacking = "import sys; sys.modules.update(msgspec=None, jsonschema_rs=None); "
+    judged = "from bytemeter.feeds import FEEDS; import speed_layer.executor.telemetry; print(len(FEEDS))"
+    done = subprocess.run([sys.executable, "-c", lacking + judged], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_msgspec_jsonschema_rs_judges_all_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accepting, "AVAILABLE", False)
+    compiled.cache_clear()
+    assert reasons(event("START"), event("START", tags=[1])) == [None, "/tags/*: type"]
+    compiled.cache_clear()

@@ -9,16 +9,15 @@ from typing import Any
 
 import httpx
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from bytemeter.feeds import TELEMETRY_BATCHES
-from bytemeter.kafka import Kafka
 from bytemeter.settings import Settings
 from bytemeter.web.problems import Problem
 from ingest.collector.telemetry import MOST_BATCH_BYTES, batch_of
 from tests.collectors import serving
 from tests.integration import oracle
 from tests.servers import DEADLINE_S
+from tests.telemetry import create_topics
 from tests.telemetry_events import encoded, event
 
 NOW_MS = 1_600_545_300_000
@@ -131,12 +130,7 @@ def test_a_large_body_is_refused_also_if_it_is_large_when_inflated(client: httpx
 
 
 def test_batches_of_up_to_five_mebibytes_reach_kafka_as_one_message_each(place: Settings) -> None:
-    topic = Kafka(place).topic_name(TELEMETRY_BATCHES.topic)
-    admin = AdminClient(Kafka(place).librdkafka())
-    # As `bytemeter migrate` makes it.
-    if topic not in admin.list_topics(timeout=DEADLINE_S).topics:
-        (future,) = admin.create_topics([NewTopic(topic, 3, config={"max.message.bytes": str(8 * 2**20)})]).values()
-        future.result(DEADLINE_S)
+    create_topics(place)
     exact = encoded(batch(mid="large", note=""))
     exact = exact.replace(b'"note":""', b'"note":"%s"' % (b"x" * (MOST_BATCH_BYTES - len(exact))))
     with serving(place) as url, httpx.Client(base_url=url, timeout=DEADLINE_S) as sending:
@@ -154,3 +148,21 @@ def test_batches_of_up_to_five_mebibytes_reach_kafka_as_one_message_each(place: 
     assert [found[name] for name in ("did", "channel", "pid")] == ["d-1", "c-1", "a-1"]
     assert abs(found["syncts"] - 1_000 * time.time()) < 1_000 * DEADLINE_S
     assert [messages[mid].key for mid in ("large", "small")] == [b"d-1", b"d-2"]
+
+
+def test_single_events_are_judged_by_the_schema_of_their_kind_at_once(client: httpx.Client) -> None:
+    now_ms = 1_000 * time.time()
+    events = [
+        event("START", mid="e-1", ets=now_ms),
+        {name: value for name, value in event("LOG", ets=now_ms).items() if name != "mid"},
+        event("END", mid="e-2", ets=now_ms, edata={"type": "app", "duration": "1"}),
+        event("NOBODY", ets=now_ms),
+    ]
+    answer = client.post("/v1/events/telemetry", json=events, headers=KEY)
+    assert answer.status_code == 207
+    assert [result["status"] for result in answer.json()["results"]] == ["accepted", "accepted", "invalid", "invalid"]
+    assert answer.json()["results"][0]["eventId"] == "e-1"
+    assert answer.json()["results"][2] == {
+        "status": "invalid", "reason": "/edata/duration: type", "field": "duration", "value": '"1"',
+    }  # fmt: skip
+    assert answer.json()["results"][3]["reason"].startswith("Schema not found")
