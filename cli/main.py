@@ -21,6 +21,7 @@ from cli.commands.invoice import invoice
 from cli.commands.loading import load
 from cli.commands.process import CALLERS_UMASK
 from cli.commands.questions import sql
+from cli.commands.replay import replay
 from cli.commands.schedule import schedule
 from cli.commands.simulate import simulate
 from cli.commands.submit import submit
@@ -71,6 +72,7 @@ for command in (
         invoice,
         import_files,
         load,
+        replay,
         sql,
     ),
 ):

@@ -852,18 +852,21 @@ CREATE TABLE public.invalid_events (
     received_at timestamp with time zone DEFAULT now() NOT NULL,
     replayed_at timestamp with time zone,
     length bigint,
-    digest bytea
+    digest bytea,
+    replay bigint
 );
 
 COMMENT ON COLUMN public.invalid_events.payload IS 'the value as received, at most its first BYTEMETER_INVALID_PAYLOAD_BYTES bytes; null for a tombstone';
 
 COMMENT ON COLUMN public.invalid_events.event_time IS 'only of well-formed records that were refused because of their time: those stand in the history too';
 
-COMMENT ON COLUMN public.invalid_events.replayed_at IS 'when the message was sent again; nothing writes it yet, it is null';
+COMMENT ON COLUMN public.invalid_events.replayed_at IS 'when the message was sent again; null before that';
 
 COMMENT ON COLUMN public.invalid_events.length IS 'bytes of the whole value; null for a tombstone';
 
 COMMENT ON COLUMN public.invalid_events.digest IS 'SHA-256 of the whole value; null for a tombstone';
+
+COMMENT ON COLUMN public.invalid_events.replay IS 'the number of the transaction of Kafka that sends or has sent the message again; null before that';
 
 CREATE VIEW public.invalid_samples AS
  SELECT received_at,
@@ -1783,6 +1786,8 @@ CREATE INDEX event_counts_timestamp ON public.event_counts USING btree ("timesta
 CREATE INDEX hours_dirty ON public.hours USING btree (feed, hour) WHERE dirty;
 
 CREATE INDEX invalid_events_event_time ON public.invalid_events USING btree (feed, event_time) WHERE (event_time IS NOT NULL);
+
+CREATE INDEX invalid_events_replay ON public.invalid_events USING btree (feed, replay) WHERE ((replay IS NOT NULL) AND (replayed_at IS NULL));
 
 CREATE INDEX invoices_invoice ON public.invoices USING btree (invoice);
 

@@ -64,8 +64,9 @@ axes.set(title="Length of sessions", xlabel="from the first to the last event (m
 plt.show()
 
 # %% [markdown]
-# **How to read it.** Each bar counts the sessions of that length. **What would be wrong.** A bar at a round number: an app
-# that ends sessions by a timer.
+# **How to read it.** Each bar counts the sessions of that length. Simulated apps are heard for four hours of each day: what
+# then still goes on is cut off, as the right half shows. **What would be wrong.** A bar at a round number: an app that ends
+# sessions by a timer.
 #
 # ## 2. How far do sessions come?
 

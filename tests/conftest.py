@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +15,18 @@ import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.types import StructType
 from sqlalchemy import Engine, text
-from sqlalchemy.engine import make_url
 
 from bytemeter import logs
-from bytemeter.feeds import FEEDS
 from bytemeter.history.storage import EMULATOR, KEY_FILE
-from bytemeter.kafka import Kafka
 from bytemeter.migrations import migrate
-from bytemeter.plans.events import TOPIC as THRESHOLD_EVENTS
 from bytemeter.postgres import database
 from bytemeter.settings import PREFIX, Settings, load_settings
 from bytemeter.spark import local_session
-from bytemeter.topics import topics
 from embedded.home import HOST, Home, free_port
 from embedded.stack import EmbeddedStack
 from simulator.users import provision
 from tests.buckets import REQUIRED_OPTION, Buckets, buckets, server_program
+from tests.places import Places
 from tests.seeds import GIVEN, SEED, USABLE, VARIABLE
 
 _numbers = itertools.count(1)
@@ -148,58 +143,40 @@ def history_root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"{storage.create(f'bucket-{next(_numbers)}')}/usage"
 
 
-@contextmanager
-def database_of_its_own(servers: Settings, history: str) -> Iterator[Settings]:
-    """Settings with a new database; the topics that they name do not exist."""
-    name = f"test_{next(_numbers)}"
-    url = make_url(servers.require_database_url())
-    admin = database(url.set(database="postgres").render_as_string(hide_password=False))
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"create database {name} template {url.database}"))
-    settings = load_settings(
-        home=servers.home,
-        kafka=servers.kafka,
-        database_url=url.set(database=name).render_as_string(hide_password=False),
-        history=history,
-        topic_prefix=f"{name}.",
-        history_interval_s=0,
-    )
-    yield settings
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"drop database {name} with (force)"))
+@pytest.fixture(scope="session")
+def places(servers: Settings) -> Iterator[Places]:
+    """Where places of tests come from."""
+    made = Places(servers)
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def stored(servers: Settings, history_root: str) -> Iterator[Settings]:
+def stored(places: Places, history_root: str) -> Iterator[Settings]:
     """Settings with a database of the test's own, for tests that need no topics."""
-    with database_of_its_own(servers, history_root) as settings:
+    with places.database(history_root) as settings:
         yield settings
 
 
 @pytest.fixture(scope="module")
-def shared(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def shared(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """The same for all tests of a module, which only read it."""
-    with database_of_its_own(servers, str(tmp_path_factory.mktemp("shared") / "history")) as settings:
+    with places.database(str(tmp_path_factory.mktemp("shared") / "history")) as settings:
         yield settings
 
 
 @pytest.fixture
-def place(stored: Settings) -> Settings:
+def place(stored: Settings, places: Places) -> Settings:
     """Settings with a database, topics and a history of the test's own, all empty and ready."""
-    return _with_topics(stored)
+    places.require_topics(stored)
+    return stored
 
 
 @pytest.fixture(scope="module")
-def shared_place(shared: Settings) -> Settings:
+def shared_place(shared: Settings, places: Places) -> Settings:
     """A place for all tests of a module: a fixture of the module writes, its tests only read."""
-    return _with_topics(shared)
-
-
-def _with_topics(settings: Settings) -> Settings:
-    kafka = Kafka(settings)
-    names = (*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS)
-    kafka.create_all({kafka.topic_name(topic): topics()[topic] for topic in names})
-    return settings
+    places.require_topics(shared)
+    return shared
 
 
 @pytest.fixture

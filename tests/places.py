@@ -1,74 +1,93 @@
-"""What tests do in their place: a database, topics and a history of their own on the run's servers."""
+"""Places of tests: a database and topics of each test's own. Those of the next test are made while one runs."""
 
 from __future__ import annotations
 
-import datetime as dt
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import itertools
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 
-from confluent_kafka import Producer
-from pydantic import SecretStr
-from pyspark.sql import SparkSession
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, text
+from sqlalchemy.engine import make_url
 
-from batch_layer.monthly.job import MonthlyJob, MonthRecomputed
-from batch_layer.months import Month
-from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
+from bytemeter.feeds import FEEDS
+from bytemeter.kafka import Kafka
+from bytemeter.plans.events import TOPIC as THRESHOLD_EVENTS
 from bytemeter.postgres import database
-from bytemeter.settings import Settings
-from speed_layer.stream import Streams
-from tests.integration import oracle
+from bytemeter.settings import Settings, load_settings
+from bytemeter.topics import topics
 
 
-def as_writer(place: Settings, engine: Engine) -> Settings:
-    """A place with a login that is a member of ``bytemeter_writer``, and nothing else."""
-    login = "create role jobs_of_tests login password 'secret' in role bytemeter_writer"
-    with engine.begin() as connection:
-        if not connection.scalar(text("select count(*) from pg_roles where rolname = 'jobs_of_tests'")):
-            connection.execute(text(login))
-    url = make_url(place.require_database_url()).set(username="jobs_of_tests", password="secret")
-    return place.model_copy(update={"database_url": SecretStr(url.render_as_string(hide_password=False))})
+class Places:
+    """Makes places on the run's servers.
 
+    To make a database and topics is mostly to wait for the disk: it is done by a thread, ahead of the test that needs
+    them. What it could not do, e.g. while a test had stopped a server, is done when it is needed.
+    """
 
-def put(place: Settings, values: Iterable[bytes | None], partition: int = 0, topic: str = "devices") -> None:
-    """Send messages as they are."""
-    to = Producer({"bootstrap.servers": place.kafka, "message.max.bytes": 16 * 2**20})
-    for value in values:
-        to.produce(place.topic_prefix + topic, value, partition=partition)
-    assert to.flush(30) == 0
+    def __init__(self, servers: Settings) -> None:
+        self._servers = servers
+        self._numbers = itertools.count(1)
+        self._thread = ThreadPoolExecutor(1, "places")
+        self._topics: dict[str, Future[None]] = {}
+        self._next, self._made = self._ahead()
 
+    @contextmanager
+    def database(self, history: str) -> Iterator[Settings]:
+        """Settings with an empty database and a history; topics of their prefix do not exist, or are empty."""
+        name, made = self._next, self._made
+        self._next, self._made = self._ahead()
+        if made.exception() is not None:
+            self._create(name)
+        yield self._settings(name, history=history)
+        self._thread.submit(self._drop, name)
 
-@dataclass
-class PlanNetwork:
-    """Agreements and data records in a place, sent, counted and recomputed as a writer."""
+    def require_topics(self, place: Settings) -> None:
+        """Make the topics of a place, unless they were made ahead; and those of the next one: tests come in kinds."""
+        made = self._topics.pop(place.topic_prefix, None)
+        following = self._settings(self._next)
+        self._topics[following.topic_prefix] = self._thread.submit(self._create_topics, following)
+        if made is None or made.exception() is not None:
+            self._create_topics(place)
 
-    place: Settings
-    spark: SparkSession
-    engine: Engine = field(init=False)
-    writer: Settings = field(init=False)
+    def close(self) -> None:
+        """Wait for what is being made."""
+        self._thread.shutdown()
 
-    def __post_init__(self) -> None:
-        self.engine = database(self.place.require_database_url())
-        self.writer = as_writer(self.place, self.engine)
+    def _ahead(self) -> tuple[str, Future[None]]:
+        name = f"test_{next(self._numbers)}"
+        return name, self._thread.submit(self._create, name)
 
-    def send(self, agreements: Sequence[bytes], records: Sequence[bytes]) -> None:
-        """Send agreements and data records, and count what is there."""
-        put(self.place, agreements, topic="agreements")
-        put(self.place, records, topic="data-records")
-        Streams(self.spark, self.writer, [AGREEMENTS, DATA_RECORDS], once=True, history=False).run()
+    def _settings(self, name: str, **more: str) -> Settings:
+        url = make_url(self._servers.require_database_url()).set(database=name)
+        return load_settings(
+            home=self._servers.home,
+            kafka=self._servers.kafka,
+            database_url=url.render_as_string(hide_password=False),
+            topic_prefix=f"{name}.",
+            history_interval_s=0,
+            **more,
+        )
 
-    def monthly(self, month: Month, now: dt.datetime, *, dry_run: bool = False) -> MonthRecomputed:
-        """Bring the history of the data records up to date, and run the monthly job."""
-        Streams(self.spark, self.writer, [DATA_RECORDS], once=True, live=False).run()
-        return MonthlyJob(self.spark, self.writer, month, now, dry_run=dry_run, wait_s=60).run()
+    def _create(self, name: str) -> None:
+        template = make_url(self._servers.require_database_url()).database
+        with self._server().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text(f"drop database if exists {name} with (force)"))
+            connection.execute(text(f"create database {name} template {template}"))
 
-    def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
-        """Ask the database."""
-        with self.engine.begin() as connection:
-            return [tuple(row) for row in connection.execute(text(statement), values)]
+    def _drop(self, name: str) -> None:
+        with (
+            suppress(Exception),
+            self._server().connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        ):
+            connection.execute(text(f"drop database {name} with (force)"))
 
-    def published(self) -> list[dict[str, Any]]:
-        """The messages on threshold-events, in order by their key."""
-        return [json.loads(message.value) for message in oracle.received(self.place, "threshold-events")]
+    def _server(self) -> Engine:
+        url = make_url(self._servers.require_database_url()).set(database="postgres")
+        return database(url.render_as_string(hide_password=False))
+
+    @staticmethod
+    def _create_topics(place: Settings) -> None:
+        kafka = Kafka(place)
+        names = (*(feed.topic for feed in FEEDS.values()), THRESHOLD_EVENTS)
+        kafka.create_all({kafka.topic_name(topic): topics()[topic] for topic in names})

@@ -79,6 +79,9 @@ def options(help_text: str) -> set[str]:
         ["import", ".", "--format", "asn1"],
         ["import", ".", "--schema", "pyproject.toml", "--mapping", "pyproject.toml"],
         ["simulate", "agreements", "--late", "2"],
+        ["simulate", "telemetry", "--unknown", "2"],
+        ["replay", "telemetry"],
+        ["replay", "devices", "--from", "2026-11-21T10:00"],
     ],
 )
 def test_wrong_usage_exits_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,6 +103,8 @@ def test_wrong_usage_exits_2(arguments: list[str], capsys: pytest.CaptureFixture
         (["--kafka", "127.0.0.1:1", "collector", "--host", "0.0.0.0"], "--host 0.0.0.0 can be reached by others"),  # noqa: S104
         (["demo", "--for", "soon"], "'soon' is not a duration; give e.g. 60s"),
         (["batch", "hourly", "--hour", "ten"], "'ten' is not the start of an hour"),
+        (["replay", "telemetry", "--from", "ten"], "'ten' is not a time; give e.g. 2026-11-21T10:00:00"),
+        (["replay", "telemetry", "--from", "2026-11-22", "--to", "2026-11-21"], "2026-11-22 is not before --to 2026"),
         (["--kafka", "127.0.0.1:1", "stream", "phones"], "no feed 'phones'; the feeds are devices"),
     ],
 )
@@ -173,6 +178,9 @@ def test_migrate_provision_and_simulate_from_the_command_line(
 ) -> None:
     monkeypatch.setenv("BYTEMETER_TOPIC_PREFIX", place.topic_prefix)
     rows("delete from user_metadata returning id")
+    # The place of a test has the topics of feeds alone.
+    assert main([*endpoints(place), "migrate"]) == 0
+    assert "telemetry.failed" in capsys.readouterr().out
     assert main([*endpoints(place), "migrate"]) == 0
     assert main([*endpoints(place), "provision"]) == 0
     assert main([*endpoints(place), "simulate", "devices", "--records", "50", "--invalid", "0"]) == 0
@@ -180,7 +188,10 @@ def test_migrate_provision_and_simulate_from_the_command_line(
         main([*endpoints(place), "simulate", "agreements", "--subscribers", "5", "--late", "1", "--late-by", "0"]) == 0
     )
     assert main([*endpoints(place), "simulate", "data-records", "--records", "40", "--subscribers", "5"]) == 0
+    assert main([*endpoints(place), "simulate", "telemetry", "--records", "60", "--batch", "10"]) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert lines[6].startswith("sent 60 events in ")
+    assert ": 60 raw, " in lines[6]
     assert lines[4] == "sent 5 agreements (5 late), 0 of them invalid"
     assert lines[5].startswith("sent 40 records: 40 valid and distinct of ")
     assert lines[:3] == [

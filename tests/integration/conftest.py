@@ -25,7 +25,7 @@ from simulator.devices import DeviceSimulation
 from simulator.producer import producer, send
 from simulator.traffic import Sent, Traffic, start_time
 from speed_layer.stream import Streams
-from tests import places
+from tests import networks
 from tests.integration import oracle
 from tests.seeds import SEED
 
@@ -33,7 +33,7 @@ from tests.seeds import SEED
 @pytest.fixture
 def as_writer(place: Settings, engine: Engine) -> Settings:
     """The test's place with a login that is a member of ``bytemeter_writer``, and nothing else: jobs run with it."""
-    return places.as_writer(place, engine)
+    return networks.as_writer(place, engine)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def simulate_plans(place: Settings) -> Callable[..., None]:
 @pytest.fixture
 def put(place: Settings) -> Callable[..., None]:
     """Send messages as they are, to partition 0 unless told."""
-    return partial(places.put, place)
+    return partial(networks.put, place)
 
 
 @pytest.fixture

@@ -310,6 +310,7 @@ def test_the_rights_of_the_docs_suffice_and_each_of_the_importer_is_needed(
     rights = list(documented_rights())
     assert {right.command for right in rights} == {
         "migrate", "simulate", "collector", "stream", "batch monthly", "import",
+        "replay telemetry",
     }  # fmt: skip
     for deleted in cluster.admin.delete_topics([cluster.certified.topic_prefix + topic for topic in TOPICS]).values():
         deleted.result()
@@ -324,7 +325,9 @@ def test_the_rights_of_the_docs_suffice_and_each_of_the_importer_is_needed(
         ["simulate", "agreements", "--subscribers", "3"],
         ["simulate", "data-records", "--records", "20", "--subscribers", "3"],
         ["import", str(files)],
+        ["simulate", "telemetry", "--records", "20"],
         ["stream", "--once"],
+        ["replay", "telemetry", "--from", "2026-01-01"],
         ["batch", "hourly", "--dirty"],
         ["batch", "monthly", "--month", MONTH],
     )

@@ -25,7 +25,7 @@ from bytemeter.postgres import database
 from bytemeter.settings import Settings
 from tests.builders import agreement, record, utc
 from tests.messages import device
-from tests.places import PlanNetwork, put
+from tests.networks import PlanNetwork, put
 
 JANUARY, IN_FEBRUARY = Month(2020, 1), utc("2020-02-10")
 

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, make_url, text
 
 from bytemeter.feeds import GAME_EVENTS
+from bytemeter.postgres import database
 from bytemeter.settings import Settings
 from cli.main import main
 from tests.buckets import FOLDER_AND_BUCKET
@@ -106,7 +107,7 @@ def test_every_table_and_view_of_postgresql_can_be_read_exactly(
 @pytest.mark.parametrize(
     ("statement", "complaint"),
     [
-        ("insert into postgres.ledger select * from postgres.ledger", "is no question"),
+        ("delete from postgres.user_metadata", "is no question"),
         ("copy (select * from devices) to '{file}'", "is no question"),
         ("attach '{file}'", "is no question"),
         ("select * from read_csv('{file}')", "Cannot access file .*; only the history and PostgreSQL can be asked"),
@@ -124,38 +125,38 @@ def test_every_table_and_view_of_postgresql_can_be_read_exactly(
     ],
 )
 def test_nothing_can_be_written_and_no_file_be_read(
-    place: Settings, statement: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: Rows
+    shared: Settings, statement: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     secret = tmp_path / "secret.csv"
     secret.write_text("a\nkept")
-    before = rows("select count(*) from ledger")
-    assert main([*endpoints(place), "sql", statement.format(file=secret)]) == 1
+    assert main([*endpoints(shared), "sql", statement.format(file=secret)]) == 1
     printed = capsys.readouterr()
     (line,) = printed.err.splitlines()
     assert line.startswith("bytemeter: ")
     assert re.search(complaint, line), line
     assert "kept" not in printed.out
     assert secret.read_text() == "a\nkept"
-    assert rows("select count(*) from ledger") == before
+    with database(shared.require_database_url()).connect() as connection:
+        assert connection.scalar(text("select count(*) from user_metadata")) == 20
     assert [path.name for path in tmp_path.iterdir()] == ["secret.csv"]
 
 
 def test_a_login_that_is_no_reader_and_a_place_that_is_not_named_are_one_line(
-    place: Settings, engine: Engine, capsys: pytest.CaptureFixture[str]
+    stored: Settings, engine: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with engine.begin() as connection:
         connection.execute(text("create role no_reader_of_tests login password 'secret'"))
-    url = make_url(place.require_database_url()).set(username="no_reader_of_tests", password="secret")
-    stranger = place.model_copy(update={"database_url": SecretStr(url.render_as_string(hide_password=False))})
+    url = make_url(stored.require_database_url()).set(username="no_reader_of_tests", password="secret")
+    stranger = stored.model_copy(update={"database_url": SecretStr(url.render_as_string(hide_password=False))})
     try:
         assert main([*endpoints(stranger), "sql", "from ledger"]) == 1
         assert "the user no_reader_of_tests cannot read as bytemeter_reader" in capsys.readouterr().err
     finally:
         with engine.begin() as connection:
             connection.execute(text("drop role no_reader_of_tests"))
-    assert main(["--history", place.require_history(), "sql", "from ledger"]) == 1
+    assert main(["--history", stored.require_history(), "sql", "from ledger"]) == 1
     assert "BYTEMETER_DATABASE_URL is not set, but ledger is asked for" in capsys.readouterr().err
-    assert main(["--database-url", place.require_database_url(), "sql", "from devices"]) == 1
+    assert main(["--database-url", stored.require_database_url(), "sql", "from devices"]) == 1
     assert "BYTEMETER_HISTORY is not set, but history.devices is asked for" in capsys.readouterr().err
 
 

@@ -55,7 +55,7 @@ TABLES = {
     "invoice_events": "SID",  # of drafts, which are made anew; a trigger keeps those of issued lines
     "invoice_numbers": "SI",  # a number stays
     "invoices": "SIUD",  # drafts are made anew; a trigger keeps issued lines
-    "invalid_events": "SI",  # as duplicate_events; jobs read it through refused_events
+    "invalid_events": "SIU",  # as duplicate_events; what is sent again is noted in it
     "last_event_position": "S",  # moved by a function
     "leases": "SIU",  # taken, taken over, given back
     "ledger": "SIU",  # what was counted is never forgotten
