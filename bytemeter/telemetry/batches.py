@@ -25,7 +25,7 @@ from bytemeter.telemetry.members import (
     text_of,
     value_of,
 )
-from bytemeter.telemetry.outgoing import Outgoing, failed, flagged, key_of
+from bytemeter.telemetry.outgoing import Outgoing, duplicate, failed, flagged, key_of
 from bytemeter.telemetry.registration import answers_emptied
 
 MOST_EVENT_BYTES = 1_048_576
@@ -78,6 +78,21 @@ def sent_of(value: bytes, position: Position) -> Iterator[Outgoing]:
     yield from sent
     fails = sum(outgoing.reason is not None for outgoing in sent)
     yield Outgoing((topics.LOG,), stamp.key, _audit_log(members, stamp, len(items), fails, position))
+
+
+def repeated_batch(value: bytes, key: bytes | None) -> Outgoing:
+    """A valid batch that was seen before, with its flag; its events keep their bytes, however deep they are nested."""
+    try:
+        return duplicate(value, DUPLICATE_FLAG, key)
+    except UnreadableError:
+        cut = cut_deep_items(value)
+        if cut is None:
+            raise
+    flagged_ = duplicate(cut.value, DUPLICATE_FLAG, key)
+    whole = flagged_.value or b""
+    for text, item in cut.items.items():
+        whole = whole.replace(text, item, 1)
+    return flagged_._replace(value=whole)
 
 
 def failed_batch(value: bytes | None, reason: str) -> Outgoing:

@@ -38,7 +38,7 @@ class BatchStage:
 
     def repeated(self, key: bytes | None, value: bytes) -> Outgoing:
         """The batch with its flag."""
-        return duplicate(value, batches.DUPLICATE_FLAG, key)
+        return batches.repeated_batch(value, key)
 
 
 @dataclass(frozen=True)

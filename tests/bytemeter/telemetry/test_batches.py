@@ -8,7 +8,7 @@ import random
 import pytest
 
 from bytemeter.telemetry import topics
-from bytemeter.telemetry.batches import MOST_EVENT_BYTES, Position, envelope, sent_of
+from bytemeter.telemetry.batches import MOST_EVENT_BYTES, Position, envelope, repeated_batch, sent_of
 from bytemeter.telemetry.outgoing import Outgoing
 from tests.seeds import SEED
 from tests.telemetry import batch, document, event, nested
@@ -138,3 +138,14 @@ def test_any_bytes_become_messages_or_are_refused_by_their_envelope() -> None:
         made = envelope(bytes(value))
         if made != bytes(value) and type(json.loads((made or b"").decode(errors="replace"))["events"]) is int:
             assert list(sent_of(bytes(value), AT))
+
+
+def test_a_repeated_batch_has_its_flag_also_where_an_event_is_nested_too_deep() -> None:
+    deep = b'{"a":' + nested(10_000) + b"}"
+    for value in (batch(event("START", "a"), params={"msgid": "m"}), batch(deep, event("START", "a"), deep)):
+        sent = repeated_batch(value, b"key")
+        assert sent.topics == (topics.DUPLICATE,)
+        assert sent.key == b"key"
+        assert (sent.value or b"").endswith(b',"flags":{"extractor_duplicate":true}}')
+        assert (sent.value or b"").count(deep) == value.count(deep)
+        assert value[value.index(b"[") : -1] in (sent.value or b"")
