@@ -72,8 +72,10 @@ def judged_columns(feed: Feed, values: pa.BinaryArray, now_us: int) -> pa.Table:
     hours = pa.array(
         instants.fill_null(0).to_numpy() // _HOUR_US, mask=instants.is_null().to_numpy(zero_copy_only=False)
     )
-    texts = (_texts(records, name) for name in (feed.event_id, feed.key))
-    return pa.table([reasons, *texts, hours], ["reason", "id", "key", "hour"])
+    ids, keys = _texts(records, feed.event_id), _texts(records, feed.key)
+    if feed.key_else:
+        keys = pc.coalesce(keys, records.column(feed.key_else))
+    return pa.table([reasons, ids, keys, hours], ["reason", "id", "key", "hour"])
 
 
 def field_of(feed: Feed, reason: str) -> str | None:

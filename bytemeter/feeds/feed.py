@@ -73,6 +73,7 @@ class Feed:
         topic: the Kafka topic without the setting ``topic_prefix``.
         fields: the fields that are picked from each message.
         key: the field that is the Kafka key; None if messages have no key.
+        key_else: the field that is the key of a record that lacks it; None for no key then.
         event_us: given records as columns, the event time of each in microseconds since 1970 (UTC), null without one.
             Beside the fields there is received_us: long, when Kafka received the message, null where that is unknown.
         event_id: the field that identifies a record, if there is one; a record without it is never a duplicate.
@@ -103,6 +104,7 @@ class Feed:
     rules: tuple[Rule, ...]
     live_query: str
     clock_tolerance_s: int | None = _A_DAY_S
+    key_else: str | None = None
     horizon_s: int | None = None
     assigned: tuple[str, ...] = ()
     keeps_raw: bool = False
@@ -159,7 +161,9 @@ class Feed:
         reserved = sorted(RESERVED.intersection(self.names))
         self._require(not reserved, f"has the fields {reserved}, which are reserved; give them other names and a path")
         by = self.kinds.by if self.kinds else None
-        self._require_fields({name for name in (self.key, self.event_id, by, *self.assigned) if name is not None})
+        self._require_fields(
+            {name for name in (self.key, self.key_else, self.event_id, by, *self.assigned) if name is not None}
+        )
         self._require(
             self.horizon_s is None or self.event_id is not None, "has a horizon, which only feeds with an event id have"
         )

@@ -140,6 +140,7 @@ TELEMETRY = Feed(
     topic="telemetry.raw",
     fields=_EVENT_FIELDS,
     key="device",
+    key_else="actor",
     event_us=_event_us,
     event_id="mid",
     # Any number of these may have the same mid: programs repeat what they log.

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from bytemeter.feeds import DATA_RECORDS, DEVICES, FEEDS, Field, Text
+from bytemeter.feeds import DATA_RECORDS, DEVICES, FEEDS, TELEMETRY, Field, Text
 from bytemeter.parsing import parse
 from ingest.judging import MOST_EVENT_BYTES, field_of, judge, value_of
 from tests.messages import NOW_S, data_record, device, messages
 from tests.samples import ACCEPTED_DEVICES, REFUSED_DEVICES
+from tests.telemetry_events import encoded, event
 
 NOW_US = NOW_S * 1_000_000
 
@@ -37,6 +38,13 @@ def test_keys_ids_and_event_hours_are_told() -> None:
     assert judged.ids[::2] == ["a", "b"]
     # 2020-01-01T23:00Z
     assert judged.hours[0] == 1_577_919_600 // 3_600
+
+
+def test_the_key_of_telemetry_is_the_device_else_the_actor() -> None:
+    known = event("START", ets=NOW_S * 1_000)
+    without = {**known, "context": {name: value for name, value in known["context"].items() if name != "did"}}
+    judged = judge(TELEMETRY, [encoded(known), encoded(without)], NOW_US)
+    assert (judged.reasons, judged.keys) == ([None, None], [known["context"]["did"], known["actor"]["id"]])
 
 
 def test_an_event_that_kafka_would_not_take_is_invalid() -> None:
