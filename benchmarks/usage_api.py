@@ -41,8 +41,9 @@ def measure_usage_api(topics: Topics, seconds: int) -> None:
         connection.execute(SQL["analyse"])
     print(f"\nusage API: 30 days of windows of 120 ids, {topics.users:,} agreements, {RATE} requests/s", flush=True)
     with _api(settings) as url, own_process() as clients:
-        for beside, load in (("alone", None), (f"beside the live query at {LIVE_RATE:,} records/s", settings)):
-            with _live_query(load, engine) if load else nullcontext():
+        live = f"beside the live query at {LIVE_RATE:,} records/s"
+        for beside, interval_s in (("alone", None), (live, 0), (f"{live}, a micro-batch a second", 1)):
+            with nullcontext() if interval_s is None else _live_query(settings, engine, interval_s):
                 for name, latencies in clients.submit(_requests, url, seconds, topics.users).result().items():
                     _print(f"{name}, {beside}", latencies)
                 _print(f"event to the last of {CLIENTS} clients, {beside}", _stream(url, engine))
@@ -71,16 +72,21 @@ def _api(settings: Settings) -> Iterator[str]:
 
 
 @contextmanager
-def _live_query(settings: Settings, engine: Engine) -> Iterator[None]:
-    """The live query and a simulator, each a process of its own; entered once records are counted."""
+def _live_query(settings: Settings, engine: Engine, interval_s: int) -> Iterator[None]:
+    """The live query and a simulator, each a process of its own; entered once records are counted.
+
+    Args:
+        interval_s: seconds from the start of a micro-batch to that of the next; 0 as soon as one is read.
+    """
     environment = {
         **os.environ,
         f"{PREFIX}KAFKA": str(settings.kafka),
         f"{PREFIX}DATABASE_URL": settings.require_database_url(),
         f"{PREFIX}HISTORY": str(settings.history),
         f"{PREFIX}TOPIC_PREFIX": settings.topic_prefix,
+        f"{PREFIX}LIVE_INTERVAL_S": str(interval_s),
     }
-    log = Path(settings.home) / "live.log"
+    log, before = Path(settings.home) / "live.log", _counted(engine)
     commands = (["stream", "devices"], ["simulate", "devices", "--rate", str(LIVE_RATE)])
     with log.open("w") as output:
         running = [
@@ -89,7 +95,7 @@ def _live_query(settings: Settings, engine: Engine) -> Iterator[None]:
         ]
         try:
             deadline = time.monotonic() + 120
-            while not _counted(engine):
+            while _counted(engine) < before + 20_000:
                 if time.monotonic() > deadline:
                     raise TimeoutError(log.read_text())
                 time.sleep(0.5)
@@ -100,9 +106,9 @@ def _live_query(settings: Settings, engine: Engine) -> Iterator[None]:
                 process.wait()
 
 
-def _counted(engine: Engine) -> bool:
+def _counted(engine: Engine) -> int:
     with engine.connect() as connection:
-        return bool(connection.exec_driver_sql("select sum(counted) > 20000 from ledger").scalar())
+        return int(connection.exec_driver_sql("select coalesce(sum(counted), 0) from ledger").scalar() or 0)
 
 
 def _requests(url: str, seconds: int, users: int) -> dict[str, list[float]]:
