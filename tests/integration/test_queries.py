@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from bytemeter.feeds import DEVICES, TELEMETRY
 from bytemeter.settings import Settings
 from bytemeter.sql import SQL
+from bytemeter.telemetry.topics import DUPLICATE, RAW, UNIQUE
 from cli.main import main
 from simulator.traffic import Sent
 from tests.builders import agreement, record
 from tests.commands import endpoints
+from tests.telemetry import create_topics, event
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 QUERIES = sorted((SQL / "queries").glob("*.sql"))
@@ -47,6 +50,7 @@ def device(timestamp: int, *, bytes_: int) -> bytes:
 
 
 def test_every_query_tells_something(
+    place: Settings,
     ask: Callable[[str], list[list[str]]],
     simulate: Callable[..., Sent],
     put: Callable[..., None],
@@ -60,15 +64,23 @@ def test_every_query_tells_something(
     ((recent,),) = rows("select extract(epoch from now())::bigint - 60")
     put([device(recent, bytes_=10), device(recent, bytes_=20)])
     rows("update user_metadata set quota = 1000 returning id")
-    stream()
+    create_topics(place)
+    put([event("START", "t1"), event("START", "t1")], topic=RAW)
+    stream(DEVICES, TELEMETRY)
     recompute()
     send_plans([agreement()], [record("1", 1_200, now)])
     told = {path.stem: ask(path.stem) for path in QUERIES}
     assert [name for name, answer in told.items() if not answer] == []
     assert all(path.read_text().startswith("-- ") for path in QUERIES)
-    assert {row[0]: row[1] for row in told["freshness"]} == {"agreements": "0", "data-records": "0", "devices": "0"}
+    counted = ("agreements", "data-records", "devices", "telemetry")
+    assert {row[0]: row[1] for row in told["freshness"]} == dict.fromkeys(counted, "0")
+    funnel = [
+        ["telemetry.raw", "2"],
+        *([topic, "1"] for topic in sorted((DUPLICATE, UNIQUE, "telemetry.unique.primary"))),
+    ]
+    assert told["telemetry_funnel"] == funnel
     assert sum(int(row[2]) for row in told["invalid_by_reason"]) == sent.invalid
-    assert [row[2:] for row in told["duplicates"]] == [["1", "1"]]
+    assert [row[2:] for row in told["duplicates"] if row[0] == "devices"] == [["1", "1"]]
     assert [row[3] for row in told["last_recompute"]] == ["0"]
     user_day = rows(
         "select sum(value) from bytes_hourly where id = 'user01@example.com' and timestamp::date = now()::date"
