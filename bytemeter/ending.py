@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType, TracebackType
 from typing import Any, ClassVar
 
@@ -63,6 +65,9 @@ class EndingSignals:
                 signal.signal(ending, self._handle)
         self._outer, EndingSignals.entered = EndingSignals.entered, self
         self._guard = None if self._outer else _Guard()
+        self._unraisable = sys.unraisablehook
+        if not self._outer:
+            sys.unraisablehook = partial(_tell_unless_interrupted, self._unraisable)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -74,6 +79,7 @@ class EndingSignals:
             signal.signal(ending, before)
         if self._guard:
             self._guard.close()
+            sys.unraisablehook = self._unraisable
 
     @contextmanager
     def deferred(self) -> Iterator[threading.Event]:
@@ -139,6 +145,12 @@ def until_signal() -> Iterator[EndingSignals]:
     """The whole of a command that runs until a signal: the signal ends it, whatever it does, without an error."""
     with EndingSignals() as signals, suppress(Interrupted):
         yield signals
+
+
+def _tell_unless_interrupted(tell: Callable[[sys.UnraisableHookArgs], object], lost: sys.UnraisableHookArgs) -> None:
+    """Tell of an error that nobody gets, but for the one of a signal: that is known by its name, see ``ended_by``."""
+    if not isinstance(lost.exc_value, Interrupted):
+        tell(lost)
 
 
 class _Guard:

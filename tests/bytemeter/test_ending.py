@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
 import psutil
@@ -132,16 +132,21 @@ def test_what_ends_a_block_ends_the_blocks_around_it() -> None:
 
 def test_a_signal_whose_exception_is_lost_ends_a_job_before_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
     class Finalized:
+        def __init__(self, raises: Callable[[], object]) -> None:
+            self.raises = raises
+
         def __del__(self) -> None:
             # Nobody gets what a finalizer raises.
-            signal.raise_signal(signal.SIGTERM)
+            self.raises()
 
     lost: list[type[BaseException]] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda told: lost.append(told.exc_type))
     context = JobContext(nullcontext, nullcontext)
     with interruptible():
         context.require_going_on()
-        Finalized()
-        assert lost == [Interrupted]
+        Finalized(lambda: signal.raise_signal(signal.SIGTERM))
+        # It is told of errors, but not by a traceback of the signal's.
+        Finalized(lambda: 1 / 0)
+        assert lost == [ZeroDivisionError]
         with pytest.raises(Interrupted, match="SIGTERM"):
             context.require_going_on()

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bytemeter.feeds import FEEDS
+from bytemeter.feeds import AGREEMENTS, DATA_RECORDS, DEVICES
 from bytemeter.settings import Settings
 from simulator.traffic import Sent
 from tests.buckets import FOLDER_AND_BUCKET
@@ -26,6 +26,7 @@ from tests.integration import oracle, plan_oracle
 from tests.seeds import SEED
 
 RECORDS = 60_000
+COUNTED = (DEVICES, AGREEMENTS, DATA_RECORDS)
 BATCH = 500
 DEADLINE_S = 120
 
@@ -50,7 +51,7 @@ def streaming(place: Settings, scratch: Path) -> Iterator[subprocess.Popen[bytes
     }
     with (scratch.parent / "stream.log").open("ab") as log:
         process = subprocess.Popen(
-            command(place),
+            command(place, *(feed.name for feed in COUNTED)),
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -121,7 +122,7 @@ def test_killed_three_times_every_byte_is_counted_once(
                 with_java(process, signal.SIGKILL)
             process.wait()
         require_equal_sums(rows)
-    stream(*FEEDS.values())
+    stream(*COUNTED)
     require_devices(place, sent, rows)
     require_plans(place, rows)
 
