@@ -6,8 +6,10 @@ open, and takes nothing more from it.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
@@ -53,13 +55,24 @@ class TransactionalProducer:
     Delivery: exactly once for readers of committed messages, if whoever uses it begins where ``stored`` says.
     """
 
-    def __init__(self, kafka: Kafka, name: str, explain: Explain, timeout_s: float, **options: Any) -> None:
+    def __init__(
+        self,
+        kafka: Kafka,
+        name: str,
+        explain: Explain,
+        timeout_s: float,
+        *,
+        patience_s: float | None = None,
+        **options: Any,
+    ) -> None:
         """Make the clients.
 
         Args:
             name: the transactional id and the group, with the topic prefix.
             explain: the error to raise of one of Kafka's.
             timeout_s: for each answer of Kafka, and for a transaction: after that Kafka aborts it.
+            patience_s: for the answers of coordinators, by default as long. After the restart of a broker the client
+                may wait for a minute or two in a call whose own timeout is shorter; a new producer need not.
             options: further options of the producer, with ``_`` for ``.``.
 
         Raises:
@@ -67,6 +80,7 @@ class TransactionalProducer:
         """
         self._name, self._explain, self._timeout_s = name, explain, timeout_s
         self._open = False
+        self._patience_s = timeout_s if patience_s is None else patience_s
         client: dict[str, Any] = {**kafka.librdkafka(), "logger": RDKAFKA_LOGGER, "log_level": 0}
         further = {option.replace("_", "."): value for option, value in options.items()}
         try:
@@ -215,18 +229,33 @@ class TransactionalProducer:
         self._producer.poll(_POLL_S)
 
     def _call(self, call: Callable[[float], Any]) -> Any:
-        """Call the client with a timeout in seconds; what may be called again is, until the timeout.
+        """Call the client with its patience in seconds; what may be called again is, until that is over.
 
         Raises:
-            BytemeterError: it failed for good.
+            BytemeterError: it failed for good, or did not return in time.
         """
-        deadline = time.monotonic() + self._timeout_s
+        answer: Future[Any] = Future()
+        threading.Thread(target=self._answer, args=(call, answer), name="transaction", daemon=True).start()
+        try:
+            # Its own timeout comes first, unless the client does not keep it.
+            return answer.result(self._patience_s + 1)
+        except TimeoutError:
+            raise self._explain(KafkaError(KafkaError._TIMED_OUT)) from None
+        except KafkaException as raised:
+            raise self._explain(raised.args[0]) from None
+
+    def _answer(self, call: Callable[[float], Any], answer: Future[Any]) -> None:
+        deadline = time.monotonic() + self._patience_s
         while True:
             try:
-                return call(max(_POLL_S, deadline - time.monotonic()))
+                answer.set_result(call(max(_POLL_S, deadline - time.monotonic())))
             except KafkaException as raised:
                 error: KafkaError = raised.args[0]
                 not_yet = error.code() in _NOT_YET
-                if not (error.retriable() or not_yet) or time.monotonic() > deadline:
-                    raise self._explain(error) from None
-                time.sleep(_POLL_S if not_yet else 0)
+                if (error.retriable() or not_yet) and time.monotonic() < deadline:
+                    time.sleep(_POLL_S if not_yet else 0)
+                    continue
+                answer.set_exception(raised)
+            except BaseException as raised:
+                answer.set_exception(raised)
+            return

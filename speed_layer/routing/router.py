@@ -31,6 +31,7 @@ SQL = Statements(__package__, "routed.sql")
 # Readers of a topic wait for the end of an open transaction: longer than this only if its process has died, until the
 # next one starts.
 _TIMEOUT_S = 60.0
+_PATIENCE_S = 10.0
 # What librdkafka takes: topics have limits of their own, of compressed messages.
 _MOST_BYTES = 1_000_000_000
 _ROWS_AT_ONCE = 5_000
@@ -66,7 +67,7 @@ class Router:
     def __post_init__(self) -> None:
         name = self.kafka.topic_name(f"bytemeter-route-{self.feed.name}")
         self._producer = TransactionalProducer(
-            self.kafka, name, self._explained, _TIMEOUT_S, message_max_bytes=_MOST_BYTES
+            self.kafka, name, self._explained, _TIMEOUT_S, patience_s=_PATIENCE_S, message_max_bytes=_MOST_BYTES
         )
         self._name = name
 

@@ -81,7 +81,7 @@ def test_every_query_tells_something(
     assert told["telemetry_funnel"] == funnel
     assert sum(int(row[2]) for row in told["invalid_by_reason"]) == sent.invalid
     assert [row[2:] for row in told["duplicates"] if row[0] == "devices"] == [["1", "1"]]
-    assert [row[3] for row in told["last_recompute"]] == ["0"]
+    assert {row[0]: row[3] for row in told["last_recompute"]} == {"devices": "0", "telemetry": "1"}
     user_day = rows(
         "select sum(value) from bytes_hourly where id = 'user01@example.com' and timestamp::date = now()::date"
     )
