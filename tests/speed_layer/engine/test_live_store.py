@@ -207,6 +207,17 @@ def test_an_overtaken_process_counts_nothing_more(opened: Open, rows: Rows) -> N
     assert rows(COUNTED) == [("successor",)]
 
 
+def test_a_transaction_whose_lease_is_another_ones_counts_nothing_although_its_session_lives(
+    opened: Open, rows: Rows
+) -> None:
+    with opened() as store:
+        store.load()
+        rows("update leases set epoch = epoch + 1, owner = 'another' returning 1")
+        with pytest.raises(BytemeterError, match="another"):
+            store.commit(micro_batch(counting("overtaken"), {}, {0: 5}))
+    assert rows(COUNTED) == []
+
+
 def test_a_partition_that_the_topic_did_not_have_at_the_start_is_leased_with_its_first_micro_batch(
     opened: Open, rows: Rows
 ) -> None:
