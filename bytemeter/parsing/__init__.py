@@ -13,7 +13,7 @@ from bytemeter.feeds.feed import Feed, Kinds
 from bytemeter.parsing.decoding import decode
 from bytemeter.parsing.single import REASON
 
-__all__ = ["parse", "valid"]
+__all__ = ["parse", "received_us", "valid"]
 
 
 def parse(feed: Feed, messages: pa.Table, *, now_us: int | None = None) -> pa.Table:
@@ -39,7 +39,7 @@ def parse(feed: Feed, messages: pa.Table, *, now_us: int | None = None) -> pa.Ta
         records = records.append_column(name, fields.column(name))
     if feed.without_id:
         records = _without_ids(feed, records, feed.without_id(records))
-    event_us = feed.event_us(records.append_column("received_us", _received_us(messages)))
+    event_us = feed.event_us(records.append_column("received_us", received_us(messages)))
     records = records.append_column("event_us", event_us)
     reason = _reason(feed, records, fields.column(REASON), now_us)
     if feed.kinds:
@@ -59,7 +59,8 @@ def _without_ids(feed: Feed, records: pa.Table, without_id: pa.Array | pa.Chunke
     return records.set_column(records.schema.get_field_index(feed.event_id), feed.event_id, ids)
 
 
-def _received_us(messages: pa.Table) -> pa.Array | pa.ChunkedArray:
+def received_us(messages: pa.Table) -> pa.Array | pa.ChunkedArray:
+    """When Kafka received messages, in microseconds since 1970; null where the column ``timestamp`` is missing."""
     if "timestamp" not in messages.column_names:
         return pa.nulls(messages.num_rows, pa.int64())
     return messages.column("timestamp").cast(pa.timestamp("us", "UTC")).cast(pa.int64())

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bytemeter.parsing import structs
+from bytemeter.parsing import checking, structs
 from bytemeter.parsing.single import REASON, read_single
 from bytemeter.parsing.structs import Chunk, Decoder, Fields
 
@@ -32,7 +32,7 @@ def decode(fields: Fields, values: pa.BinaryArray) -> pa.Table:
         schema = pa.schema([*((field.name, field.type.arrow) for field in fields), (REASON, pa.string())])
         return pa.Table.from_pylist([read_single(fields, value) for value in values.to_pylist()], schema)
     decoder = structs.decoder(fields)
-    undoubted = structs.undoubted(values)
+    undoubted = checking.undoubted(values)
     trusted = values if undoubted.all() else pc.if_else(pa.array(undoubted), values, b"")
     chunks: list[list[Chunk]] = []
     reasons: dict[int, str] = {}

@@ -12,12 +12,10 @@ from functools import cache
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bytemeter.feeds.fields import Decimal, Field, FieldType, Number, Text, Whole, WholeList
-from bytemeter.parsing.single import MOST_NESTED
 
 try:
     import msgspec
@@ -29,45 +27,9 @@ AVAILABLE = msgspec is not None
 Fields = tuple[Field, ...]
 # A column of some messages, before the columns of all messages are put together: texts joined by NUL, or an array.
 Chunk: TypeAlias = Any
-# So many messages are looked at together, in the processor's cache; where one of them is not UTF-8, one by one.
-_MESSAGES_CHECKED = 100
 # Members by name: a field, or the members of an object.
 _Tree = dict[str, Any]
 _INT64_BITS = 64
-
-
-def undoubted(values: pa.BinaryArray) -> npt.NDArray[np.bool_]:
-    """Which messages may be decoded by msgspec: no tombstones, all of it UTF-8, and not too deep.
-
-    msgspec does not check the UTF-8 of members that it skips.
-    """
-    fine: npt.NDArray[np.bool_] = np.ones(len(values), bool)
-    if values.null_count:
-        fine &= values.is_valid().to_numpy(zero_copy_only=False)
-    if not _are_utf8(values):
-        for start in range(0, len(values), _MESSAGES_CHECKED):
-            some = values[start : start + _MESSAGES_CHECKED]
-            if not _are_utf8(some):
-                fine[start : start + len(some)] &= [_is_utf8(value) for value in some.to_pylist()]
-    lengths = pc.fill_null(pc.binary_length(values), 0).to_numpy()
-    # Each bracket that opens has one that closes. Messages with fewer brackets are not too deep.
-    if lengths.max(initial=0) > 2 * MOST_NESTED:
-        fine &= _opening_brackets(values) <= MOST_NESTED
-    return fine
-
-
-def _opening_brackets(values: pa.BinaryArray) -> npt.NDArray[np.int64]:
-    """How many brackets and braces open in each message, in strings, too."""
-    _, ends, content = values.buffers()
-    offsets = np.frombuffer(ends, np.int32, len(values) + 1, 4 * values.offset)
-    found = np.empty(len(values), np.int64)
-    for start in range(0, len(values), _MESSAGES_CHECKED):
-        places = offsets[start : start + _MESSAGES_CHECKED + 1]
-        data = np.frombuffer(content, np.uint8, places[-1] - places[0], places[0])
-        # A brace is the bracket with this bit set.
-        opening = np.flatnonzero((data | 0x20) == ord("{"))
-        found[start : start + _MESSAGES_CHECKED] = np.diff(np.searchsorted(opening, places - places[0]))
-    return found
 
 
 class Decoder:
@@ -128,22 +90,6 @@ def decoder(fields: Fields) -> Decoder:
 def column(type_: FieldType, chunks: Sequence[Any]) -> pa.Array:
     """Put the chunks of a column together."""
     return _texts_of(chunks) if isinstance(type_, Text) else pa.concat_arrays(chunks)
-
-
-def _are_utf8(values: pa.BinaryArray) -> bool:
-    try:
-        values.cast(pa.string())
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
-def _is_utf8(value: bytes | None) -> bool:
-    try:
-        (value or b"").decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _tree(fields: Fields) -> _Tree:

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from bytemeter.parsing.checking import is_utf8
+
 _NEW_LINE, _QUOTE, _BACKSLASH, _SPACE, _FIRST_OF_MORE = 10, 34, 92, 32, 128
 _SEPARATOR, _END, _ODD = 1, 2, 3
 # Lines are cut together where the same cells are empty; of more such patterns than these the lines are read one by one.
@@ -73,7 +75,7 @@ def cut(data: bytes, delimiter: str, least: int, most: int) -> Cut:
     widths = np.diff(last, prepend=-1)
     plain = (widths >= least) & (widths <= most) & (most <= _MOST_COLUMNS)
     plain[np.searchsorted(ends, marks[kinds == _ODD])] = False
-    if not _is_utf8(data):
+    if not is_utf8(data):
         more = np.flatnonzero(np.frombuffer(data, np.uint8) >= _FIRST_OF_MORE)
         plain[np.searchsorted(ends, more)] = False
     groups = list(_groups(_cells(data, delimiter, separators), last - widths + 1, widths, plain, most))
@@ -141,14 +143,6 @@ def _unquoted(data: bytes, delimiter: str) -> bytes:
     fits = np.where(opens, before, after & (cell == np.roll(cell, 1)))
     is_fine = np.logical_and.reduceat(fits, first) & (count % 2 == 0) & shows
     return bytes(np.delete(read, quotes[np.repeat(is_fine, count)]))
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 @cache

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bytemeter.feeds import Feed
-from bytemeter.parsing import parse
+from bytemeter.parsing import parse, received_us
 from bytemeter.parsing.single import REASON
 from bytemeter.telemetry.outgoing import Outgoing
 from speed_layer.executor.blocks import Parts
@@ -100,8 +100,7 @@ def outgoing_again(stage: Stage, decided: Decided, messages: pa.Table) -> Parts:
 
 
 def _outgoing(stage: Stage, messages: pa.Table, records: pa.Table) -> pa.Table:
-    received_us = messages.column("timestamp").cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-    made = list(stage.sent_of(records.append_column("received_us", received_us)))
+    made = list(stage.sent_of(records.append_column("received_us", received_us(messages))))
     rows = pa.array([row for row, _ in made], pa.int64())
     columns = {
         "partition": records.column("partition").take(rows),

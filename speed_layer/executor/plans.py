@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from bytemeter import instants
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
 from bytemeter.feeds.data_records import internal_ids
-from bytemeter.parsing import parse, valid
+from bytemeter.parsing import parse, received_us, valid
 from speed_layer.executor.accounts import account_parts, identity
 from speed_layer.executor.blocks import Parts
 
@@ -44,11 +44,11 @@ def agreement_parts(messages: pa.Table) -> Parts:
     """
     parsed = parse(AGREEMENTS, messages)
     is_valid = pc.is_null(parsed.column("reason"))
-    agreements, received = parsed.filter(is_valid), messages.column("timestamp").filter(is_valid)
+    agreements, received = parsed.filter(is_valid), received_us(messages).filter(is_valid)
     columns = {
         "partition": agreements.column("partition"),
         "record_offset": agreements.column("offset"),
-        "received_us": received.cast(pa.timestamp("us", "UTC")).cast(pa.int64()),
+        "received_us": received,
         "id": agreements.column("id"),
         "msisdn": agreements.column("msisdn"),
         "signed_us": agreements.column("event_us"),

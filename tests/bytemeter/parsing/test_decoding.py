@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bytemeter.feeds import AGREEMENTS, DEVICES, Decimal, Field, Number, Text, Whole, WholeList
-from bytemeter.parsing import decoding, structs
+from bytemeter.parsing import checking, decoding, structs
 from bytemeter.parsing.decoding import decode
 from bytemeter.parsing.single import read_single
 from tests.messages import DEVICE, agreement_document, device
@@ -284,4 +284,4 @@ def test_large_messages_are_looked_at_many_at_a_time_and_only_those_too_deep_are
             value is not None and (len(value) <= 1_000 or value.count(b"[") + value.count(b"{") <= 500)
             for value in some.to_pylist()
         ]
-        assert structs.undoubted(some).tolist() == expected
+        assert checking.undoubted(some).tolist() == expected
