@@ -21,9 +21,10 @@ from bytemeter.telemetry.members import (
     items_of,
     json_of,
     members_of,
+    number_of,
+    object_of,
     raw,
     text_of,
-    value_of,
 )
 from bytemeter.telemetry.outgoing import Outgoing, duplicate, failed, flagged, key_of
 from bytemeter.telemetry.registration import answers_emptied
@@ -116,8 +117,8 @@ class _Stamp:
 
     @staticmethod
     def of(members: Members, position: Position) -> _Stamp:
-        ms = value_of(members.get("syncts"))
-        if isinstance(ms, bool) or not isinstance(ms, int | float) or not _YEAR_1_MS <= ms <= _YEAR_9999_MS:
+        ms = number_of(members.get("syncts"))
+        if ms is None or not _YEAR_1_MS <= ms <= _YEAR_9999_MS:
             ms = position.received_us // 1_000
         at = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(milliseconds=int(ms))
         timestamp = f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1_000:03}Z"
@@ -181,22 +182,15 @@ def _refused(event: bytes) -> str | None:
 
 
 def _key_of_batch(members: Members) -> bytes | None:
-    try:
-        params = members_of(members["params"])
-    except (KeyError, UnreadableError):
-        params = {}
-    did = text_of(params.get("did")) or text_of(members.get("did"))
+    did = text_of(object_of(members.get("params")).get("did")) or text_of(members.get("did"))
     return did.encode() if did else None
 
 
 def _audit_log(members: Members, stamp: _Stamp, events: int, fails: int, position: Position) -> bytes:
     """The LOG event that says what came of a batch."""
-    try:
-        msgid = text_of(members_of(members["params"]).get("msgid"))
-    except (KeyError, UnreadableError):
-        msgid = None
+    msgid = text_of(object_of(members.get("params")).get("msgid"))
     name = msgid or f"{position.partition}/{position.offset}"
-    ets = next((at for at in (value_of(members.get(name)) for name in ("ets", "ts")) if type(at) in (int, float)), None)
+    ets = next((at for at in (number_of(members.get(name)) for name in ("ets", "ts")) if at is not None), None)
     pdata = {"id": "bytemeter", "pid": SOURCE}
     document = {
         "eid": "LOG",

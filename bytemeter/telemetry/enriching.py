@@ -10,18 +10,20 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bytemeter.telemetry import topics
 from bytemeter.telemetry.members import (
     Members,
-    UnreadableError,
     json_of,
     members_of,
+    number_of,
+    object_of,
     raw,
     text_of,
     value_of,
 )
+from bytemeter.telemetry.outgoing import DIALCODES
 
 DEVICE, USER, CONTENT, DIALCODE = "device", "user", "content", "dialcode"
 REFERENCES = (DEVICE, USER, CONTENT, DIALCODE)
@@ -29,7 +31,7 @@ DROPPED, SKIPPED = "over three months old", "not enriched"
 
 _MONTHS, _MONTHS_OF_YEAR = 3, 12
 _DAY_MS = 86_400_000
-_DIALCODES = ("dialcode", "qr")
+_YEAR_2200_MS = 7_258_118_400_000
 _WORKFLOW_SUMMARY = "ME_WORKFLOW_SUMMARY"
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 # Besides the value a message has a key and an envelope.
@@ -107,15 +109,15 @@ def prepared(value: bytes, received_us: int) -> bytes | Left:
     eid = text_of(members.get("eid")) or ""
     if eid == "INTERRUPT" or ("SUMMARY" in eid and eid != _WORKFLOW_SUMMARY):
         return Left(SKIPPED)
-    sent_ms, ets = _sent_ms(members, received_us), value_of(members.get("ets"))
-    if isinstance(ets, int | float) and not isinstance(ets, bool):
+    sent_ms, ets = _sent_ms(members, received_us), number_of(members.get("ets"))
+    if ets is not None:
         if ets < _months_before(sent_ms):
             return Left(DROPPED)
         end_of_day = sent_ms - sent_ms % _DAY_MS + _DAY_MS - 1
         if ets > end_of_day:
             members["ets"] = raw(end_of_day)
     needed = _lookups(members)
-    flags = {name: value for name, value in _object(members.pop("flags", None)).items() if name not in _FLAGS}
+    flags = {name: value for name, value in object_of(members.pop("flags", None)).items() if name not in _FLAGS}
     # Compact JSON has no line ends: the driver need not read the event again.
     return b"\n".join([json_of(needed), json_of(flags), json_of(members)])
 
@@ -181,7 +183,7 @@ def _with(written: bytes, added: Sequence[tuple[bytes, bytes]]) -> bytes:
 
 
 def _lookups(members: Members) -> list[Lookup]:
-    context, actor, object_ = (_object(members.get(name)) for name in ("context", "actor", "object"))
+    context, actor, object_ = (object_of(members.get(name)) for name in ("context", "actor", "object"))
     found = []
     if did := text_of(context.get("did")):
         found.append(Lookup(DEVICE, did, "devicedata", "device_denorm"))
@@ -195,12 +197,12 @@ def _lookups_of_object(object_: Members) -> list[Lookup]:
     id_, kind = text_of(object_.get("id")), (text_of(object_.get("type")) or "").lower()
     if id_ is None:
         return []
-    if kind in _DIALCODES:
+    if kind in DIALCODES:
         return [Lookup(DIALCODE, id_.upper(), "dialcodedata", "dialcode_denorm")]
     # A user as an object is no content.
     if kind == USER:
         return []
-    rollup = _object(object_.get("rollup"))
+    rollup = object_of(object_.get("rollup"))
     above = (("l1", "collectiondata", "coll_denorm"), ("l2", "l2data", "l2_denorm"))
     parents = [(text_of(rollup.get(level)), member, flag) for level, member, flag in above]
     return [
@@ -211,7 +213,7 @@ def _lookups_of_object(object_: Members) -> list[Lookup]:
 
 def _declared(device: Members) -> bytes | None:
     """Where a device is: as its user has told it, else by its address."""
-    told = _place(_object(device.get("userdeclared")), "district", "user-declared")
+    told = _place(object_of(device.get("userdeclared")), "district", "user-declared")
     return told or _place(device, "districtcustom", "ip-resolved")
 
 
@@ -222,9 +224,8 @@ def _place(members: Members, district: str, source: str) -> bytes | None:
 
 
 def _sent_ms(members: Members, received_us: int) -> int:
-    syncts = value_of(members.get("syncts"))
-    is_number = isinstance(syncts, int | float) and not isinstance(syncts, bool)
-    return int(syncts) if is_number and 0 <= syncts < _YEAR_2200_MS else received_us // 1_000
+    syncts = number_of(members.get("syncts"))
+    return int(syncts) if syncts is not None and 0 <= syncts < _YEAR_2200_MS else received_us // 1_000
 
 
 def _months_before(at_ms: int) -> int:
@@ -234,13 +235,3 @@ def _months_before(at_ms: int) -> int:
     year, month = months // _MONTHS_OF_YEAR, months % _MONTHS_OF_YEAR + 1
     before = at.replace(year=year, month=month, day=min(at.day, calendar.monthrange(year, month)[1]))
     return (before - _EPOCH) // dt.timedelta(milliseconds=1)
-
-
-_YEAR_2200_MS = 7_258_118_400_000
-
-
-def _object(written: Any) -> Members:
-    try:
-        return members_of(written or b"")
-    except UnreadableError:
-        return {}

@@ -55,6 +55,20 @@ def value_of(value: bytes | memoryview | None) -> Any:
         return None
 
 
+def object_of(value: bytes | memoryview | None) -> Members:
+    """The members of a JSON object; none of what is missing, unreadable or no object."""
+    try:
+        return members_of(value) if value is not None else {}
+    except UnreadableError:
+        return {}
+
+
+def number_of(value: bytes | memoryview | None) -> int | float | None:
+    """The number; None for all else."""
+    found = value_of(value)
+    return found if type(found) in (int, float) else None
+
+
 def text_of(value: bytes | memoryview | None) -> str | None:
     """The text of a JSON string that is not empty; None for all else."""
     try:
@@ -76,14 +90,7 @@ def raw(value: Any) -> Any:
 
 def with_object(members: Members, name: str, added: Mapping[str, Any]) -> None:
     """Add members to the object of this name; one that is missing, or no object, is made."""
-    written = members.get(name)
-    inner: Members = {}
-    if written is not None:
-        try:
-            inner = members_of(written)
-        except UnreadableError:
-            inner = {}
-    members[name] = raw({**inner, **added})
+    members[name] = raw({**object_of(members.get(name)), **added})
 
 
 def _decoded(value: bytes | memoryview, kind: str) -> Any:

@@ -7,8 +7,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from bytemeter.telemetry import topics
-from bytemeter.telemetry.members import Members, UnreadableError, json_of, members_of, text_of, with_object
+from bytemeter.telemetry.members import Members, UnreadableError, json_of, members_of, object_of, text_of, with_object
 
+# The types of an object that is a dialcode, in lower case.
+DIALCODES = ("dialcode", "qr")
 _MOST_CACHED = 200
 
 
@@ -53,11 +55,7 @@ def key_of(members: Members) -> bytes | None:
 
 
 def _text_in(members: Members, name: str, member: str) -> str | None:
-    written = members.get(name)
-    try:
-        return text_of(members_of(written).get(member)) if written is not None else None
-    except UnreadableError:
-        return None
+    return text_of(object_of(members.get(name)).get(member))
 
 
 def flagged(members: Members, flags: Mapping[str, bool]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-from bytemeter.telemetry.members import Members, UnreadableError, items_of, members_of, raw, text_of
+from bytemeter.telemetry.members import Members, UnreadableError, items_of, members_of, object_of, raw, text_of
 
 _REGISTRATION = "registration"
 # By eid the member of edata that describes the question, and the one with the answers.
@@ -18,11 +18,8 @@ def answers_emptied(members: Members) -> Members | None:
     if eid not in _QUESTIONS:
         return None
     question, answers = _QUESTIONS[eid]
-    try:
-        edata = members_of(members["edata"])
-        asked = members_of(edata[question])
-    except (KeyError, UnreadableError):
-        return None
+    edata = object_of(members.get("edata"))
+    asked = object_of(edata.get(question))
     if not any(kind.lower() == _REGISTRATION for kind in _kinds(asked)):
         return None
     edata[answers] = raw([])

@@ -11,8 +11,18 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from bytemeter.telemetry import topics
-from bytemeter.telemetry.members import Members, UnreadableError, items_of, json_of, members_of, raw, text_of, value_of
-from bytemeter.telemetry.outgoing import Outgoing, failed, flagged, key_of
+from bytemeter.telemetry.members import (
+    Members,
+    UnreadableError,
+    items_of,
+    json_of,
+    members_of,
+    number_of,
+    object_of,
+    raw,
+    text_of,
+)
+from bytemeter.telemetry.outgoing import DIALCODES, Outgoing, failed, flagged, key_of
 
 SOURCE = "PipelinePreprocessor"
 DUPLICATE_FLAG = "pp_duplicate"
@@ -30,7 +40,6 @@ _TOPICS = {
     "SHARE_ITEM": _TO_SECONDARY,
     "AUDIT": (*_TO_PRIMARY, topics.AUDIT),
 }
-_DIALCODES = ("dialcode", "qr")
 # Or written with escapes.
 _MAY_BE_DIALCODE = re.compile(rb'"(?:dialcode|qr)"|\\', re.IGNORECASE)
 
@@ -68,7 +77,7 @@ def _without_prefix(members: Members) -> None:
     actor = bytes(members.get("actor", b""))
     if b'"f:' not in actor and b"\\" not in actor:
         return
-    inner = _object(actor)
+    inner = object_of(actor)
     id_ = text_of(inner.get("id"))
     if id_ is not None and id_.startswith("f:"):
         inner["id"] = raw(id_.removeprefix("f:"))
@@ -80,22 +89,22 @@ def _upper_case(members: Members) -> None:
     written = bytes(members.get("object", b""))
     if not _MAY_BE_DIALCODE.search(written):
         return
-    inner = _object(written)
+    inner = object_of(written)
     kind, id_ = text_of(inner.get("type")), text_of(inner.get("id"))
-    if kind is not None and kind.lower() in _DIALCODES and id_ is not None:
+    if kind is not None and kind.lower() in DIALCODES and id_ is not None:
         inner["id"] = raw(id_.upper())
         members["object"] = raw(inner)
 
 
 def _share_items(share: Members) -> Iterator[Members]:
     """The SHARE_ITEMs of a SHARE: what was shared is their object, in the rollup of the SHARE's own object."""
-    edata, parent = _object(share.get("edata")), text_of(_object(share.get("object")).get("id"))
+    edata, parent = object_of(share.get("edata")), text_of(object_of(share.get("object")).get("id"))
     kept = {name: value for name, value in share.items() if name not in ("eid", "mid", "edata", "object")}
     for place, item in enumerate(_items(edata.get("items"))):
-        members = _object(item)
+        members = object_of(item)
         shared = {name: members[name] for name in ("id", "type", "ver") if name in members}
         for number, written in enumerate(_items(members.get("params"))):
-            param, name = _object(written), f"{text_of(share.get('mid'))}/{place}/{number}"
+            param, name = object_of(written), f"{text_of(share.get('mid'))}/{place}/{number}"
             yield {
                 "eid": raw("SHARE_ITEM"),
                 "mid": raw(str(uuid5(_ITEM_IDS, name))),
@@ -103,14 +112,6 @@ def _share_items(share: Members) -> Iterator[Members]:
                 "object": raw({**shared, **({"rollup": {"l1": parent}} if parent else {})}),
                 "edata": raw({**param, **_of_share(edata), "type": _kind(param)}),
             }
-
-
-def _object(written: Any) -> Members:
-    """The members of a value; none where a schema of a user's own let pass what is no object."""
-    try:
-        return members_of(written or b"")
-    except UnreadableError:
-        return {}
 
 
 def _items(written: Any) -> list[bytes]:
@@ -127,5 +128,4 @@ def _of_share(edata: Members) -> Members:
 
 def _kind(param: Members) -> str:
     """Whether the item was shared for the first time (a download) or passed on (an import)."""
-    transfers = value_of(param.get("transfers"))
-    return "download" if transfers == 0 and not isinstance(transfers, bool) else "import"
+    return "download" if number_of(param.get("transfers")) == 0 else "import"

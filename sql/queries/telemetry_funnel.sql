@@ -1,16 +1,9 @@
 -- Telemetry's funnel: the messages of each topic, from the batches that came to the events that were kept.
 select
-    'telemetry.ingest' as topic,
+    case feed when 'telemetry-batches' then 'telemetry.ingest' else 'telemetry.raw' end as topic,
     sum(received)::bigint as messages
 from ledger
-where feed = 'telemetry-batches' and received > 0
-group by feed
-union all
-select
-    'telemetry.raw' as topic,
-    sum(received)::bigint as messages
-from ledger
-where feed = 'telemetry' and received > 0
+where feed in ('telemetry-batches', 'telemetry') and received > 0
 group by feed
 union all
 select
