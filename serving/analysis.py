@@ -13,15 +13,13 @@ from sqlalchemy import text
 
 from bytemeter.errors import BytemeterError, first_line
 from bytemeter.history.storage import delta_options
-from bytemeter.postgres import database, one_line_errors
 from bytemeter.settings import PREFIX, load_settings
-from serving.reader import become_reader
+from serving.reader import reading
 
 if TYPE_CHECKING:
     import pandas as pd
     from deltalake import DeltaTable
 
-_STATEMENT_TIMEOUT = "60s"
 _START = 'start notebooks by `make notebooks`, or run `eval "$(bytemeter env)"` before'
 
 
@@ -40,9 +38,7 @@ def ask(statement: str) -> pd.DataFrame:
     settings = load_settings()
     if settings.database_url is None:
         raise BytemeterError(f"{PREFIX}DATABASE_URL is not set; {_START}")
-    engine = database(settings.require_database_url())
-    with one_line_errors(engine.url), engine.connect() as connection:
-        become_reader(connection, engine.url.username, statement_timeout=_STATEMENT_TIMEOUT)
+    with reading(settings.require_database_url()) as connection:
         return pd.read_sql_query(text(statement), connection)
 
 

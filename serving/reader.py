@@ -8,13 +8,15 @@ lets each session, and each role for its later sessions, set them otherwise.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from psycopg2.extensions import encrypt_password
 from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from bytemeter.errors import BytemeterError, first_line
-from bytemeter.postgres import one_line_errors
+from bytemeter.postgres import database, one_line_errors
 
 _READER = "bytemeter_reader"
 _STATEMENT_TIMEOUT = "60s"
@@ -55,15 +57,23 @@ def reader_login(engine: Engine, user: str | None = None, *, statement_timeout: 
     return engine.url.set(username=user, password=password)
 
 
-def become_reader(connection: Connection, user: str | None, *, statement_timeout: str = _STATEMENT_TIMEOUT) -> None:
-    """Give up all rights of a session but those of a reader, and begin a transaction that only reads.
-
-    Args:
-        user: the login, for the error.
+@contextmanager
+def reading(url: str) -> Iterator[Connection]:
+    """A session with the rights of a reader only, whoever the login is: one snapshot, statements of at most a minute.
 
     Raises:
-        BytemeterError: the login is no member of ``bytemeter_reader``.
+        BytemeterError: the login is no member of ``bytemeter_reader``, or a statement names what is not there.
+        TransientError: PostgreSQL cannot be reached, or a statement took longer than a minute.
     """
+    engine = database(url)
+    snapshot = engine.execution_options(isolation_level="REPEATABLE READ")
+    with one_line_errors(engine.url), snapshot.connect() as connection:
+        _become_reader(connection, engine.url.username)
+        yield connection
+
+
+def _become_reader(connection: Connection, user: str | None) -> None:
+    """Give up all rights of a session but those of a reader, and begin a transaction that only reads."""
     try:
         connection.execute(text(f"set role {_READER}"))
     except DBAPIError as error:
@@ -72,7 +82,7 @@ def become_reader(connection: Connection, user: str | None, *, statement_timeout
             f"run `bytemeter migrate`, or grant {_READER} to the user"
         ) from None
     connection.execute(text("set transaction read only"))
-    connection.execute(text(f"set statement_timeout = '{statement_timeout}'"))
+    connection.execute(text(f"set statement_timeout = '{_STATEMENT_TIMEOUT}'"))
 
 
 def _limit(connection: Connection, user: str, statement_timeout: str) -> None:

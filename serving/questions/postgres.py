@@ -17,14 +17,12 @@ from pyarrow import csv
 from sqlalchemy import Connection
 
 from bytemeter.errors import BytemeterError
-from bytemeter.postgres import database, one_line_errors
 from bytemeter.settings import PREFIX
 from bytemeter.sql import Statements
 from serving.questions.statement import Named
-from serving.reader import become_reader
+from serving.reader import reading as reading_as_reader
 
 SQL = Statements(__package__, "postgres.sql")
-STATEMENT_TIMEOUT = "60s"
 # A row must fit into a block; the largest cells are invalid messages, of a few MiB.
 _BLOCK_BYTES = 32 * 2**20
 # DuckDB's type of each of PostgreSQL's; all others are texts.
@@ -83,10 +81,7 @@ def reading(url: str | None, asked: Sequence[Named] = ()) -> Iterator[Connection
     if url is None:
         names = " and ".join(table.name for table in asked)
         raise BytemeterError(f"{PREFIX}DATABASE_URL is not set, but {names} is asked for; name the database, or a feed")
-    engine = database(url)
-    snapshot = engine.execution_options(isolation_level="REPEATABLE READ")
-    with one_line_errors(engine.url), snapshot.connect() as connection:
-        become_reader(connection, engine.url.username, statement_timeout=STATEMENT_TIMEOUT)
+    with reading_as_reader(url) as connection:
         yield connection
 
 
