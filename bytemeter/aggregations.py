@@ -10,7 +10,7 @@ from bytemeter.feeds.totals import Dimension
 from bytemeter.windows import Window
 
 _KEY = ["type", "id", "window_s"]
-# Eight thousand of them, in thousandths, fit into 64 bits.
+# Eight thousand durations of this size, in thousandths, fit into 64 bits.
 _MOST_OF_A_NUMBER = float(2**40)
 
 

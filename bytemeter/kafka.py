@@ -164,7 +164,7 @@ class Kafka:
             return created
 
     def _create(self, admin: Any, topics: Mapping[str, int | None]) -> list[str]:
-        """Create topics by one request; those that another process has created since are left out."""
+        """Create topics by one request; leaves out topics that another process has created since."""
         try:
             admin.create_topics([self._new(topic, most_bytes) for topic, most_bytes in topics.items()])
         except TopicAlreadyExistsError:
@@ -266,7 +266,7 @@ class Kafka:
         while time.monotonic() < deadline and not any(error.code() in CONCLUSIVE for error in told):
             client.poll(_POLL_S)
         if not any(error.code() in TELLING for error in told):
-            # That all brokers are down may be told just before the reason.
+            # "All brokers are down" may come just before the reason.
             client.poll(_WHY_S)
         return next((error for error in told if error.code() in TELLING), None)
 

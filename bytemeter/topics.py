@@ -1,4 +1,4 @@
-"""All topics of the product, and the largest message that each of them takes."""
+"""All topics of the product, each with the largest message that it takes."""
 
 from __future__ import annotations
 

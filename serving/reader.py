@@ -73,7 +73,7 @@ def reading(url: str) -> Iterator[Connection]:
 
 
 def _become_reader(connection: Connection, user: str | None) -> None:
-    """Give up all rights of a session but those of a reader, and begin a transaction that only reads."""
+    """Give a session the rights of a reader and no other, and begin a transaction that only reads."""
     try:
         connection.execute(text(f"set role {_READER}"))
     except DBAPIError as error:

@@ -58,7 +58,7 @@ class Session:
         return event
 
     def _plan(self) -> Iterator[str]:
-        """The steps: an eid, and for some of them what exactly."""
+        """The steps of a session: an eid, and for some steps its type, page or medium."""
         random = self.random
         yield "START app"
         yield "IMPRESSION home"

@@ -57,11 +57,11 @@ class Shares:
 
 @dataclass
 class SentTelemetry(Sent):
-    """Counts of what was sent. Those of events leave out the events of repeated batches.
+    """Counts of what was sent. Counts of events leave out the events of repeated batches.
 
     Attributes:
         records: events.
-        duplicates, invalid: events that are one; those of an unknown eid and too large ones are not among the invalid.
+        duplicates, invalid: duplicate and invalid events; events of an unknown eid and too large ones count apart.
         batches: messages, with the repeated ones.
         logs, errors, shared: valid and distinct events LOG and ERROR, and items that SHARE events have.
     """
@@ -81,7 +81,7 @@ class SentTelemetry(Sent):
 
     @property
     def unique(self) -> int:
-        """Events that are valid, distinct and neither LOG nor ERROR, with those that come of shared items."""
+        """Events that are valid, distinct and neither LOG nor ERROR, and the SHARE_ITEM of each shared item."""
         return self.raw - self.invalid - self.unknown - self.duplicates - self.logs - self.errors + self.shared
 
 

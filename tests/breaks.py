@@ -167,7 +167,7 @@ BREAKS = (
         "::test_thresholds_are_crossed_in_the_order_of_instants_by_records_of_two_numbers_of_an_agreement",
     ),
     Break(
-        "a total that was told before is told again",
+        "a total that was published before is published again",
         "bytemeter/plans/judging.py",
         "        if event.event_id == told[-1]:\n            return None",
         "        return None",

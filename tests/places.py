@@ -1,4 +1,4 @@
-"""Places of tests: a database and topics of each test's own. Those of the next test are made while one runs."""
+"""Places of tests: a database and topics of each test's own, made while the test before runs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Places:
         self._thread.submit(self._drop, name)
 
     def require_topics(self, place: Settings) -> None:
-        """Make the topics of a place, unless they were made ahead; and those of the next one: tests come in kinds."""
+        """Make the topics of a place unless they were made ahead, and the topics of the next place: tests come in kinds."""
         made = self._topics.pop(place.topic_prefix, None)
         following = self._settings(self._next)
         self._topics[following.topic_prefix] = self._thread.submit(self._create_topics, following)

@@ -21,7 +21,7 @@ FAILED = 1
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """All breaks with --full; else one of those whose test takes no server, drawn by the seed."""
+    """All breaks with --full; else one whose test takes no server, drawn by the seed."""
     if "broken" in metafunc.fixturenames:
         full = metafunc.config.getoption("--full")
         drawn = random.Random(SEED).choice([one for one in BREAKS if not one.servers])

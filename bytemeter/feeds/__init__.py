@@ -27,7 +27,7 @@ FEEDS = {
     )
 }
 
-# Those whose records clients send.
+# The feeds whose records clients send; only live queries write to the topics of the other feeds.
 TAKEN = {name: feed for name, feed in FEEDS.items() if not feed.derived}
 
 __all__ = [

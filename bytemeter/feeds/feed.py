@@ -55,8 +55,8 @@ class Kinds:
         by: the field that names a record's kind.
         validators: by kind. A validator gets all records of its kind as columns: the feed's fields, event_us and
             value: binary, the message as received. A kind without validator is valid as far as the rules say.
-        columns: those that validators get of these, since to choose the rows of each kind costs time for each
-            column; None for all.
+        columns: which columns validators get, since choosing the rows of a kind costs time for each column; None for
+            all.
     """
 
     by: str

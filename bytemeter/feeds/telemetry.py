@@ -1,4 +1,4 @@
-"""The feeds of telemetry: batches as clients send them, their events, those that are valid and unique, and enriched."""
+"""The feeds of telemetry: batches as clients send them, single events, unique events, and enriched events."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class FeedTable(ABC):
     @property
     @abstractmethod
     def columns(self) -> StructType:
-        """The columns, those that it is partitioned by among them."""
+        """All columns, also those by which it is partitioned."""
 
     @property
     @abstractmethod
@@ -98,7 +98,7 @@ class FeedTable(ABC):
             )
 
     def _with_later_columns(self, existing: StructType) -> StructType | None:
-        """The columns, after those were added that messages may lack and that a later release has brought."""
+        """The columns, after optional columns of a later release were added."""
         names = set(existing.names)
         later = [column for column in self.columns if column.name not in names and column.nullable]
         optional = {field.name for field in self.feed.kept_fields if not field.required}

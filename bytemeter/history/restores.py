@@ -30,8 +30,8 @@ class Commits:
 
     Attributes:
         lost: of each version that lacks records which the first one has, what was brought back.
-        gap: whether the log lacks some of them: a checkpoint and the retention have passed these.
-        keep_rows: whether none of the others has changed rows.
+        gap: whether the log lacks some of these commits: a checkpoint and the retention have passed them.
+        keep_rows: whether no commit in the log has changed rows.
     """
 
     lost: Mapping[int, str]

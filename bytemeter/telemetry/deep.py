@@ -1,4 +1,4 @@
-"""Items of a batch that are nested too deep for any JSON reader: cut out, so that the others can be read."""
+"""Cuts items that are nested too deep for any JSON reader out of a batch, so that its other items can be read."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def lookups(prepared_value: bytes) -> list[Lookup]:
 
 
 def row_of(reference: str, data: bytes) -> Row:
-    """A row as events have it: the names of its fields, but those of devices, in lower case without ``_``.
+    """A row as events have it: the names of its fields in lower case without ``_``; fields of devices keep their names.
 
     Args:
         data: a JSON object.

@@ -28,7 +28,7 @@ _MOST_SHOWN = 20
 def load(settings: Settings, reference: str, file: Path, key: str, replace: bool) -> None:
     """Fill a reference table of telemetry from a CSV or a parquet file: new rows are added, others changed.
 
-    Bad rows are told and left out; the exit code is then 1, although all others are loaded.
+    Bad rows are left out and listed with the reason; the exit code is then 1, although all good rows are loaded.
     """
     from bytemeter.postgres import database
     from ingest.references.loading import load as apply

@@ -16,7 +16,7 @@ _FILE = struct.Struct(">IIBB4s4sIIB20sBH")
 _RECORD = struct.Struct(">HBB")
 # Of numbers that do not fit, or are not known yet.
 _UNKNOWN = 0xFFFFFFFF
-# This release is told by one more byte.
+# A header that names release 7 has a further byte with the release itself.
 _LATER_RELEASE = 7
 BER = 1
 

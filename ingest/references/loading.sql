@@ -22,7 +22,7 @@ from repeated
 order by place;
 
 -- name: upsert
--- Adds new rows and changes those that differ. Others stay as they are, with their changed_at.
+-- Adds new rows and changes rows that differ. Equal rows stay as they are, with their changed_at.
 with applied as (
     insert into reference_table as stored (id, data)
     select

@@ -44,7 +44,7 @@ class Notes:
         """Note that these messages are about to be sent under a number.
 
         Raises:
-            BytemeterError: another replay is about to send one of them.
+            BytemeterError: another replay is about to send one of these messages.
         """
         partitions, offsets = ([position[n] for position in positions] for n in (0, 1))
         values = {"feed": self.feed, "number": number, "partitions": partitions, "offsets": offsets}

@@ -34,8 +34,7 @@ class Replayed:
     Attributes:
         sent: failed messages that are valid now, and were sent.
         failing: failed messages that are still invalid, by their present reasons.
-        before: failed messages of the stretch that were sent again already, by this replay or an earlier one, without
-            those of ``sent``.
+        before: failed messages of the stretch that an earlier replay has sent again.
         absent: failed messages that the history of invalid messages does not have yet.
         passed, waiting: valid records of the stretch, by their event times: judged live already, and not yet.
     """
@@ -114,7 +113,7 @@ class Replay:
         return replayed
 
     def _send_valid(self, messages: list[Message], notes: Notes, sending: Sending, replayed: Replayed) -> None:
-        """Judge messages, and send those that are valid."""
+        """Judge messages, and send the valid ones."""
         valid: list[Message] = []
         for message, reason in zip(messages, self._reasons(messages), strict=True):
             if reason is None:

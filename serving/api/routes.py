@@ -36,7 +36,7 @@ from serving.api.stream import EventStream
 from serving.api.usage import usage
 
 Endpoint = Callable[[Request, Client], Awaitable[Response]]
-# How a problem is told.
+# Makes the response of a problem.
 Refused = Callable[[Problem], Response]
 _MOST_POSITION = 2**63 - 1
 _MOST_ROWS, _ROWS, _MOST_RECENT = 10_000, 1_000, 1_000

@@ -35,7 +35,7 @@ class Named:
 
 
 def named_tables(duckdb: DuckDBPyConnection, statement: str) -> list[Named]:
-    """The tables of the history and of PostgreSQL that a statement may name; those of its own (WITH) may be among them.
+    """The tables of the history and of PostgreSQL that a statement may name, and perhaps names that its WITH defines.
 
     A name without a schema is a feed's history, or else a table of PostgreSQL.
 

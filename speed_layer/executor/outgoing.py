@@ -61,9 +61,9 @@ class Stage(Protocol):
 
 
 class Decided:
-    """What PostgreSQL holds of messages that were counted and are read again: the reasons of those that were invalid.
+    """What PostgreSQL holds of messages that were counted and are read again: which were invalid, and why.
 
-    A schema may have been mended since, and the clock has gone on: neither may change what becomes of them.
+    A schema may have been mended since, and the clock has gone on: neither may change what becomes of a message.
     """
 
     def __init__(self, positions: Iterable[tuple[int, int]], reasons: Iterable[str]) -> None:
@@ -85,7 +85,7 @@ def keys_of(partitions: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def stage_parts(stage: Stage, messages: pa.Table) -> Parts:
-    """Parse, judge and add up messages, and make what is to be sent of them.
+    """Parse, judge and add up messages, and make the messages to send.
 
     Returns:
         The parts of ``speed_layer.executor.totals.totals_parts``, and outgoing: see ``OUTGOING``.

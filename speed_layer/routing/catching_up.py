@@ -31,7 +31,7 @@ def catch_up(
 ) -> None:
     """Begin to route a feed: fence an earlier process, read again what it has not sent, and send it.
 
-    The decisions are those that PostgreSQL holds. The lease of the feed must be held.
+    PostgreSQL holds what was decided. The lease of the feed must be held.
 
     Args:
         topic: of the feed.

@@ -25,7 +25,7 @@ _UNDEFINED_TABLE = "42P01"
 
 
 def completed(connection: Connection, outgoing: pa.Table) -> pa.Table:
-    """What is sent of unique events, those for ``telemetry.denorm`` with their rows.
+    """What is sent of unique events; the messages for ``telemetry.denorm`` with their rows.
 
     Args:
         connection: inside a transaction.

@@ -12,7 +12,7 @@ on conflict (feed, hour) do update set
     dirty_since = case when hours.dirty then hours.dirty_since else now() end;
 
 -- name: mark_months
--- Makes the billing months of a micro-batch dirty: no monthly run has seen this version of them. Months are given by
+-- Makes the billing months of a micro-batch dirty: no monthly run has seen their new versions. Months are given by
 -- their first instants, in seconds since 1970.
 insert into billing_months (month)
 select to_timestamp(starts.month_s) as month

@@ -145,7 +145,7 @@ def test_a_signal_whose_exception_is_lost_ends_a_job_before_its_work(monkeypatch
     with interruptible():
         context.require_going_on()
         Finalized(lambda: signal.raise_signal(signal.SIGTERM))
-        # It is told of errors, but not by a traceback of the signal's.
+        # Another error is still reported; the signal's is not.
         Finalized(lambda: 1 / 0)
         assert lost == [ZeroDivisionError]
         with pytest.raises(Interrupted, match="SIGTERM"):

@@ -1,4 +1,4 @@
-"""Our schemas against those that the makers of telemetry v3 publish, which lie beside the repository: they agree.
+"""Our schemas agree with the published schemas of telemetry v3, which lie beside the repository.
 
 Where we mean to differ:
 

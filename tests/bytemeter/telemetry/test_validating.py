@@ -1,4 +1,4 @@
-"""Events are valid if their schema says so, whichever way is taken to find out; what is wrong is told place by place."""
+"""Events are valid if their schema says so, whichever way is taken to find out; each violation has its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of CSV and parquet files, and the reasons of those that are left out."""
+"""Rows of CSV and parquet files, and the reasons for which rows are left out."""
 
 from __future__ import annotations
 
