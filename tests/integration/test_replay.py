@@ -124,7 +124,7 @@ def test_what_a_mended_schema_accepts_is_sent_again_once_and_counted_once(
     assert rows(ACCOUNT) == [(13, 6, 1, 6)]
     unique = Counter(message.document["mid"] for message in routed(place, topics.UNIQUE))
     assert unique == Counter(["m0", "m1", "m2", "m8"])
-    assert [message.document["mid"] for message in routed(place, topics.LOG)] == ["m3", "m7"]
+    assert sorted(message.document["mid"] for message in routed(place, topics.LOG)) == ["m3", "m7"]
 
 
 def test_nothing_is_sent_that_waits_for_the_history_or_lies_outside_of_the_stretch(
