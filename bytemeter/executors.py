@@ -175,5 +175,9 @@ def keep_worker_warm() -> None:
 
 @cache
 def _freeze_garbage_collection() -> None:
-    """Exclude all objects that exist now from garbage collection; once per process."""
+    """Exclude all objects that exist now from garbage collection, and leave it to pyspark, after each task.
+
+    A task makes lists of ten thousand records, which Python would search for cycles again and again. Once per process.
+    """
     gc.freeze()
+    gc.disable()

@@ -6,6 +6,9 @@ all messages of a task in the history query.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -81,12 +84,24 @@ def _reason(feed: Feed, records: pa.Table, reason: pa.ChunkedArray, now_us: int 
 
 def _reason_by_kind(kinds: Kinds, records: pa.Table, reason: pa.ChunkedArray) -> pa.ChunkedArray:
     """The reason, also of records that the validator of their kind refuses."""
-    judged = records if kinds.columns is None else records.select([*kinds.columns])
-    for kind, validator in kinds.validators.items():
-        is_judged = _flat(pc.fill_null(pc.and_(pc.equal(records.column(kinds.by), kind), pc.is_null(reason)), False))
-        if pc.any(is_judged).as_py():
-            reason = pc.replace_with_mask(reason, is_judged, _flat(validator(judged.filter(is_judged))))
-    return reason
+    number = pc.index_in(records.column(kinds.by), value_set=pa.array(kinds.validators, pa.string()))
+    numbers = pc.fill_null(pc.if_else(pc.is_null(reason), number, None), -1).to_numpy()
+    # One kind after the other, so that all rows are taken at once.
+    order = np.argsort(numbers, kind="stable")
+    order = order[np.searchsorted(numbers[order], 0) :]
+    if not len(order):
+        return reason
+    judged = (records if kinds.columns is None else records.select([*kinds.columns])).take(order)
+    cuts = np.searchsorted(numbers[order], np.arange(len(kinds.validators) + 1))
+    parts = [
+        _flat(validator(judged.slice(start, end - start)))
+        for validator, (start, end) in zip(kinds.validators.values(), pairwise(cuts), strict=True)
+        if start < end
+    ]
+    places = np.full(len(numbers), -1)
+    places[order] = np.arange(len(order))
+    found = pa.concat_arrays(parts).take(pa.array(places, mask=places < 0))
+    return pc.coalesce(reason, found)
 
 
 def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -6,7 +6,7 @@ Whatever is made is a function of the event alone: made again, it is byte for by
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -23,6 +23,7 @@ from bytemeter.telemetry.members import (
     text_of,
 )
 from bytemeter.telemetry.outgoing import DIALCODES, Outgoing, failed, flagged, key_of
+from bytemeter.telemetry.splicing import parts_that_change, spliced
 
 SOURCE = "PipelinePreprocessor"
 DUPLICATE_FLAG = "pp_duplicate"
@@ -49,17 +50,37 @@ def topics_of(eid: str) -> tuple[str, ...]:
     return _TOPICS.get(eid, _TO_PRIMARY)
 
 
-def sent_of(value: bytes, eid: str, device: str | None = None) -> Iterator[Outgoing]:
+def sent_of(value: bytes, eid: str, device: str | None = None, actor: str | None = None) -> Sequence[Outgoing]:
     """What is sent of a valid event that is no duplicate: itself, and SHARE_ITEMs of a SHARE.
 
     Args:
-        device: context.did of the event, where that is known already.
+        device, actor: context.did and actor.id, where they are known.
     """
+    if device and actor and (whole := _with_flags_alone(value, eid, actor)):
+        return (Outgoing(topics_of(eid), device.encode(), whole),)
+    return tuple(_edited(value, eid))
+
+
+def _with_flags_alone(value: bytes, eid: str, actor: str) -> bytes | None:
+    """An event of which nothing but its flags changes; None of all others."""
+    if eid == "SHARE" or actor.startswith("f:"):
+        return None
+    about, flags = parts_that_change(value)
+    if about and _MAY_BE_DIALCODE.search(about):
+        return None
+    return spliced(value, flags, _flags_of(eid))
+
+
+def _flags_of(eid: str) -> Mapping[str, bool]:
+    return _VALIDATED if eid == "LOG" else _UNIQUE
+
+
+def _edited(value: bytes, eid: str) -> Iterator[Outgoing]:
     members = members_of(value)
-    flagged(members, _VALIDATED if eid == "LOG" else _UNIQUE)
+    flagged(members, _flags_of(eid))
     _without_prefix(members)
     _upper_case(members)
-    key = device.encode() if device else key_of(members)
+    key = key_of(members)
     yield Outgoing(topics_of(eid), key, json_of(members))
     if eid == "SHARE":
         for item in _share_items(members):

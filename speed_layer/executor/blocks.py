@@ -46,7 +46,7 @@ def messages_to_blocks(messages: DataFrame, to_parts: ToParts, *, task_bytes: in
     def blocks(messages: BoundedMessages) -> Iterator[pa.Table]:
         for table in messages:
             parts = {name: rows for name, rows in to_parts(table).items() if rows.num_rows}
-            serialised = [_serialised(rows) for rows in parts.values()]
+            serialised = [_serialised(rows, compressed=name == _SENT_ON) for name, rows in parts.items()]
             # A message may become many times its size. Of all other parts the messages' own size is a bound.
             messages.add(sum(len(block) for name, block in zip(parts, serialised, strict=True) if name == _SENT_ON))
             yield pa.table([pa.array(parts, pa.string()), pa.array(serialised, pa.binary())], _BLOCKS)
@@ -70,9 +70,11 @@ def parts_from_blocks(blocks: Iterable[tuple[str, pa.BinaryScalar]], empty_parts
     return {name: pa.concat_tables(parts) for name, parts in tables.items()}
 
 
-def _serialised(rows: pa.Table) -> bytes:
+def _serialised(rows: pa.Table, *, compressed: bool) -> bytes:
+    """Rows as an Arrow IPC stream. Spark copies a block several times: of messages, lz4 makes a fraction of them."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, rows.schema) as writer:
+    options = pa.ipc.IpcWriteOptions(compression="lz4" if compressed else None)
+    with pa.ipc.new_stream(sink, rows.schema, options=options) as writer:
         writer.write_table(rows)
     block: bytes = sink.getvalue().to_pybytes()
     return block

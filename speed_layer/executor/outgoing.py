@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -101,13 +102,21 @@ def outgoing_again(stage: Stage, decided: Decided, messages: pa.Table) -> Parts:
 
 def _outgoing(stage: Stage, messages: pa.Table, records: pa.Table) -> pa.Table:
     made = list(stage.sent_of(records.append_column("received_us", received_us(messages))))
-    rows = pa.array([row for row, _ in made], pa.int64())
+    if not made:
+        return OUTGOING.empty_table()
+    rows, sent = zip(*made, strict=True)
+    topics, keys, values, reasons = zip(*sent, strict=True)
     columns = {
-        "partition": records.column("partition").take(rows),
-        "record_offset": records.column("offset").take(rows),
-        "topics": [" ".join(outgoing.topics) for _, outgoing in made],
-        "key": [outgoing.key for _, outgoing in made],
-        "value": [outgoing.value for _, outgoing in made],
-        "reason": [outgoing.reason for _, outgoing in made],
+        "partition": records.column("partition").take(pa.array(rows)),
+        "record_offset": records.column("offset").take(pa.array(rows)),
+        "topics": [_joined(of_one) for of_one in topics],
+        "key": keys,
+        "value": values,
+        "reason": reasons,
     }
     return pa.table([columns[name] for name in OUTGOING.names], OUTGOING)
+
+
+@cache
+def _joined(topics: tuple[str, ...]) -> str:
+    return " ".join(topics)

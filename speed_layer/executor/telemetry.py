@@ -49,12 +49,13 @@ class EventStage:
 
     def sent_of(self, records: pa.Table) -> Iterator[tuple[int, Outgoing]]:
         """See ``speed_layer.executor.outgoing.Stage``."""
-        columns = (records.column(name).to_pylist() for name in ("value", "reason", "eid", "device"))
-        for row, (value, reason, eid, device) in enumerate(zip(*columns, strict=True)):
+        names = ("value", "reason", "eid", "device", "actor")
+        columns = (records.column(name).to_pylist() for name in names)
+        for row, (value, reason, eid, device, actor) in enumerate(zip(*columns, strict=True)):
             if reason is not None:
                 yield row, stages.failed_event(value, reason, self._violations(value, eid))
                 continue
-            for outgoing in stages.sent_of(value, eid, device):
+            for outgoing in stages.sent_of(value, eid, device, actor):
                 yield row, outgoing
 
     def repeated(self, key: bytes | None, value: bytes) -> Outgoing:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -67,8 +69,10 @@ class Router:
     def __post_init__(self) -> None:
         name = self.kafka.topic_name(f"bytemeter-route-{self.feed.name}")
         self._producer = TransactionalProducer(
-            self.kafka, name, self._explained, _TIMEOUT_S, patience_s=_PATIENCE_S, message_max_bytes=_MOST_BYTES
-        )
+            self.kafka, name, self._explained, _TIMEOUT_S, patience_s=_PATIENCE_S, message_max_bytes=_MOST_BYTES,
+            # A message that fails makes the commit fail.
+            delivery_report_only_error=True,
+        )  # fmt: skip
         self._name = name
 
     @property
@@ -176,11 +180,12 @@ class Router:
         for partition, offset, topics, key, value, reason in self._unsent(rows):
             if reason is not None:
                 headers = self._headers(partition, offset, reason)
-                for topic in topics.split():
+                for topic in _names(topics):
                     self._producer.produce(self.kafka.topic_name(topic), key, value, headers)
                 continue
-            for topic in topics.split():
-                by_topic[topic].append({"value": value, "key": key})
+            message = {"value": value, "key": key}
+            for topic in _names(topics):
+                by_topic[topic].append(message)
         for topic, messages in by_topic.items():
             self._producer.produce_batch(self.kafka.topic_name(topic), messages)
 
@@ -206,6 +211,11 @@ class Router:
         )
 
 
+@cache
+def _names(topics: str) -> list[str]:
+    return topics.split()
+
+
 def stretches(outgoing: pa.Table, most_bytes: int) -> list[pa.Table]:
     """Cut messages into tables of about so many bytes, of which none has a position that lies before one of an earlier
     table, in the same partition; all that became of a message is in one table."""
@@ -213,12 +223,14 @@ def stretches(outgoing: pa.Table, most_bytes: int) -> list[pa.Table]:
         return [outgoing]
     keys = keys_of(outgoing.column("partition").to_numpy(), outgoing.column("record_offset").to_numpy())
     order = np.argsort(keys, kind="stable")
-    sizes = pc.fill_null(pc.binary_length(outgoing.column("value")), 0).to_numpy()
-    number = np.cumsum(sizes[order]) // most_bytes
+    # All at once: each take from a table of many chunks would go through all of them.
+    ordered = outgoing.take(order)
+    number = np.cumsum(pc.fill_null(pc.binary_length(ordered.column("value")), 0).to_numpy()) // most_bytes
     # The number of a message is that of its first row.
     firsts = np.flatnonzero(np.diff(keys[order], prepend=-1))
     number = np.repeat(number[firsts], np.diff(np.append(firsts, len(order))))
-    return [outgoing.take(rows) for rows in np.split(order, np.flatnonzero(np.diff(number)) + 1)]
+    cuts = [0, *np.flatnonzero(np.diff(number)) + 1, len(order)]
+    return [ordered.slice(start, end - start) for start, end in pairwise(cuts)]
 
 
 def _next_offsets(outgoing: pa.Table) -> Offsets:

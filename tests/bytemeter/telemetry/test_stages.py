@@ -15,9 +15,26 @@ SECONDARY, PRIMARY = (topics.UNIQUE, topics.SECONDARY), (topics.UNIQUE, topics.P
 
 
 def sent(value: bytes, eid: str) -> list[Outgoing]:
+    """What is sent of an event, which is the same if its device and actor are known."""
     made = list(sent_of(value, eid))
     assert made == list(sent_of(value, eid))
+    with_known = list(sent_of(value, eid, *known(value)))
+    assert [as_read(outgoing) for outgoing in with_known] == [as_read(outgoing) for outgoing in made]
     return made
+
+
+def known(value: bytes) -> tuple[str | None, str | None]:
+    """Device and actor, as the feed's fields have them."""
+    document = json.loads(value)
+    found = (document.get(name, {}) for name in ("context", "actor"))
+    device, actor = (inner.get(of) for inner, of in zip(found, ("did", "id"), strict=True))
+    return device or None, actor or None
+
+
+def as_read(outgoing: Outgoing) -> tuple[object, ...]:
+    """A message as a consumer reads it, with the order of its members."""
+    document = json.loads(outgoing.value or b"", object_pairs_hook=list)
+    return outgoing.topics, outgoing.key, outgoing.reason, document
 
 
 @pytest.mark.parametrize("eid", EDATA)
@@ -35,6 +52,37 @@ def test_members_keep_their_bytes() -> None:
     (made,) = sent(value, "START")
     flags = b',"flags":{"pp_validation_processed":true,"pp_duplicate":false}}'
     assert made.value == value[:-1] + flags
+
+
+FLAGS = {"pp_validation_processed": True, "pp_duplicate": False}
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("", FLAGS), (',"flags":{"ex_processed":true}', {"ex_processed": True, **FLAGS}), (',"flags":{}', FLAGS),
+        (',"flags": {"a":1}', {"a": 1, **FLAGS}), (',"flags":{"a":1} ', {"a": 1, **FLAGS}), (',"flags":5', FLAGS),
+        (',"flags":{"a":1},"last":0', {"a": 1, **FLAGS}), (',"flags":{"pp_duplicate":true}', FLAGS),
+        (',"fl\\u0061gs":{"a":1}', {"a": 1, **FLAGS}), (',"flags":{"a":{"flags":{"b":2}}}', {"a": {"flags": {"b": 2}}, **FLAGS}),
+        (',"flags":{"a":1},"last":{"x":0,"flags":{"a":1}}', {"a": 1, **FLAGS}),
+        (',"last":{"x":0,"flags":{"a":1}}', FLAGS), (',"last":",\\"flags\\":{}}"', FLAGS),
+        (f',"flags":{{"long":"{"x" * 300}"}}', {"long": "x" * 300, **FLAGS}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("end", ["}", "} \n"])
+def test_flags_are_added_to_those_of_the_event_itself(flags: str, expected: dict[str, object], end: str) -> None:
+    value = event("START", "m")[:-1] + (flags + end).encode()
+    (made,) = sent(value, "START")
+    assert json.loads(made.value or b"")["flags"] == expected
+
+
+def test_an_event_of_which_only_flags_change_keeps_all_of_its_bytes() -> None:
+    value = (
+        b'{ "eid" : "START","context": {"did": "d"} ,"actor":{"id":"a", "type":"User"} ,"flags":{"ex_processed":true}}'
+    )
+    (made,) = sent_of(value, "START", "d", "a")
+    flags = b'"flags":{"ex_processed":true,"pp_validation_processed":true,"pp_duplicate":false}}'
+    assert made == Outgoing(PRIMARY, b"d", value[: value.index(b'"flags"')] + flags)
 
 
 @pytest.mark.parametrize(
