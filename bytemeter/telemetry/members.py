@@ -19,7 +19,7 @@ except ImportError:
 
 # By name the values, as they are written: ``msgspec.Raw``.
 Members = dict[str, Any]
-_OBJECT, _ARRAY, _TEXT, _ANY = "object", "array", "text", "value"
+_OBJECT, _OBJECT_ALONE, _ARRAY, _TEXT, _ANY = "object", "object alone", "array", "text", "value"
 
 
 class UnreadableError(ValueError):
@@ -34,6 +34,11 @@ def members_of(value: bytes | memoryview) -> Members:
     """
     found: Members = _decoded(value, _OBJECT)
     return found
+
+
+def object_alone(value: bytes) -> bytes:
+    """The member ``object`` of a JSON object, as it is written; empty without one. Faster than all members."""
+    return bytes(_decoded(value, _OBJECT_ALONE).object)
 
 
 def items_of(value: bytes | memoryview) -> list[bytes]:
@@ -109,7 +114,13 @@ def _decoded(value: bytes | memoryview, kind: str) -> Any:
 @cache
 def _decoder(kind: str) -> Callable[[bytes | memoryview], Any]:
     json = _require_msgspec().json
-    types: dict[str, Any] = {_OBJECT: dict[str, msgspec.Raw], _ARRAY: list[msgspec.Raw], _TEXT: str, _ANY: Any}
+    types: dict[str, Any] = {
+        _OBJECT: dict[str, msgspec.Raw],
+        _OBJECT_ALONE: msgspec.defstruct("ObjectAlone", [("object", msgspec.Raw, msgspec.Raw(b""))], gc=False),
+        _ARRAY: list[msgspec.Raw],
+        _TEXT: str,
+        _ANY: Any,
+    }
     decode: Callable[[bytes | memoryview], Any] = json.Decoder(types[kind]).decode
     return decode
 

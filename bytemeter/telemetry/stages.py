@@ -5,9 +5,8 @@ Whatever is made is a function of the event alone: made again, it is byte for by
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from bytemeter.telemetry import topics
@@ -18,12 +17,13 @@ from bytemeter.telemetry.members import (
     json_of,
     members_of,
     number_of,
+    object_alone,
     object_of,
     raw,
     text_of,
 )
 from bytemeter.telemetry.outgoing import DIALCODES, Outgoing, failed, flagged, key_of
-from bytemeter.telemetry.splicing import parts_that_change, spliced
+from bytemeter.telemetry.splicing import spliced
 
 SOURCE = "PipelinePreprocessor"
 DUPLICATE_FLAG = "pp_duplicate"
@@ -41,8 +41,7 @@ _TOPICS = {
     "SHARE_ITEM": _TO_SECONDARY,
     "AUDIT": (*_TO_PRIMARY, topics.AUDIT),
 }
-# Or written with escapes.
-_MAY_BE_DIALCODE = re.compile(rb'"(?:dialcode|qr)"|\\', re.IGNORECASE)
+_DIALCODES = tuple(f'"{kind}"'.encode() for kind in DIALCODES)
 
 
 def topics_of(eid: str) -> tuple[str, ...]:
@@ -50,25 +49,35 @@ def topics_of(eid: str) -> tuple[str, ...]:
     return _TOPICS.get(eid, _TO_PRIMARY)
 
 
-def sent_of(value: bytes, eid: str, device: str | None = None, actor: str | None = None) -> Sequence[Outgoing]:
-    """What is sent of a valid event that is no duplicate: itself, and SHARE_ITEMs of a SHARE.
+class Known(NamedTuple):
+    """Members of a valid event that were read before: texts, None where they are missing or empty.
 
-    Args:
-        device, actor: context.did and actor.id, where they are known.
+    Attributes:
+        device: context.did.
+        actor: actor.id.
+        content: object.id.
     """
-    if device and actor and (whole := _with_flags_alone(value, eid, actor)):
-        return (Outgoing(topics_of(eid), device.encode(), whole),)
+
+    device: str | None
+    actor: str | None
+    content: str | None
+
+
+def sent_of(value: bytes, eid: str, known: Known | None = None) -> Sequence[Outgoing]:
+    """What is sent of a valid event that is no duplicate: itself, and SHARE_ITEMs of a SHARE."""
+    if known and known.device and (whole := _with_flags_alone(value, eid, known)):
+        return (Outgoing(topics_of(eid), known.device.encode(), whole),)
     return tuple(_edited(value, eid))
 
 
-def _with_flags_alone(value: bytes, eid: str, actor: str) -> bytes | None:
+def _with_flags_alone(value: bytes, eid: str, known: Known) -> bytes | None:
     """An event of which nothing but its flags changes; None of all others."""
-    if eid == "SHARE" or actor.startswith("f:"):
+    _, actor, content = known
+    if eid == "SHARE" or (actor is not None and actor.startswith("f:")):
         return None
-    about, flags = parts_that_change(value)
-    if about and _MAY_BE_DIALCODE.search(about):
+    if content is not None and content != content.upper() and _may_be_dialcode(object_alone(value)):
         return None
-    return spliced(value, flags, _flags_of(eid))
+    return spliced(value, _flags_of(eid))
 
 
 def _flags_of(eid: str) -> Mapping[str, bool]:
@@ -105,10 +114,16 @@ def _without_prefix(members: Members) -> None:
         members["actor"] = raw(inner)
 
 
+def _may_be_dialcode(written: bytes) -> bool:
+    lower = written.lower()
+    # Or written with escapes.
+    return any(kind in lower for kind in _DIALCODES) or b"\\" in written
+
+
 def _upper_case(members: Members) -> None:
     """Write the id of an object that is a dialcode in upper case."""
     written = bytes(members.get("object", b""))
-    if not _MAY_BE_DIALCODE.search(written):
+    if not _may_be_dialcode(written):
         return
     inner = object_of(written)
     kind, id_ = text_of(inner.get("type")), text_of(inner.get("id"))

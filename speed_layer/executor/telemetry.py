@@ -11,6 +11,7 @@ from bytemeter.feeds import TELEMETRY, TELEMETRY_BATCHES, Feed
 from bytemeter.telemetry import batches, stages
 from bytemeter.telemetry.batches import Position
 from bytemeter.telemetry.outgoing import Outgoing, duplicate
+from bytemeter.telemetry.stages import Known
 from bytemeter.telemetry.validating import SchemaValidator, Violation
 
 
@@ -49,13 +50,13 @@ class EventStage:
 
     def sent_of(self, records: pa.Table) -> Iterator[tuple[int, Outgoing]]:
         """See ``speed_layer.executor.outgoing.Stage``."""
-        names = ("value", "reason", "eid", "device", "actor")
+        names = ("value", "reason", "eid", "device", "actor", "content")
         columns = (records.column(name).to_pylist() for name in names)
-        for row, (value, reason, eid, device, actor) in enumerate(zip(*columns, strict=True)):
+        for row, (value, reason, eid, *known) in enumerate(zip(*columns, strict=True)):
             if reason is not None:
                 yield row, stages.failed_event(value, reason, self._violations(value, eid))
                 continue
-            for outgoing in stages.sent_of(value, eid, device, actor):
+            for outgoing in stages.sent_of(value, eid, Known(*known)):
                 yield row, outgoing
 
     def repeated(self, key: bytes | None, value: bytes) -> Outgoing:

@@ -8,7 +8,7 @@ import pytest
 
 from bytemeter.telemetry import topics
 from bytemeter.telemetry.outgoing import Outgoing, duplicate
-from bytemeter.telemetry.stages import failed_event, sent_of
+from bytemeter.telemetry.stages import Known, failed_event, sent_of
 from tests.telemetry import EDATA, event
 
 SECONDARY, PRIMARY = (topics.UNIQUE, topics.SECONDARY), (topics.UNIQUE, topics.PRIMARY)
@@ -18,17 +18,16 @@ def sent(value: bytes, eid: str) -> list[Outgoing]:
     """What is sent of an event, which is the same if its device and actor are known."""
     made = list(sent_of(value, eid))
     assert made == list(sent_of(value, eid))
-    with_known = list(sent_of(value, eid, *known(value)))
+    with_known = list(sent_of(value, eid, known(value)))
     assert [as_read(outgoing) for outgoing in with_known] == [as_read(outgoing) for outgoing in made]
     return made
 
 
-def known(value: bytes) -> tuple[str | None, str | None]:
-    """Device and actor, as the feed's fields have them."""
+def known(value: bytes) -> Known:
+    """Device, actor and content, as the feed's fields have them."""
     document = json.loads(value)
-    found = (document.get(name, {}) for name in ("context", "actor"))
-    device, actor = (inner.get(of) for inner, of in zip(found, ("did", "id"), strict=True))
-    return device or None, actor or None
+    found = ((document.get(name) or {}, of) for name, of in (("context", "did"), ("actor", "id"), ("object", "id")))
+    return Known(*(inner.get(of) or None for inner, of in found))
 
 
 def as_read(outgoing: Outgoing) -> tuple[object, ...]:
@@ -80,7 +79,7 @@ def test_an_event_of_which_only_flags_change_keeps_all_of_its_bytes() -> None:
     value = (
         b'{ "eid" : "START","context": {"did": "d"} ,"actor":{"id":"a", "type":"User"} ,"flags":{"ex_processed":true}}'
     )
-    (made,) = sent_of(value, "START", "d", "a")
+    (made,) = sent_of(value, "START", Known("d", "a", None))
     flags = b'"flags":{"ex_processed":true,"pp_validation_processed":true,"pp_duplicate":false}}'
     assert made == Outgoing(PRIMARY, b"d", value[: value.index(b'"flags"')] + flags)
 
