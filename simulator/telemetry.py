@@ -6,6 +6,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from random import Random
 from typing import ClassVar
 
@@ -190,7 +191,9 @@ class TelemetrySimulation:
                 at_ms = int(1_000 * time)
                 messages += self._happens(self._devices[device], kind, at_ms)
             yield float(times[-1]), messages
-        yield at_ms / 1_000, [m for device in self._devices if device.waiting for m in self._sent(device, at_ms)]
+        waiting = (device for device in self._devices if device.waiting)
+        while some := [*islice(waiting, max(1, size // self._batch))]:
+            yield at_ms / 1_000, [message for device in some for message in self._sent(device, at_ms)]
 
     def shown(self) -> str:
         """What becomes of the events, as the funnel of the stages counts them."""

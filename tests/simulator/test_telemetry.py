@@ -104,3 +104,13 @@ def test_impossible_shares_are_refused() -> None:
         TelemetrySimulation(replace(TRAFFIC, invalid=0.7), Shares(unknown=0.4))
     with pytest.raises(BytemeterError, match="expected 0 to 1"):
         Shares(repeated=1.5)
+
+
+def test_pieces_stay_small_also_as_all_devices_send_what_they_have() -> None:
+    many = replace(TRAFFIC, subscribers=2_000)
+    pieces = [batches(piece) for _, piece in TelemetrySimulation(many, Shares(repeated=0)).pieces(500)]
+    events = [sum(len(batch["events"]) for batch in piece) for piece in pieces]
+    assert sum(events) == many.records
+    # What devices had before, and a piece of new events.
+    assert max(len(piece) for piece in pieces) <= 500
+    assert max(events[-10:]) <= 500
