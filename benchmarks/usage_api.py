@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import uvloop
 from sqlalchemy import Engine
 
 from benchmarks.topics import Topics, own_process
+from bytemeter.plans.calendars import Calendar, Years, ensure_periods
 from bytemeter.postgres import database
 from bytemeter.settings import PREFIX, Settings
 from bytemeter.sql import Statements
@@ -36,6 +38,8 @@ def measure_usage_api(topics: Topics, seconds: int) -> None:
                 connection.execute(SQL["fill_agreements"], {"users": topics.users})
                 connection.execute(SQL["fill_versions"])
                 connection.execute(SQL["fill_services"])
+                # As the stream stores them, of all calendars in use.
+                ensure_periods(connection, {Calendar("UTC", 1): Years(2025, dt.datetime.now(dt.UTC).year)})
             connection.execute(SQL[name])
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(SQL["analyse"])
