@@ -38,8 +38,9 @@ class Prepared:
 
     @cached_property
     def text(self) -> str:
-        """The command that prepares it."""
-        return f"prepare {self.name} as {_COMMENT.sub('', str(self._compiled)).strip()}"
+        """The command that prepares it, as the driver takes it."""
+        statement = _COMMENT.sub("", str(self._compiled)).strip().replace("%", "%%")
+        return f"prepare {self.name} as {statement}"
 
     @cached_property
     def _compiled(self) -> Any:
