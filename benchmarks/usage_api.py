@@ -21,6 +21,7 @@ from bytemeter.plans.calendars import Calendar, Years, ensure_periods
 from bytemeter.postgres import database
 from bytemeter.settings import PREFIX, Settings
 from bytemeter.sql import Statements
+from simulator.traffic import Rhythm
 
 SQL = Statements("benchmarks", "usage_api.sql")
 RATE, LIVE_RATE, CLIENTS, EVENTS = 200, 5_000, 500, 40
@@ -96,7 +97,7 @@ def _live_query(settings: Settings, engine: Engine, niceness: int) -> Iterator[N
     bytemeter = [sys.executable, "-m", "cli"]
     commands = (
         ["nice", "-n", str(niceness), *bytemeter, "stream", "devices"],
-        [*bytemeter, "simulate", "devices", "--rate", str(LIVE_RATE)],
+        [*bytemeter, "simulate", "devices", "--rate", str(_mean_rate(LIVE_RATE))],
     )
     with log.open("w") as output:
         running = [subprocess.Popen(command, env=environment, stdout=output, stderr=output) for command in commands]
@@ -112,6 +113,12 @@ def _live_query(settings: Settings, engine: Engine, niceness: int) -> Iterator[N
             for process in reversed(running):
                 process.terminate()
                 process.wait()
+
+
+def _mean_rate(present: float) -> float:
+    """The mean over a day of which the simulator sends so many records a second at this time of the day."""
+    first, second = Rhythm(time.time(), present).take(2)
+    return float(present * present * (second - first))
 
 
 def _counted(engine: Engine) -> int:
