@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime as dt
+from collections.abc import Callable, Iterator
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Engine, make_url, text
 
+from bytemeter.plans.calendars import Calendar, Years, ensure_periods
 from bytemeter.settings import Settings
 from serving.api.money import bill
+from serving.api.plans import data_plan
 from serving.api.reading import Prepared, Reading, SeveralStatementsError
 from serving.api.snapshots import Snapshots
+from serving.api.totals import Which
+from serving.api.usage import Question, usage
+from tests.builders import utc
+from tests.serving.api.conftest import Figures, subscriber
 
 COUNTED = text("select sum(next_offset)::integer as counted, '50 %s' as other from ledger where feed = :feed")
 
@@ -91,3 +100,30 @@ def test_a_month_is_that_of_the_zone_in_the_database_whatever_is_assumed(snapsho
         assert empty is not None
         assert (empty.month, str(empty.shown)) == ("2026-09", "0.00")
         assert snapshots.asked(bill("customer", "Nobody", (2026, 10), assumed)) is None
+
+
+def test_a_day_a_plan_and_a_month_are_read_by_one_statement_each(
+    snapshots: Snapshots, engine: Engine, figures: Figures
+) -> None:
+    with engine.begin() as connection:
+        subscriber(connection, "a", "48")
+        ensure_periods(connection, {Calendar("UTC", 1): Years(2025, dt.datetime.now(dt.UTC).year)})
+    which, start = Which("devices", "app_bytes_total"), utc("2026-10-21")
+    day = Question(which, "1h", ZoneInfo("UTC"), start, start + dt.timedelta(days=1), None, 1_000)
+    # How many ids a window has is known once it was asked for.
+    known = snapshots.asked(usage(day))
+    assert len(known.rows) > 24
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+
+        def by_one_statement(question: Callable[[Reading], Any]) -> Any:
+            return question(Reading(connection, transaction=False))
+
+        assert by_one_statement(usage(day)) == known
+        assert by_one_statement(data_plan("48")).agreement_id == "a"
+        assert by_one_statement(bill("type", "CALL", None, "UTC")).shown == 0
+        # A period that is not stored is computed, and read by a second one.
+        with pytest.raises(SeveralStatementsError):
+            by_one_statement(data_plan("48", utc("2040-01-15")))
+    later = snapshots.asked(data_plan("48", utc("2040-01-15")))
+    assert later is not None
+    assert (later.period.year, later.period.month, later.limit) == (2040, 1, 1_000)
