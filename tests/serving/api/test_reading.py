@@ -31,8 +31,9 @@ def snapshots(stored: Settings) -> Iterator[Snapshots]:
     asked.close()
 
 
-@pytest.fixture(autouse=True)
-def _ledger(engine: Engine) -> None:
+@pytest.fixture
+def counted(engine: Engine) -> None:
+    """Seven messages are counted."""
     with engine.begin() as connection:
         connection.execute(
             text("insert into ledger (feed, partition, topic_id, next_offset) values ('devices', 0, 't', 7)")
@@ -51,7 +52,7 @@ def test_a_question_of_one_statement_has_no_transaction(snapshots: Snapshots) ->
     assert asked == [False]
 
 
-def test_a_question_of_several_statements_sees_one_moment(snapshots: Snapshots, engine: Engine) -> None:
+def test_a_question_of_several_statements_sees_one_moment(snapshots: Snapshots, engine: Engine, counted: None) -> None:
     prepared, asked = Prepared("counted", COUNTED), list[bool]()
 
     def question(reading: Reading) -> list[int]:
@@ -67,7 +68,7 @@ def test_a_question_of_several_statements_sees_one_moment(snapshots: Snapshots, 
         Reading(None, transaction=False).several()  # type: ignore[arg-type]
 
 
-def test_a_statement_is_planned_once_by_each_connection(snapshots: Snapshots, engine: Engine) -> None:
+def test_a_statement_is_planned_once_by_each_connection(snapshots: Snapshots, engine: Engine, counted: None) -> None:
     prepared = Prepared("counted", COUNTED)
 
     def question(reading: Reading) -> tuple[int, str]:
