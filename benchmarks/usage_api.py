@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import os
 import subprocess
 import sys
@@ -16,13 +17,18 @@ import uvloop
 from sqlalchemy import Engine
 
 from benchmarks.topics import Topics, own_process
+from bytemeter.plans.calendars import Calendar, Years, ensure_periods
 from bytemeter.postgres import database
 from bytemeter.settings import PREFIX, Settings
 from bytemeter.sql import Statements
+from simulator.traffic import Rhythm
 
 SQL = Statements("benchmarks", "usage_api.sql")
 RATE, LIVE_RATE, CLIENTS, EVENTS = 200, 5_000, 500, 40
+NICENESS = 10
 _CONNECTIONS, _WARM_UP_S = 20, 5
+# Until then Spark's JVM mostly compiles; as before alerts are measured.
+_LIVE_WARM_UP_S = 20
 _FIRST_MSISDN = 48_500_000_001
 
 
@@ -36,14 +42,16 @@ def measure_usage_api(topics: Topics, seconds: int) -> None:
                 connection.execute(SQL["fill_agreements"], {"users": topics.users})
                 connection.execute(SQL["fill_versions"])
                 connection.execute(SQL["fill_services"])
+                # As the stream stores them, of all calendars in use.
+                ensure_periods(connection, {Calendar("UTC", 1): Years(2025, dt.datetime.now(dt.UTC).year)})
             connection.execute(SQL[name])
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(SQL["analyse"])
     print(f"\nusage API: 30 days of windows of 120 ids, {topics.users:,} agreements, {RATE} requests/s", flush=True)
     with _api(settings) as url, own_process() as clients:
         live = f"beside the live query at {LIVE_RATE:,} records/s"
-        for beside, interval_s in (("alone", None), (live, 0), (f"{live}, a micro-batch a second", 1)):
-            with nullcontext() if interval_s is None else _live_query(settings, engine, interval_s):
+        for beside, niceness in (("alone", None), (live, 0), (f"{live} and nice {NICENESS}", NICENESS)):
+            with nullcontext() if niceness is None else _live_query(settings, engine, niceness):
                 for name, latencies in clients.submit(_requests, url, seconds, topics.users).result().items():
                     _print(f"{name}, {beside}", latencies)
                 _print(f"event to the last of {CLIENTS} clients, {beside}", _stream(url, engine))
@@ -72,11 +80,11 @@ def _api(settings: Settings) -> Iterator[str]:
 
 
 @contextmanager
-def _live_query(settings: Settings, engine: Engine, interval_s: int) -> Iterator[None]:
-    """The live query and a simulator, each a process of its own; entered once records are counted.
+def _live_query(settings: Settings, engine: Engine, niceness: int) -> Iterator[None]:
+    """The live query and a simulator, each a process of its own; entered after a warm-up.
 
     Args:
-        interval_s: seconds from the start of a micro-batch to that of the next; 0 as soon as one is read.
+        niceness: of the live query's processes.
     """
     environment = {
         **os.environ,
@@ -84,26 +92,33 @@ def _live_query(settings: Settings, engine: Engine, interval_s: int) -> Iterator
         f"{PREFIX}DATABASE_URL": settings.require_database_url(),
         f"{PREFIX}HISTORY": str(settings.history),
         f"{PREFIX}TOPIC_PREFIX": settings.topic_prefix,
-        f"{PREFIX}LIVE_INTERVAL_S": str(interval_s),
     }
     log, before = Path(settings.home) / "live.log", _counted(engine)
-    commands = (["stream", "devices"], ["simulate", "devices", "--rate", str(LIVE_RATE)])
+    bytemeter = [sys.executable, "-m", "cli"]
+    commands = (
+        ["nice", "-n", str(niceness), *bytemeter, "stream", "devices"],
+        [*bytemeter, "simulate", "devices", "--rate", str(_mean_rate(LIVE_RATE))],
+    )
     with log.open("w") as output:
-        running = [
-            subprocess.Popen([sys.executable, "-m", "cli", *command], env=environment, stdout=output, stderr=output)
-            for command in commands
-        ]
+        running = [subprocess.Popen(command, env=environment, stdout=output, stderr=output) for command in commands]
         try:
             deadline = time.monotonic() + 120
             while _counted(engine) < before + 20_000:
                 if time.monotonic() > deadline:
                     raise TimeoutError(log.read_text())
                 time.sleep(0.5)
+            time.sleep(_LIVE_WARM_UP_S)
             yield
         finally:
             for process in reversed(running):
                 process.terminate()
                 process.wait()
+
+
+def _mean_rate(present: float) -> float:
+    """The mean over a day of which the simulator sends so many records a second at this time of the day."""
+    first, second = Rhythm(time.time(), present).take(2)
+    return float(present * present * (second - first))
 
 
 def _counted(engine: Engine) -> int:

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from bytemeter.feeds import DATA_RECORDS
 from bytemeter.plans.events import AMENDED, CLOSED, CORRECTED, EXCEEDED, REACHED
 from bytemeter.sql import Statements
+from serving.api.reading import Reading
 from serving.api.totals import moment
 
 SQL = Statements(__package__, "events.sql")
@@ -91,7 +92,7 @@ class EventPage(NamedTuple):
 
 
 def read_events(
-    connection: Connection, which: Filter, *, after: int, most: int, until: int | None = None
+    reading: Connection | Reading, which: Filter, *, after: int, most: int, until: int | None = None
 ) -> list[Event]:
     """The first events behind a position, up to another one."""
     values: dict[str, Any] = {
@@ -104,24 +105,25 @@ def read_events(
         "until": until,
         "most": most,
     }
-    rows = connection.execute(SQL["events_behind"], values)
+    rows = reading.execute(SQL["events_behind"], values)
     return [
         Event(**{**row, "event_id": str(row["event_id"]), "payload": bytes(row["payload"])}) for row in rows.mappings()
     ]
 
 
-def event_page(which: Filter, after: int, limit: int) -> Callable[[Connection], EventPage]:
+def event_page(which: Filter, after: int, limit: int) -> Callable[[Reading], EventPage]:
     """The question for a snapshot."""
 
-    def question(connection: Connection) -> EventPage:
-        now = moment(connection, DATA_RECORDS.name)
-        found = read_events(connection, which, after=after, most=limit + 1)
+    def question(reading: Reading) -> EventPage:
+        reading.several()
+        now = moment(reading, DATA_RECORDS.name)
+        found = read_events(reading, which, after=after, most=limit + 1)
         more = found[limit - 1].position if len(found) > limit else None
         return EventPage(now.counted_at, found[:limit], more)
 
     return question
 
 
-def last_position(connection: Connection) -> int:
+def last_position(reading: Connection | Reading) -> int:
     """The highest position."""
-    return int(connection.scalars(SQL["last_position"]).one())
+    return int(reading.scalars(SQL["last_position"]).one())

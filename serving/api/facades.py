@@ -1,25 +1,11 @@
-"""The field's own interfaces over a data plan: TM Forum TMF677 v5 and CAMARA device-data-volume.
-
-Numbers of the standards are floating point, or categories; what is exact stands beside them as a text.
-"""
+"""A data plan in the words of TM Forum TMF677 v5, whose numbers are floating point: beside them are exact texts."""
 
 from __future__ import annotations
 
 import datetime as dt
-import re
-from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
-from bytemeter.web.problems import Problem, wrong_parameter
 from serving.api.plans import DataPlan
-
-_UNITS = {"MiB": 2**20, "GiB": 2**30}
-# CAMARA's categories of what is left, by the bytes below which each ends.
-_CATEGORIES = (("<200MiB", 200 * 2**20), ("<1GiB", 2**30), ("<5GiB", 5 * 2**30))
-_LARGEST = ">=5GiB"
-_E164 = re.compile(r"\+[1-9][0-9]{4,14}")
 
 
 def report(plan: DataPlan, base: str) -> dict[str, Any]:
@@ -73,88 +59,3 @@ def _quantity(size: int) -> dict[str, Any]:
 
 def _local(plan: DataPlan, at: dt.datetime) -> str:
     return at.astimezone(plan.zone).isoformat()
-
-
-class _Device(msgspec.Struct, forbid_unknown_fields=True):
-    phoneNumber: str  # noqa: N815, CAMARA's name
-
-
-class _Volume(msgspec.Struct, forbid_unknown_fields=True):
-    value: int
-    unit: str
-
-
-class _Retrieve(msgspec.Struct, forbid_unknown_fields=True):
-    device: _Device
-
-
-class _Check(msgspec.Struct, forbid_unknown_fields=True):
-    device: _Device
-    volumeToCheck: _Volume  # noqa: N815
-
-
-@dataclass(frozen=True)
-class VolumeRequest:
-    """A request of device-data-volume.
-
-    Attributes:
-        phone: as sent, with its +.
-        bytes: how much is asked about; None in a request of ``retrieve``.
-    """
-
-    phone: str
-    bytes: int | None = None
-
-    @property
-    def msisdn(self) -> str:
-        """The number without its +."""
-        return self.phone.removeprefix("+")
-
-
-def retrieve_request(body: bytes) -> VolumeRequest:
-    """The body of ``POST /retrieve``.
-
-    Raises:
-        Problem: 400 if it is another one; unknown members are refused, as CAMARA asks.
-    """
-    return VolumeRequest(_phone(_read(body, _Retrieve).device))
-
-
-def check_request(body: bytes) -> VolumeRequest:
-    """The body of ``POST /check``.
-
-    Raises:
-        Problem: see ``retrieve_request``.
-    """
-    asked = _read(body, _Check)
-    volume = asked.volumeToCheck
-    if volume.unit not in _UNITS:
-        raise wrong_parameter(400, "volumeToCheck.unit", volume.unit, f"one of {', '.join(_UNITS)}")
-    if not 0 <= volume.value <= 1024:  # noqa: PLR2004, of the standard
-        raise wrong_parameter(400, "volumeToCheck.value", str(volume.value), "a whole number from 0 to 1024")
-    return VolumeRequest(_phone(asked.device), volume.value * _UNITS[volume.unit])
-
-
-def retrieved(plan: DataPlan) -> dict[str, Any]:
-    """The answer of ``POST /retrieve``: a category of what is left, and the bytes beside it."""
-    category = next((name for name, below in _CATEGORIES if plan.left < below), _LARGEST)
-    return {"dataVolumeCategory": category, "exactBytes": str(plan.left)}
-
-
-def checked(plan: DataPlan, request: VolumeRequest) -> dict[str, Any]:
-    """The answer of ``POST /check``: whether more is left than was asked about."""
-    return {"thresholdExceeded": plan.left > (request.bytes or 0), "exactBytes": str(plan.left)}
-
-
-def _read(body: bytes, kind: type[_Retrieve] | type[_Check]) -> Any:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(400, f"the body is not what device-data-volume takes: {error}") from None
-
-
-def _phone(device: _Device) -> str:
-    number = device.phoneNumber
-    if not _E164.fullmatch(number):
-        raise wrong_parameter(400, "device.phoneNumber", number, "+ and 5 to 15 digits, such as +48917846822")
-    return number

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import Connection
-
 from bytemeter.sql import Statements
 from bytemeter.web.problems import Problem
+from serving.api.reading import Reading
 from serving.api.snapshots import Snapshots
 from serving.api.stream import EventStream
 
@@ -24,8 +23,8 @@ async def health(snapshots: Snapshots, stream: EventStream) -> list[str]:
     return wrong if stream.available else [*wrong, "threshold events do not reach the stream; the log says why"]
 
 
-def _standing_still(connection: Connection) -> list[str]:
-    rows = connection.execute(SQL["waiting_feeds"], {"longest": _LONGEST_WAIT})
+def _standing_still(reading: Reading) -> list[str]:
+    rows = reading.execute(SQL["waiting_feeds"], {"longest": _LONGEST_WAIT})
     return [
         f"{row.feed}: {row.waiting} messages wait; the last ones were counted at {row.counted_at.isoformat()}"
         for row in rows

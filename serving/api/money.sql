@@ -23,19 +23,23 @@ where
 order by live.month, live.id
 limit :most;
 
--- name: month_of_id
--- Reads the total of a customer or a type in a month, rounded for people; no row without events in that month.
+-- name: bill
+-- Reads the zone of billing months, and the total of a customer or a type in the month that starts at an instant, rounded
+-- for people; null without events in that month: then whether there was ever an event. And when this was read.
 select
-    month,
-    total_eur,
-    total,
-    rounding,
-    as_of
-from billable_by_month
-where dimension = :dimension and id = :id and month_start = :start;
-
--- name: is_known
--- Reads whether there was ever an event of a customer.
-select count(*) > 0 as known
-from billable_monthly
-where dimension = :dimension and id = :id;
+    now() as now,
+    (
+        select max(ledger.updated_at) from ledger
+        where ledger.feed = 'billable-events'
+    ) as counted_at,
+    (select billing_zone.zone from billing_zone) as zone,
+    b.month,
+    b.total_eur,
+    b.total,
+    b.rounding,
+    b.id is not null or exists (
+        select from billable_monthly
+        where dimension = :dimension and id = :id
+    ) as known
+from (values (1)) as once
+left join billable_by_month as b on b.dimension = :dimension and b.id = :id and b.month_start = :start;

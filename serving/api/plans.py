@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Row
+import msgspec
+from sqlalchemy import Row
 
-from bytemeter.feeds import DATA_RECORDS
 from bytemeter.plans.periods import BillingPeriod, periods
 from bytemeter.sql import Statements
 from serving.api.projection import Projection, Stretch, project
-from serving.api.totals import moment
+from serving.api.reading import Prepared, Reading
 
-SQL = Statements(__package__, "plans.sql")
+_PLAN = Prepared("data_plan", Statements(__package__, "plans.sql")["plan"])
+
+
+class _Crossing(msgspec.Struct, array_like=True):
+    """A threshold, as ``plans.sql`` has it; the last two are null as long as no record has crossed it."""
+
+    percent: int
+    bytes: int
+    reached: bool
+    crossed_at: dt.datetime | None
+    total_at_crossing: int | None
+
+
+_THRESHOLDS = msgspec.json.Decoder(list[_Crossing])
+# Seconds and bytes of each period.
+_EARLIER = msgspec.json.Decoder(list[tuple[float, int]])
 
 
 @dataclass(frozen=True)
@@ -65,58 +80,60 @@ class DataPlan:
         return max(self.limit - self.used, 0)
 
 
-def data_plan(msisdn: str, at: dt.datetime | None = None) -> Callable[[Connection], DataPlan | None]:
+def data_plan(msisdn: str, at: dt.datetime | None = None) -> Callable[[Reading], DataPlan | None]:
     """The question for a snapshot: the plan at an instant, by default now; None if no agreement serves the MSISDN."""
 
-    def question(connection: Connection) -> DataPlan | None:
-        now = moment(connection, DATA_RECORDS.name)
-        asked = at or now.now
-        found = connection.execute(SQL["plan"], {"msisdn": msisdn, "at": asked}).one_or_none()
-        return _plan(connection, found, asked, now.now, now.counted_at) if found else None
+    def question(reading: Reading) -> DataPlan | None:
+        values = {"msisdn": msisdn, "at": at, "start": None, "end": None}
+        found = _found(reading, values)
+        if found is None:
+            return None
+        asked = at or found.now
+        if found.starts_at is not None:
+            return _plan(found, asked, BillingPeriod(found.starts_at, found.ends_at, found.year, found.month))
+        period = _period(found, asked)
+        found = _found(reading, {**values, "start": period.start, "end": period.end})
+        return _plan(found, asked, period) if found else None
 
     return question
 
 
-def _plan(
-    connection: Connection, found: Row[Any], at: dt.datetime, now: dt.datetime, counted_at: dt.datetime | None
-) -> DataPlan:
-    zone, period = ZoneInfo(found.billing_period_time_zone), _period(found, at)
-    key = {"agreement": found.agreement_id, "start": period.start}
-    usage = connection.execute(SQL["period"], {**key, "end": period.end}).one()
-    total, limit = usage.total, usage.max_bytes
-    values = {**key, "total": total, "thresholds": usage.thresholds, "limit": limit}
-    thresholds = connection.execute(SQL["thresholds"], values).all()
+def _found(reading: Reading, values: Mapping[str, Any]) -> Row[Any] | None:
+    rows = reading.rows(_PLAN, values)
+    return rows[0] if rows else None
+
+
+def _plan(found: Row[Any], at: dt.datetime, period: BillingPeriod) -> DataPlan:
+    total, limit = found.total, found.max_bytes
+    thresholds = _THRESHOLDS.decode(found.thresholds or "[]")
     since = max(period.start, found.service_start_at)
     projection = None
-    if since < at < period.end and now < period.end and total is not None and total < limit:
-        earlier = connection.execute(SQL["earlier_periods"], key).all()
+    if since < at < period.end and found.now < period.end and total is not None and total < limit:
         projection = project(
             _stretches(since, at, total, thresholds),
-            [Stretch((e.period_end - e.period_start).total_seconds(), e.total_recorded_bytes) for e in earlier],
+            [Stretch(seconds, used) for seconds, used in _EARLIER.decode(found.earlier or "[]")],
             limit=limit,
             left_s=(period.end - at).total_seconds(),
         )
     return DataPlan(
-        counted_at, at, found.msisdn, found.agreement_id, zone, period, total or 0, limit,
-        [Threshold(t.percent, t.threshold_bytes, t.reached, t.crossed_at) for t in thresholds],
-        usage.latest_recorded_at, usage.closed, projection,
+        found.counted_at, at, found.msisdn, found.agreement_id, ZoneInfo(found.billing_period_time_zone), period,
+        total or 0, limit, [Threshold(t.percent, t.bytes, t.reached, t.crossed_at) for t in thresholds],
+        found.latest_recorded_at, found.closed, projection,
     )  # fmt: skip
 
 
 def _period(found: Row[Any], at: dt.datetime) -> BillingPeriod:
-    """The billing period of an instant: as it is stored, else as it would be computed now."""
-    if found.period_start is not None:
-        return BillingPeriod(found.period_start, found.period_end, found.year, found.month)
+    """The billing period of an instant, whose boundaries are not stored yet."""
     zone = ZoneInfo(found.billing_period_time_zone)
     near = periods(zone, found.anchor_day, first_year=at.year - 1, last_year=at.year + 1)
     return next(period for period in near if period.start <= at < period.end)
 
 
-def _stretches(since: dt.datetime, at: dt.datetime, total: int, thresholds: Sequence[Row[Any]]) -> list[Stretch]:
+def _stretches(since: dt.datetime, at: dt.datetime, total: int, thresholds: Sequence[_Crossing]) -> list[Stretch]:
     """The use from the period's start until now, in stretches between crossings, as far as they follow one another."""
     made: list[Stretch] = []
     seconds, used = 0.0, 0
-    crossings = sorted((t.crossed_at, t.total_at_crossing) for t in thresholds if t.crossed_at)
+    crossings = sorted((t.crossed_at, t.total_at_crossing or 0) for t in thresholds if t.crossed_at)
     for instant, until_then in [*crossings, (at, total)]:
         passed = (instant - since).total_seconds()
         # Two thresholds may be crossed by one record; a late record may have crossed one long ago.

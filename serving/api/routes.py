@@ -24,7 +24,7 @@ from serving.api.cloud_events import cloud_message
 from serving.api.documents import openapi
 from serving.api.events import Event, event_page, last_position
 from serving.api.facade_errors import camara_error, tmf_error
-from serving.api.facade_routes import CAMARA, TMF, Facades
+from serving.api.facade_routes import CAMARA, TMF, Facades, correlated
 from serving.api.health import health
 from serving.api.money import CUSTOMER, TYPE, bill, money
 from serving.api.page import page_routes
@@ -38,6 +38,8 @@ from serving.api.usage import usage
 Endpoint = Callable[[Request, Client], Awaitable[Response]]
 # Makes the response of a problem.
 Refused = Callable[[Problem], Response]
+# Completes each response to a request.
+Completed = Callable[[Request, Response], Response]
 _MOST_POSITION = 2**63 - 1
 _MOST_ROWS, _ROWS, _MOST_RECENT = 10_000, 1_000, 1_000
 _STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -84,18 +86,26 @@ class Routes:
         return [
             self._route(TMF, facades.reports, refused=tmf_error),
             self._route(f"{TMF}/{{msisdn}}", facades.report, refused=tmf_error),
-            self._route(f"{CAMARA}/retrieve", facades.retrieve, "POST", camara_error),
-            self._route(f"{CAMARA}/check", facades.check, "POST", camara_error),
+            self._route(f"{CAMARA}/retrieve", facades.retrieve, "POST", camara_error, correlated),
+            self._route(f"{CAMARA}/check", facades.check, "POST", camara_error, correlated),
         ]
 
-    def _route(self, path: str, endpoint: Endpoint, method: str = "GET", refused: Refused = Problem.response) -> Route:
+    def _route(
+        self,
+        path: str,
+        endpoint: Endpoint,
+        method: str = "GET",
+        refused: Refused = Problem.response,
+        completed: Completed = lambda _, response: response,
+    ) -> Route:
         async def known(request: Request) -> Response:
             try:
                 client = self.keys.client_of(request) if self.keys else ANYBODY
                 self.rates.take(client.name)
-                return await endpoint(request, client)
+                response = await endpoint(request, client)
             except Problem as problem:
-                return refused(problem)
+                response = refused(problem)
+            return completed(request, response)
 
         return Route(path, counted(known, self.metrics), methods=[method])
 

@@ -1,4 +1,4 @@
-"""Questions to PostgreSQL: each in a transaction of its own that reads, and sees the database at one moment."""
+"""Questions to PostgreSQL: each sees the database at one moment, by one statement or in a transaction that reads."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
 from bytemeter.errors import BytemeterError, TransientError
 from bytemeter.logs import logger
 from bytemeter.postgres import database, one_line_errors
 from bytemeter.web.problems import Problem, try_later
+from serving.api.reading import Reading, SeveralStatementsError
 
 _TIMED_OUT = "57014"
 _RETRY_AFTER_S = 2
 # So many questions may wait for each connection.
 _WAITING_PER_CONNECTION = 50
 Answer = TypeVar("Answer")
-Question = Callable[[Connection], Answer]
+Question = Callable[[Reading], Answer]
 
 
 class Snapshots:
@@ -34,6 +34,8 @@ class Snapshots:
         """
         self._timeout_s = timeout_s
         self._engine = database(url.render_as_string(hide_password=False), patience_s=timeout_s, pool=connections)
+        # The login itself can write nothing.
+        self._alone = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._reading = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._pool = ThreadPoolExecutor(connections, "snapshot")
         self._away = False
@@ -84,8 +86,13 @@ class Snapshots:
         self._engine.dispose()
 
     def _once(self, question: Question[Answer]) -> Answer:
-        with one_line_errors(self._engine.url), self._reading.connect() as connection:
-            return question(connection)
+        with one_line_errors(self._engine.url):
+            try:
+                with self._alone.connect() as connection:
+                    return question(Reading(connection, transaction=False))
+            except SeveralStatementsError:
+                with self._reading.connect() as connection:
+                    return question(Reading(connection, transaction=True))
 
     def _problem(self, error: BytemeterError) -> Problem:
         if isinstance(error, TransientError) and _timed_out(error):

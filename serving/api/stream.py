@@ -13,13 +13,13 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
 from bytemeter.logs import logger
 from bytemeter.postgres import database, one_line_errors
 from bytemeter.web.problems import Problem, try_later
 from serving.api.events import SQL, Event, Filter, last_position, read_events
+from serving.api.reading import Reading
 from serving.api.snapshots import Snapshots
 
 _LOOK_S, _LOOK_UNWATCHED_S, _AGAIN_S = 0.1, 0.5, 1.0
@@ -187,8 +187,8 @@ def _position(position: int) -> bytes:
     return b"id: %d\n\n" % position
 
 
-def _reading(which: Filter, after: int, until: int) -> Callable[[Connection], list[Event]]:
-    def question(connection: Connection) -> list[Event]:
-        return read_events(connection, which, after=after, until=until, most=_EVENTS_AT_ONCE)
+def _reading(which: Filter, after: int, until: int) -> Callable[[Reading], list[Event]]:
+    def question(reading: Reading) -> list[Event]:
+        return read_events(reading, which, after=after, until=until, most=_EVENTS_AT_ONCE)
 
     return question

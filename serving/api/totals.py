@@ -7,43 +7,29 @@ live view: hours that wait for a recompute, and the part of an hour with which a
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    TIMESTAMP,
-    BigInteger,
-    Connection,
-    Integer,
-    Select,
-    Text,
-    bindparam,
-    cast,
-    column,
-    func,
-    select,
-    true,
-    union_all,
-)
-from sqlalchemy.dialects.postgresql import ARRAY
+import msgspec
+from sqlalchemy import text
 
 from bytemeter.feeds import FEEDS, TotalsTable
 from bytemeter.sql import Statements
-from bytemeter.totals_table import SqlTotals
+from serving.api.reading import Prepared, Reading
 from serving.api.zoned import FIVE_MINUTES, HOUR, Span
 
 SQL = Statements(__package__, "totals.sql")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-
-
-class Total(NamedTuple):
-    """A total: of the window with this number, and of an id."""
-
-    window: int
-    id: str
-    value: Any
+_TWELFTHS = HOUR // FIVE_MINUTES
+# Whether an hour is taken from the live view, by where totals come from. Where there is nothing but the batch view, an
+# hour that waits for a recompute has what the last one has found.
+_FROM_LIVE = {
+    "live": "true",
+    "batch": "false",
+    "both": f"hours.dirty or parts.since > 0 or parts.until < {_TWELFTHS}",
+}
 
 
 class Moment(NamedTuple):
@@ -58,83 +44,23 @@ class Moment(NamedTuple):
     counted_at: dt.datetime | None
 
 
-class Hour(NamedTuple):
-    """An hour with records.
+class WindowTotals(msgspec.Struct, array_like=True, gc=False):
+    """The totals of a window, in the order of ids.
 
     Attributes:
+        number: of the window among those that were asked for.
         clean: whether a recompute has seen all of its records.
+        from_live: whether a part of it is taken from the live view.
     """
 
-    start: dt.datetime
+    number: int
     clean: bool
+    from_live: bool
+    ids: list[str]
+    values: list[int]
 
 
-@dataclass(frozen=True)
-class Pieces:
-    """What the totals of some windows are made of: starts of live windows and of recomputed hours, by window's number.
-
-    Attributes:
-        clean: by window whether a recompute has seen all of its records.
-    """
-
-    live: list[tuple[int, dt.datetime]]
-    batch: list[tuple[int, dt.datetime]]
-    clean: list[bool]
-
-    def __len__(self) -> int:
-        return len(self.live) + len(self.batch)
-
-    @property
-    def from_live(self) -> set[int]:
-        """The windows of which a part is taken from the live view."""
-        return {number for number, _ in self.live}
-
-
-def moment(connection: Connection, feed: str) -> Moment:
-    """When this snapshot was taken."""
-    row = connection.execute(SQL["moment"], {"feed": feed}).one()
-    return Moment(row.now, row.counted_at)
-
-
-def hours_between(connection: Connection, feed: str, span: Span) -> list[Hour]:
-    """The hours with records that touch a span, in order."""
-    since = _EPOCH + (span.start - _EPOCH) // HOUR * HOUR
-    rows = connection.execute(SQL["hours"], {"feed": feed, "since": since, "until": span.end})
-    return [Hour(row.hour, row.clean) for row in rows]
-
-
-def pieces(windows: Sequence[Span], hours: Iterable[Hour], *, has_batch: bool, batch_only: bool = False) -> Pieces:
-    """What the totals of windows, in order and without gaps between them, are made of.
-
-    Args:
-        has_batch: whether recomputed hours can be taken.
-        batch_only: whether there is nothing else: of an hour that waits for a recompute what the last one has found.
-    """
-    made = Pieces([], [], [True] * len(windows))
-    number = 0
-    for hour in hours:
-        end = hour.start + HOUR
-        while windows[number].end <= hour.start:
-            number += 1
-        for touched in range(number, len(windows)):
-            window = windows[touched]
-            if window.start >= end:
-                break
-            made.clean[touched] &= hour.clean
-            whole = window.start <= hour.start and end <= window.end
-            if batch_only or (hour.clean and whole and has_batch):
-                made.batch.append((touched, hour.start))
-            else:
-                made.live.extend((touched, start) for start in _starts(hour.start, window))
-    return made
-
-
-def _starts(hour: dt.datetime, window: Span) -> Iterator[dt.datetime]:
-    """The live windows of an hour that lie in a window."""
-    start, end = max(hour, window.start), min(hour + HOUR, window.end)
-    while start < end:
-        yield start
-        start += FIVE_MINUTES
+_WINDOWS = msgspec.json.Decoder(list[WindowTotals])
 
 
 @dataclass(frozen=True)
@@ -157,65 +83,68 @@ class Which:
         return declared is not None and self.type not in declared.types
 
 
-def totals(connection: Connection, which: Which, made_of: Pieces, after: Mapping[int, str], most: int) -> list[Total]:
-    """The first totals, in the order of windows and ids.
+def moment(reading: Reading, feed: str) -> Moment:
+    """When this snapshot was taken."""
+    row = reading.execute(SQL["moment"], {"feed": feed}).one()
+    return Moment(row.now, row.counted_at)
+
+
+def totals(
+    reading: Reading, which: Which, windows: Sequence[Span], *, live_only: bool, after: str, most: int
+) -> tuple[Moment, list[WindowTotals]]:
+    """The first totals of windows that follow one another, by one statement; windows without totals are left out.
 
     Args:
-        after: by window the id behind which its totals begin.
+        live_only: whether recomputed hours are not taken.
+        after: the id behind which those of the first window begin.
         most: how many totals at most.
 
-    Of each piece as many ids are read as totals are asked for. That is enough: a total that is among the first of its
-    window has in each piece less ids before it than that.
+    Of each hour as many ids are read as totals are asked for. That is enough: a total that is among the first of its
+    window has in each hour less ids before it than that.
     """
-    statement = _statement(which.feed, which.id is not None, bool(made_of.live), bool(made_of.batch))
-    values = {
-        "type": which.type,
-        "id": which.id,
-        "most": most,
-        **_arrays("live", made_of.live, after),
-        **_arrays("batch", made_of.batch, after),
-    }
-    return [Total(*row) for row in connection.execute(statement, values)]
+    prepared = _prepared(which.feed, _source(which, live_only=live_only), one_id=which.id is not None)
+    values = {"feed": which.feed, "type": which.type, "id": which.id, "after": after, "most": most}
+    (row,) = reading.rows(prepared, {**values, **_by_hours(windows)})
+    return Moment(row.now, row.counted_at), _WINDOWS.decode(row.windows or "[]")
 
 
-def _arrays(name: str, parts: list[tuple[int, dt.datetime]], after: Mapping[int, str]) -> dict[str, Any]:
-    return {
-        f"{name}_windows": [number for number, _ in parts],
-        f"{name}_starts": [start for _, start in parts],
-        f"{name}_afters": [after.get(number, "") for number, _ in parts],
-    }
+def _source(which: Which, *, live_only: bool) -> str:
+    declared = FEEDS[which.feed].totals
+    if which.batch_only:
+        return "batch"
+    return "live" if live_only or declared is None or declared.hourly is None else "both"
+
+
+def _by_hours(windows: Sequence[Span]) -> dict[str, Any]:
+    """The windows hour by hour, as ``totals.sql`` takes them."""
+    first = _EPOCH + (windows[0].start - _EPOCH) // HOUR * HOUR if windows else _EPOCH
+    parts = []
+    for number, window in enumerate(windows):
+        since, until = (window.start - first) // FIVE_MINUTES, (window.end - first) // FIVE_MINUTES
+        for hour in range(since // _TWELFTHS, -(-until // _TWELFTHS)):
+            start = hour * _TWELFTHS
+            parts.append((number, hour, max(since - start, 0), min(until - start, _TWELFTHS)))
+    columns = zip(*parts, strict=True) if parts else ((), (), (), ())
+    # Lists would cost the driver more than these texts.
+    arrays = ("{" + ",".join(map(str, column)) + "}" for column in columns)
+    return {"first": first, **dict(zip(("numbers", "hours", "sinces", "untils"), arrays, strict=True))}
 
 
 @lru_cache(maxsize=100)
-def _statement(feed: str, one_id: bool, live: bool, batch: bool) -> Select[Any]:
+def _prepared(feed: str, source: str, *, one_id: bool) -> Prepared:
     declared = FEEDS[feed].totals
-    parts = [_part(feed, declared.live, "live", one_id)] if live and declared else []
-    if batch and declared and declared.hourly:
-        parts.append(_part(feed, declared.hourly, "batch", one_id))
-    read = union_all(*parts).subquery()
-    window, id_ = read.c.window, read.c.id
-    grouped = select(window, id_, func.sum(read.c.value)).group_by(window, id_).order_by(window, id_)
-    return grouped.limit(bindparam("most", type_=BigInteger))
+    tables = {"live": declared.live, "batch": declared.hourly} if declared else {}
+    only = "and {id} = cast(:id as text)" if one_id else "order by {id} limit :most"
+    rows = [
+        _rows(name, table, only) for name, table in tables.items() if table is not None and source in (name, "both")
+    ]
+    statement = SQL.raw("totals").format(from_live=_FROM_LIVE[source], rows=" union all ".join(rows))
+    name = f"totals_{feed.replace('-', '_')}_{source}_{'one' if one_id else 'all'}"
+    return Prepared(name, text(statement))
 
 
-def _part(feed: str, declared: TotalsTable, name: str, one_id: bool) -> Select[Any]:
-    """The rows of the pieces that come from one table: window, id, value."""
-    totals_ = SqlTotals.of(FEEDS[feed], declared)
-    asked = func.unnest(
-        cast(bindparam(f"{name}_windows"), ARRAY(Integer)),
-        cast(bindparam(f"{name}_starts"), ARRAY(TIMESTAMP(timezone=True))),
-        cast(bindparam(f"{name}_afters"), ARRAY(Text)),
-    ).table_valued(column("window", Integer), column("start", TIMESTAMP(timezone=True)), column("after", Text))
-    asked = asked.render_derived(f"{name}_pieces")
-    rows = select(totals_.id.label("id"), totals_.value.label("value")).where(
-        totals_.of_feed,
-        totals_.type == bindparam("type", type_=Text),
-        totals_.start == asked.c.start,
-        totals_.id > asked.c.after,
-    )
-    if one_id:
-        rows = rows.where(totals_.id == bindparam("id", type_=Text))
-    else:
-        rows = rows.order_by(totals_.id).limit(bindparam("most", type_=BigInteger))
-    found = rows.lateral(f"{name}_rows")
-    return select(asked.c.window, found.c.id, found.c.value).select_from(asked.join(found, true()))
+def _rows(name: str, declared: TotalsTable, only: str) -> str:
+    """The statement that reads from one table; the names and texts in it are those of the feed's declaration."""
+    names = {"table": declared.name, "type": declared.type, "id": declared.id, "start": declared.start}
+    of_feed = " and ".join(["true", *(f"{column} = '{value}'" for column, value in declared.constants)])
+    return f"({SQL.raw(name).format(**names, value=declared.value, of_feed=of_feed, only=only.format(**names))})"

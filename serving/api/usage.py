@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -12,11 +11,10 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import Connection
 
-from bytemeter.feeds import FEEDS
 from serving.api.parameters import Place, place_of, start_of
-from serving.api.totals import Moment, Pieces, Total, Which, hours_between, moment, pieces, totals
+from serving.api.reading import Reading
+from serving.api.totals import Moment, Which, WindowTotals, totals
 from serving.api.zoned import FIVE_MINUTES, Span, windows
 
 # Rows that a statement reads, about: that depends on how many ids a window has, which was noted by feed and type.
@@ -75,39 +73,41 @@ class Page(NamedTuple):
     next: Place | None
 
 
-def usage(question: Question, clock: Callable[[], float] = time.monotonic) -> Callable[[Connection], Page]:
+def usage(question: Question, clock: Callable[[], float] = time.monotonic) -> Callable[[Reading], Page]:
     """The question for a snapshot."""
-    return lambda connection: _Paging(question, connection, clock).page()
+    return lambda reading: _Paging(question, reading, clock).page()
 
 
 class _Paging:
     """Reads windows, some at a time, until the page is full or its time is over."""
 
-    def __init__(self, question: Question, connection: Connection, clock: Callable[[], float]) -> None:
-        self._question, self._connection = question, connection
+    def __init__(self, question: Question, reading: Reading, clock: Callable[[], float]) -> None:
+        self._question, self._reading = question, reading
         self._clock, self._end = clock, clock() + _MOST_S
         self._rows: list[Row] = []
 
     def page(self) -> Page:
         question = self._question
-        now = moment(self._connection, question.which.feed)
         since = max(question.since, start_of(question.after)) if question.after else question.since
         ahead = windows(question.unit, question.zone, since, question.until)
-        while some := self._some(ahead):
-            made_of, found = self._read(some)
-            self._rows += self._shown(some, made_of, found, now)
+        while True:
+            some = self._some(ahead)
+            behind = self._place_behind(some)
+            if behind:
+                self._reading.several()
+            now, found = self._read(some)
+            self._rows += self._shown(some, found, now)
             if len(self._rows) > question.limit:
                 return self._cut(now)
             self._note_ids(found)
-            if self._clock() > self._end:
-                return Page(now.counted_at, self._rows, self._place_behind(some))
-        return Page(now.counted_at, self._rows, None)
+            if behind is None or self._clock() > self._end:
+                return Page(now.counted_at, self._rows, behind)
 
-    def _note_ids(self, found: list[Total]) -> None:
+    def _note_ids(self, found: list[WindowTotals]) -> None:
         """Note how many ids a window has; what was cut off tells nothing, and quiet windows little."""
         which = self._question.which
         if found and not which.id:
-            seen = max(Counter(total.window for total in found).values())
+            seen = max(len(window.ids) for window in found)
             _ids_seen[which.feed, which.type] = max(seen, 0.9 * _ids_seen.get((which.feed, which.type), 0.0))
 
     def _ids(self) -> float:
@@ -123,33 +123,20 @@ class _Paging:
         to_fill = _SPARE * (self._question.limit - len(self._rows)) / ids
         return first + list(islice(ahead, min(max(count - 1, 0), int(to_fill))))
 
-    def _read(self, some: list[Span]) -> tuple[Pieces, list[Total]]:
-        which = self._question.which
-        declared = FEEDS[which.feed].totals
-        hours = hours_between(self._connection, which.feed, Span(some[0].start, some[-1].end))
-        has_batch = declared is not None and declared.hourly is not None
-        made_of = pieces(some, hours, has_batch=has_batch and self._question.unit != "5m", batch_only=which.batch_only)
-        if not len(made_of):
-            return made_of, []
-        after = self._question.after
-        behind = {0: after[1]} if after and start_of(after) == some[0].start else {}
-        most = self._question.limit + 1 - len(self._rows)
-        return made_of, totals(self._connection, which, made_of, behind, most)
+    def _read(self, some: list[Span]) -> tuple[Moment, list[WindowTotals]]:
+        question, after = self._question, self._question.after
+        behind = after[1] if after and some and start_of(after) == some[0].start else ""
+        most = question.limit + 1 - len(self._rows)
+        return totals(self._reading, question.which, some, live_only=question.unit == "5m", after=behind, most=most)
 
-    def _shown(self, some: list[Span], made_of: Pieces, found: list[Total], now: Moment) -> Iterator[Row]:
-        from_live, type_, zone = made_of.from_live, self._question.which.type, self._question.zone
-        # Of each window that has a total: its start, source, and whether it is final.
-        shown = {
-            number: (
-                some[number].start.astimezone(zone).isoformat(),
-                "live" if number in from_live else "batch",
-                made_of.clean[number] and some[number].end <= now.now,
-            )
-            for number in {total.window for total in found}
-        }
-        for total in found:
-            start, source, final = shown[total.window]
-            yield Row(type_, total.id, start, int(total.value), source, final)
+    def _shown(self, some: list[Span], found: list[WindowTotals], now: Moment) -> Iterator[Row]:
+        type_, zone = self._question.which.type, self._question.zone
+        for window in found:
+            span = some[window.number]
+            start, final = span.start.astimezone(zone).isoformat(), window.clean and span.end <= now.now
+            source = "live" if window.from_live else "batch"
+            for id_, value in zip(window.ids, window.values, strict=True):
+                yield Row(type_, id_, start, value, source, final)
 
     def _cut(self, now: Moment) -> Page:
         rows = self._rows[: self._question.limit]
@@ -157,5 +144,5 @@ class _Paging:
         return Page(now.counted_at, rows, place_of(start, rows[-1].id))
 
     def _place_behind(self, some: list[Span]) -> Place | None:
-        end = some[-1].end
-        return place_of(end, "") if end < self._question.until else None
+        """Where the windows behind these begin, if there are any."""
+        return place_of(some[-1].end, "") if some and some[-1].end < self._question.until else None

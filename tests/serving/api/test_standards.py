@@ -36,7 +36,8 @@ def answers(shared: Settings, shared_engine: Engine, plans: None, tmp_path_facto
             *(threshold_event("d", START, REACHED, percent=p, total=10 * p, at=START, ordinal=p) for p in (50, 75, 90)),
             threshold_event("d", START, EXCEEDED, percent=100, total=1_000, at=START, ordinal=100),
         ], source="live")  # fmt: skip
-    keys = keys_file(tmp_path_factory.mktemp("keys"), {"all": "subscribers", "network": "network"})
+    grants = {"all": "subscribers", "network": "network", "bound": "subscribers msisdn=48501234567"}
+    keys = keys_file(tmp_path_factory.mktemp("keys"), grants)
     with serving(shared, keys=keys) as url, httpx.Client(base_url=url, headers={"Authorization": "Bearer all"}) as api:
         return {
             ("tmf677", "Report"): [
@@ -48,13 +49,22 @@ def answers(shared: Settings, shared_engine: Engine, plans: None, tmp_path_facto
                 _answer(api.get(TMF)),
                 *(_answer(api.get(f"{TMF}/48", headers=_key(key))) for key in ("other", "network")),
             ],
-            ("camara", "Category"): [_volume(api, "retrieve")],
-            ("camara", "Exceeded"): [_volume(api, "check", volumeToCheck={"value": 1, "unit": "MiB"})],
+            ("camara", "Category"): [
+                _volume(api, "retrieve"),
+                _volume(api, "retrieve", device={**DEVICE, "ipv6Address": "2001:db8::1"}),
+            ],
+            ("camara", "Exceeded"): [
+                _volume(api, "check", volumeToCheck={"value": 1, "unit": "MiB"}),
+                _volume(api, "check", _key("bound"), device=None, volumeToCheck={"value": 1, "unit": "MiB"}),
+            ],
             ("camara", "Error"): [
                 _volume(api, "retrieve", device={"phoneNumber": "+48000"}),
                 _volume(api, "retrieve", device={"phoneNumber": "+48" + "x" * 5_000}),
                 *(_volume(api, "retrieve", _key(key)) for key in ("other", "network")),
                 _volume(api, "check", {"Content-Type": "text/plain"}),
+                _volume(api, "retrieve", device=None),
+                _volume(api, "retrieve", device={"networkAccessIdentifier": "1@example.com"}),
+                _volume(api, "retrieve", _key("bound")),
             ],
             ("camara", "Event"): [(200, event) for event in _events(api, 4)],
         }
@@ -70,7 +80,8 @@ def _answer(answer: httpx.Response) -> tuple[int, Any]:
 
 
 def _volume(api: httpx.Client, route: str, headers: dict[str, str] | None = None, **members: Any) -> tuple[int, Any]:
-    content = json.dumps({"device": DEVICE, **members})
+    asked = {"device": DEVICE, **members}
+    content = json.dumps({name: member for name, member in asked.items() if member is not None})
     return _answer(
         api.post(f"{CAMARA}/{route}", content=content, headers={"Content-Type": "application/json", **(headers or {})})
     )
@@ -97,7 +108,11 @@ def test_answers_are_what_the_standards_say(answers: Answers) -> None:
             for name in document.keys() & {"@type", "id", "code", "status", "exactBytes", "time", "bucket", "data"}:
                 assert faults(definition, {key: value for key, value in document.items() if key != name})
     assert [status for status, _ in answers["tmf677", "Error"]] == [404, 400, 401, 403]
-    assert [status for status, _ in answers["camara", "Error"]] == [404, 400, 401, 403, 415]
+    assert [(status, error["code"]) for status, error in answers["camara", "Error"]] == [
+        (404, "IDENTIFIER_NOT_FOUND"), (400, "INVALID_ARGUMENT"), (401, "UNAUTHENTICATED"), (403, "PERMISSION_DENIED"),
+        (415, "UNSUPPORTED_MEDIA_TYPE"), (422, "MISSING_IDENTIFIER"), (422, "UNSUPPORTED_IDENTIFIER"),
+        (422, "UNNECESSARY_IDENTIFIER"),
+    ]  # fmt: skip
     assert [event["type"].rpartition(".")[2] for _, event in answers["camara", "Event"]] == [
         "data-50-percent", "data-75-percent", "data-90-percent", "data-exceeded",
     ]  # fmt: skip
