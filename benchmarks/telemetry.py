@@ -9,6 +9,8 @@ from functools import partial
 from typing import Any
 
 import jsonschema_rs
+import pyarrow as pa
+import pyarrow.compute as pc
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from pyspark.sql import SparkSession
@@ -16,9 +18,12 @@ from pyspark.sql import SparkSession
 from benchmarks.streaming import bare_read, stream
 from benchmarks.throughput import Job, Throughput
 from benchmarks.topics import Topics, own_process
-from bytemeter.feeds import TELEMETRY
+from bytemeter.feeds import TELEMETRY, TELEMETRY_UNIQUE, Feed
 from bytemeter.kafka import Kafka
+from bytemeter.parsing.decoding import decode
+from bytemeter.postgres import database
 from bytemeter.settings import Settings
+from bytemeter.sql import Statements
 from bytemeter.telemetry import topics as names
 from bytemeter.telemetry.batches import Position, sent_of
 from bytemeter.telemetry.schema_files import PARTS_URI, ours, parts
@@ -29,37 +34,47 @@ from simulator.traffic import Message
 
 BARE = "bare read of telemetry"
 ROUTED = "telemetry, counted and sent on"
+ENRICHED = "telemetry, counted, sent on and enriched"
 PLAIN = "plain Python: jsonschema-rs and confluent-kafka"
 # So that an event has 1.2 kB on average.
 _TAGS = b'"tags":["'
 _MORE_TAGS = b"".join(b'tag-%04d","' % number for number in range(53))
 _QUIET = {"log_level": 0}
+SQL = Statements(__package__, "telemetry.sql")
+# By field.
+Ids = dict[str, set[str]]
 
 
 def measure_telemetry(session: SparkSession, topics: Topics, rounds: int) -> None:
     """Time whole topics of events, of which 1 % are duplicates and 1 % invalid, and print the rates."""
     place = topics.place("telemetry-bench.")
-    size = _fill(place, topics)
+    size, ids = _fill(place, topics)
     print(f"an event has {size:,.0f} bytes", flush=True)
     throughput = Throughput(topics, rounds)
     jobs = [
         Job(BARE, partial(bare_read, session, place, TELEMETRY), BARE),
         Job(ROUTED, partial(_routed, session, place), BARE),
+        Job(ENRICHED, partial(_enriched, session, place, ids), BARE),
         Job(PLAIN, partial(_plain, place), BARE, ROUTED),
     ]
     throughput.measure(jobs, [place])
     throughput.print()
 
 
-def _fill(place: Settings, topics: Topics) -> float:
-    """Send the events of simulated batches to the topic of events; returns their average size in bytes."""
+def _fill(place: Settings, topics: Topics) -> tuple[float, Ids]:
+    """Send the events of simulated batches; returns their average size in bytes, and the ids that they name."""
     kafka, total = Kafka(place), 0
+    ids: Ids = {"device": set(), "actor": set(), "content": set()}
     traffic = topics.traffic(invalid=0.01, duplicates=0.01)
     to = producer(kafka.librdkafka())
     for piece in _events(TelemetrySimulation(traffic, Shares())):
-        total += sum(len(message["value"] or b"") for message in piece)
+        values = pa.array([message["value"] for message in piece], pa.binary())
+        total += pc.sum(pc.binary_length(values)).as_py() or 0
+        fields = decode(TELEMETRY.fields, values)
+        for name, found in ids.items():
+            found.update(pc.unique(fields.column(name).drop_null()).to_pylist())
         send(to, kafka.topic_name(TELEMETRY.topic), [(0.0, piece)])
-    return total / topics.records
+    return total / topics.records, ids
 
 
 def _events(simulated: TelemetrySimulation) -> Iterator[list[Message]]:
@@ -79,10 +94,39 @@ def _routed(session: SparkSession, place: Settings) -> float:
     return time.perf_counter() - began
 
 
-def _forget_what_was_sent(place: Settings) -> None:
+def _enriched(session: SparkSession, place: Settings, ids: Ids) -> float:
+    """Both queries, one after the other: each has the machine to itself."""
+    _add_references(place, ids)
+    _empty(place, names.UNIQUE)
+    seconds = _routed(session, place)
+    _forget_what_was_sent(place, TELEMETRY_UNIQUE)
+    began = time.perf_counter()
+    stream(session, place, [TELEMETRY_UNIQUE])
+    return seconds + time.perf_counter() - began
+
+
+def _add_references(place: Settings, ids: Ids) -> None:
+    """A row of some 400 bytes for each id."""
+    with database(place.require_database_url()).begin() as connection:
+        for name, table in (("device", "devices"), ("actor", "users"), ("content", "contents")):
+            connection.execute(SQL[f"add_{table}"], {"ids": sorted(ids[name])})
+
+
+def _empty(place: Settings, topic: str) -> None:
+    """Delete the messages of the rounds before."""
+    kafka = Kafka(place)
+    described = kafka.describe(kafka.topic_name(topic))
+    assert described is not None  # noqa: S101
+    ends = [TopicPartition(described.name, partition, offset) for partition, offset in described.latest.items()]
+    admin = AdminClient({**kafka.librdkafka(), **_QUIET})
+    for deleted in admin.delete_records(ends).values():
+        deleted.result()
+
+
+def _forget_what_was_sent(place: Settings, feed: Feed = TELEMETRY) -> None:
     kafka = Kafka(place)
     admin = AdminClient({**kafka.librdkafka(), **_QUIET})
-    groups = [kafka.topic_name(f"bytemeter-route-{TELEMETRY.name}")]
+    groups = [kafka.topic_name(f"bytemeter-route-{feed.name}")]
     for deleted in admin.delete_consumer_groups(groups).values():
         # One that is not there need not be deleted.
         deleted.exception()
