@@ -6,27 +6,21 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 
 from pyspark.sql import SparkSession
 from rich.console import Console
 from sqlalchemy import Engine
 
-from batch_layer.schedule.declared import SCHEDULED
-from batch_layer.schedule.due import Next
-from batch_layer.schedule.scheduler import Scheduler
-from batch_layer.schedule.timing import Cron
 from bytemeter import logs
 from bytemeter.ending import EndingSignals, until_signal
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import FEEDS
 from bytemeter.jars import spark_jars
-from bytemeter.job import JobContext, one_line
 from bytemeter.kafka import Kafka
-from bytemeter.logs import logger
 from bytemeter.postgres import database
 from bytemeter.prepare import prepare
 from bytemeter.settings import Settings
@@ -36,6 +30,7 @@ from demo.display import Display
 from demo.feeding import Feeding
 from demo.figures import Rate, read_figures
 from demo.players import Players
+from demo.recomputing import Recomputing
 from demo.screen import panels
 from demo.tail import Tail
 from embedded.dashboards import serve_dashboards, stop_dashboards
@@ -50,8 +45,7 @@ _PARTS = 11
 # That of `bytemeter api`; another one where it is taken.
 _API_PORT = 8_000
 _REFRESH_S = 1.0
-# The first recompute comes soon after the first figures; then few, since each takes all of a small machine for seconds.
-_FIRST_RECOMPUTE_S, _DIRTY_HOURS = 10.0, Cron("*/2 * * * *")
+_FIRST_RECOMPUTE_S = 10.0
 _FIRST_FIGURES_S = 120.0
 # Micro-batches without a pause would take all of a small machine, and leave the dashboards little.
 _INTERVALS = {"live_interval_s": 1.0, "history_interval_s": 30.0}
@@ -80,7 +74,7 @@ class Demo:
     """
 
     settings: Settings
-    rate: float = 200.0
+    rate: float = 100.0
     seed: int = 7
     seconds: float | None = None
     dashboards: bool = True
@@ -161,26 +155,9 @@ class Demo:
             raise
 
     def _recompute(self, session: SparkSession, ready: Settings) -> None:
-        """Recompute the dirty hours that are over, again and again: late records make hours dirty again.
-
-        In the demo's own Spark session, since a small machine has no memory for a second one.
-        """
-        jobs = [replace(job, cron=_DIRTY_HOURS) for job in SCHEDULED if job.name == "dirty-hours"]
-        spark: Future[SparkSession] = Future()
-        spark.set_result(session)
-        context = JobContext(lambda *_: nullcontext(ready), lambda _: nullcontext(spark), "schedule", cancel=self._stop)
-
-        def start(run: Next) -> None:
-            try:
-                run.job.job.run(context, **run.job.job.values("--dirty", "--over"))
-            except KeyboardInterrupt:
-                return
-            except Exception as error:
-                logger().warning("recompute failed", reason=one_line(error))
-
+        """Recompute, once what was sent of the past is mostly counted."""
         if self._wait_for_figures() and not self._stop.wait(_FIRST_RECOMPUTE_S):
-            engine = database(ready.require_database_url())
-            Scheduler(engine, ready, jobs, start, self._stop).run()
+            Recomputing(session, ready, self._stop).run()
 
     def _once_there_are_figures(self, feed: Callable[[], None]) -> None:
         """Send further records once there are figures: until then phones have the machine."""

@@ -19,8 +19,8 @@ from ingest.collector.game import ACTIONS
 from ingest.collector.server import serve
 
 _PORT = 5_000
-_RATE = 3.0
-_PAST_EVENTS, _PAST_S = 2_000, 3 * 3_600
+_RATE = 2.0
+_PAST_EVENTS, _PAST_S = 6_000, 3 * 3_600
 # As often as players do what ACTIONS lists.
 _WEIGHTS = (5, 2, 2, 1)
 _TIMEOUT_S = 30
