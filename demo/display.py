@@ -54,6 +54,8 @@ class Display:
     @contextmanager
     def drawing(self) -> Iterator[None]:
         """Show a screen until the end of the block; what is printed meanwhile becomes lines above it."""
+        # A console without a file of its own would write to what standard output is replaced by.
+        self.console.file = self.console.file
         lines = _Lines(lambda line: self._lines.put(Text(line)))
         live = Live(console=self.console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
         try:

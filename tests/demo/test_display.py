@@ -102,3 +102,13 @@ def test_how_far_a_part_is_stands_at_its_place_and_without_a_terminal_in_lines()
     assert "dashboards  installing [b]" in terminal
     assert "bytemeter: installing [b]" not in terminal
     assert "bytemeter: installing [b]" in plain
+
+
+def test_what_is_printed_goes_above_the_screen_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    display = Display(Console(force_terminal=True, width=WIDTH, height=HEIGHT))
+    with display.drawing():
+        print("printed")  # noqa: T201
+        display.draw(list(panels(3)))
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0].endswith("printed")
+    assert "│ 0.0" in lines[2]
