@@ -68,6 +68,8 @@ class Display:
                     live.update(Group(*self._panels))
         finally:
             self._live = None
+            if not self.console.is_terminal:
+                self.console.line()
             self._print()
 
     def draw(self, panels: Sequence[RenderableType]) -> None:
