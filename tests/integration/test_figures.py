@@ -7,13 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 import duckdb
+from pyspark.sql import SparkSession
 
+from batch_layer.hourly.job import HourlyJob
 from batch_layer.hourly.store import Recomputed
+from bytemeter.feeds import DEVICES
 from bytemeter.settings import Settings
 from simulator.traffic import Sent
 from tests.buckets import FOLDER_AND_BUCKET
 from tests.histories import delta_table
 from tests.integration import oracle
+from tests.seeds import SEED
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 
@@ -122,3 +126,26 @@ def test_late_records_make_their_hour_dirty_until_it_is_recomputed(
     assert rows("select value, source from usage_hourly where id = 'LATE'") == [(5, "live")]
     assert recompute().hours == 1
     assert rows("select value, source from usage_hourly where id = 'LATE'") == [(5, "batch")]
+
+
+def test_a_recompute_up_to_a_snapshot_leaves_what_was_counted_since_to_the_next_one(
+    simulate: Callable[..., Sent],
+    stream: Callable[..., None],
+    spark: SparkSession,
+    as_writer: Settings,
+    rows: Rows,
+) -> None:
+    """As the hourly job does: it takes the snapshots of all feeds first, and waits for the history once."""
+    simulate(200)
+    stream()
+    first = totals(rows, "bytes")
+    job = HourlyJob(spark, as_writer, DEVICES, wait_s=60)
+    snapshot = job.snapshot()
+    simulate(200, seed=SEED + 1)
+    stream()
+    job.run(snapshot=snapshot)
+    assert sum(totals(rows, "bytes_hourly").values()) == sum(first.values())
+    assert rows("select count(*) > 0 from hours where dirty") == [(True,)]
+    job.run()
+    assert sum(totals(rows, "bytes_hourly").values()) == sum(totals(rows, "bytes").values()) > sum(first.values())
+    assert rows("select count(*) from hours where dirty") == [(0,)]
