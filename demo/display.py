@@ -121,14 +121,13 @@ class Display:
 
 
 class _Lines(io.TextIOBase):
-    """A text stream that hands on each complete line."""
+    """A text stream that hands on complete lines, of each thread: ``print`` writes a line and its end apart."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell, self._begun, self._lock = tell, "", threading.Lock()
+        self._tell, self._begun = tell, threading.local()
 
     def write(self, text: str) -> int:
-        with self._lock:
-            *lines, self._begun = (self._begun + text).split("\n")
+        *lines, self._begun.text = (getattr(self._begun, "text", "") + text).split("\n")
         for line in lines:
             self._tell(line)
         return len(text)

@@ -94,7 +94,7 @@ def filled(
 
 def learned(now: float) -> Iterator[bytes]:
     """Events of the last hours of 30 devices, as collectors' batches have them, and one of each kind."""
-    past = Traffic(now - 5 * HOUR_S, rate=0.04, records=700, subscribers=30, duplicates=0.01, invalid=0.01)
+    past = Traffic(now - 5 * HOUR_S, rate=0.04, records=700, depth=0, subscribers=30, duplicates=0.01, invalid=0.01)
     for _, messages in TelemetrySimulation(past, Shares(unknown=0.005)).pieces():
         for message in messages:
             yield from map(msgspec.json.encode, msgspec.json.decode(message["value"] or b"")["events"])
