@@ -55,7 +55,7 @@ notebook-docs: install  ## the notebooks' copies with pictures in docs/notebooks
 
 faults: install  ## the fault tests at full size: 100,000 agreements, 2,000,000 records, servers away for a minute, floods of garbage, three years of data plans, broken rules
 	$(BIN)/pytest --full tests/integration/test_restart.py tests/integration/test_outage.py \
-	  tests/integration/test_garbage.py tests/integration/test_collector.py tests/integration/test_maintenance.py \
+	  tests/integration/test_garbage.py tests/integration/test_cluster.py tests/integration/test_collector.py tests/integration/test_maintenance.py \
 	  tests/integration/test_telemetry_kills.py tests/integration/test_yarn.py tests/integration/test_life.py tests/test_breaks.py tests/ingest/collector \
 	  tests/embedded/test_superset.py tests/bytemeter/test_postgres.py
 

@@ -89,10 +89,15 @@ def _resolve(coordinates: tuple[str, ...]) -> list[Path]:
         jars: list[Path] = jgo.build("+".join(coordinates)).all_jars
     except Exception as error:
         raise BytemeterError(
-            f"could not resolve the jars {', '.join(coordinates)}: {first_line(error)}; "
-            "the first start needs Maven Central, or a filled Maven cache (M2_REPO)"
+            f"could not resolve the jars {', '.join(coordinates)}: {first_line(error)}; {_remedy(error)}"
         ) from error
     return jars
+
+
+def _remedy(error: Exception) -> str:
+    if "certificate verify failed" in str(error):
+        return "a proxy of your network has certificates of its own: name the file with them in REQUESTS_CA_BUNDLE"
+    return "the first start needs Maven Central, or a filled Maven cache (M2_REPO)"
 
 
 def _artifact(jar: Path) -> str:

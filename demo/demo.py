@@ -6,36 +6,32 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
 
 from pyspark.sql import SparkSession
 from rich.console import Console
-from rich.live import Live
 from sqlalchemy import Engine
 
-from batch_layer.schedule.declared import SCHEDULED
-from batch_layer.schedule.due import Next
-from batch_layer.schedule.scheduler import Scheduler
-from batch_layer.schedule.timing import Cron
 from bytemeter import logs
 from bytemeter.ending import EndingSignals, until_signal
 from bytemeter.errors import BytemeterError
 from bytemeter.feeds import FEEDS
 from bytemeter.jars import spark_jars
-from bytemeter.job import JobContext, one_line
 from bytemeter.kafka import Kafka
-from bytemeter.logs import logger
 from bytemeter.postgres import database
 from bytemeter.prepare import prepare
 from bytemeter.settings import Settings
 from bytemeter.spark import local_session
 from bytemeter.web.server import Address
+from demo.display import Display
 from demo.feeding import Feeding
-from demo.figures import Figures, read_figures
+from demo.figures import Rate, read_figures
 from demo.players import Players
-from demo.screen import screen
+from demo.recomputing import Recomputing
+from demo.screen import panels
 from demo.tail import Tail
 from embedded.dashboards import serve_dashboards, stop_dashboards
 from embedded.home import HOST, Home, listens
@@ -49,11 +45,10 @@ _PARTS = 11
 # That of `bytemeter api`; another one where it is taken.
 _API_PORT = 8_000
 _REFRESH_S = 1.0
-# The first recompute comes soon; then few, since each takes all of a small machine for seconds.
-_FIRST_RECOMPUTE_S, _DIRTY_HOURS = 15.0, Cron("*/2 * * * *")
+_FIRST_RECOMPUTE_S = 10.0
 _FIRST_FIGURES_S = 120.0
 # Micro-batches without a pause would take all of a small machine, and leave the dashboards little.
-_INTERVALS = {"live_interval_s": 1.0, "history_interval_s": 60.0}
+_INTERVALS = {"live_interval_s": 1.0, "history_interval_s": 30.0}
 
 
 def seconds(text: str) -> float:
@@ -79,11 +74,11 @@ class Demo:
     """
 
     settings: Settings
-    rate: float = 200.0
+    rate: float = 100.0
     seed: int = 7
     seconds: float | None = None
     dashboards: bool = True
-    console: Console = field(default_factory=Console)
+    display: Display = field(default_factory=lambda: Display(Console()))
     _stop: threading.Event = field(default_factory=threading.Event)
     _figures: threading.Event = field(default_factory=threading.Event)
 
@@ -107,7 +102,7 @@ class Demo:
         """Run all parts until the end; what has to be stopped then is left to ``resources``."""
         began = time.monotonic()
         pool = resources.enter_context(ThreadPoolExecutor(_PARTS))
-        with self.console.status("starting Spark, Kafka and PostgreSQL (the first time also fetches their jars)"):
+        with self.display.console.status("starting Spark, Kafka and PostgreSQL (at first also fetching their jars)"):
             # Fetched here, where a signal interrupts it, and not in a thread.
             spark_jars()
             session = pool.submit(self._session)
@@ -136,7 +131,7 @@ class Demo:
     def _parts(self, session: SparkSession, ready: Settings, tail: Tail) -> list[Callable[[], None]]:
         fill = not read_figures(database(ready.require_database_url())).account
         feeding = Feeding(ready, self.rate, self.seed, fill, self._stop)
-        players = Players(ready, self.seed, fill, self._stop, self._notify)
+        players = Players(ready, self.seed, fill, self._stop, self._notify, self.display.places)
         return [
             Streams(session, ready, list(FEEDS.values()), stop=self._stop).run,
             feeding.devices,
@@ -160,26 +155,9 @@ class Demo:
             raise
 
     def _recompute(self, session: SparkSession, ready: Settings) -> None:
-        """Recompute the dirty hours that are over, again and again: late records make hours dirty again.
-
-        In the demo's own Spark session, since a small machine has no memory for a second one.
-        """
-        jobs = [replace(job, cron=_DIRTY_HOURS) for job in SCHEDULED if job.name == "dirty-hours"]
-        spark: Future[SparkSession] = Future()
-        spark.set_result(session)
-        context = JobContext(lambda *_: nullcontext(ready), lambda _: nullcontext(spark), "schedule", cancel=self._stop)
-
-        def start(run: Next) -> None:
-            try:
-                run.job.job.run(context, **run.job.job.values("--dirty", "--over"))
-            except KeyboardInterrupt:
-                return
-            except Exception as error:
-                logger().warning("recompute failed", reason=one_line(error))
-
-        if not self._stop.wait(_FIRST_RECOMPUTE_S):
-            engine = database(ready.require_database_url())
-            Scheduler(engine, ready, jobs, start, self._stop).run()
+        """Recompute, once what was sent of the past is mostly counted."""
+        if self._wait_for_figures() and not self._stop.wait(_FIRST_RECOMPUTE_S):
+            Recomputing(session, ready, self._stop).run()
 
     def _once_there_are_figures(self, feed: Callable[[], None]) -> None:
         """Send further records once there are figures: until then phones have the machine."""
@@ -197,24 +175,31 @@ class Demo:
         """Serve the usage API and its page; without them, if that fails, the demo goes on."""
         address = Address(HOST, 0 if listens(_API_PORT) else _API_PORT)
         try:
-            serve_api(ready, address, self._stop, lambda url: self._notify(f"live figures in a browser: {url}"))
+            serve_api(ready, address, self._stop, self._tell_page)
         except BytemeterError as error:
             self._notify(f"no usage API: {error}")
 
+    def _tell_page(self, url: str) -> None:
+        self.display.places["a page"] = f"{url}, live figures in a browser"
+        self._notify(f"live figures in a browser: {url}")
+
     def _serve_dashboards(self, ready: Settings) -> None:
         """Serve the dashboards once there are figures; without them, if Superset fails, the demo goes on."""
-        superset = SupersetServer(Home(self.settings.home), self._notify, unless_stopped=self._require_running)
+        home, progress = Home(self.settings.home), partial(self.display.progress, "dashboards")
+        superset = SupersetServer(home, progress, unless_stopped=self._require_running)
         was_running = superset.running()
+        self.display.places["dashboards"] = "once there are figures"
         if not self._wait_for_figures():
             return
+        self.display.places["dashboards"] = "Superset is starting, which takes a minute"
         try:
             running = serve_dashboards(superset, ready, demo=True)
-            self._notify(
-                f"dashboards: {', '.join(running.dashboards())} (user {running.user}, password {running.password})"
-            )
+            self.display.places["dashboards"] = f"{running.url} (user {running.user}, password {running.password})"
+            self._notify(f"dashboards: {self.display.places['dashboards']}")
             self._stop.wait()
         except BytemeterError as error:
             if not self._stop.is_set():
+                self.display.places["dashboards"] = "none, see above"
                 self._notify(f"no dashboards: {error}")
         finally:
             if not was_running:
@@ -226,13 +211,12 @@ class Demo:
 
     def _watch(self, engine: Engine, tail: Tail, began: float) -> None:
         """Show the figures as they grow."""
-        shown, end, first = _Rate(), None, time.monotonic() + _FIRST_FIGURES_S
-        figures = read_figures(engine)
-        with Live(console=self.console, auto_refresh=False, transient=False) as live:
+        shown, end, first = Rate(), None, time.monotonic() + _FIRST_FIGURES_S
+        with self.display.drawing():
             while not self._stop.is_set():
                 figures = read_figures(engine)
-                live.update(screen(figures, list(tail.received), shown.of(figures)), refresh=self.console.is_terminal)
-                if figures.counted and end is None:
+                self.display.draw(panels(figures, list(tail.received), shown.of(figures)))
+                if figures.there and end is None:
                     self._notify(f"first figures after {time.monotonic() - began:.0f} s; Ctrl-C ends")
                     end = time.monotonic() + (self.seconds or float("inf"))
                     self._figures.set()
@@ -245,19 +229,4 @@ class Demo:
                 self._stop.wait(_REFRESH_S)
 
     def _notify(self, message: str) -> None:
-        self.console.print(f"[dim]bytemeter:[/] {message}", highlight=False)
-
-
-class _Rate:
-    """The rate of counted records between two calls."""
-
-    def __init__(self) -> None:
-        self._counted, self._at = 0, time.monotonic()
-        self._known = False
-
-    def of(self, figures: Figures) -> float:
-        """Records counted a second since the last call; 0 at the first."""
-        now, counted = time.monotonic(), figures.counted
-        rate = (counted - self._counted) / max(now - self._at, 1e-3) if self._known else 0.0
-        self._counted, self._at, self._known = counted, now, True
-        return rate
+        self.display.tell(message)

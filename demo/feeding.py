@@ -16,13 +16,14 @@ from simulator.sending import pace_of, simulate
 from simulator.telemetry import Shares, TelemetrySimulation
 from simulator.traffic import DAY_S, Rhythm, Traffic
 
-_PAST_RECORDS = 30_000
-_PAST_RATE = 3.0
+# In each hour of the past a sixth of what comes live: enough to be seen beside it, and counted in seconds.
+_PAST_RECORDS = 150_000
+_PAST_RATE = 15.0
 _PLAN_RECORDS = 15_000
 _PLAN_SUBSCRIBERS = 200
-_PLAN_SHARE = 0.1
-_CUSTOMERS, _BILLED_RECORDS, _BILLED_SHARE = 10, 3_000, 0.02
-_APP_DEVICES, _APP_SHARE, _APP_PAST_RATE, _APP_PAST_EVENTS = 100, 0.05, 0.5, 3_000
+_PLAN_SHARE = 0.2
+_CUSTOMERS, _BILLED_RECORDS, _BILLED_SHARE = 10, 3_000, 0.04
+_APP_DEVICES, _APP_SHARE, _APP_PAST_RATE, _APP_PAST_EVENTS = 100, 0.05, 1.0, 6_000
 _APP_SHARES = Shares(unknown=0.005, too_large=0.0005, repeated=0.01)
 _LATE_AGREEMENTS, _LATE_BY_S = 0.1, 20.0
 _DISTURBED = Traffic(start=0, late=0.01, duplicates=0.01, invalid=0.005)
@@ -33,8 +34,8 @@ class Feeding:
     """Simulated phones and subscribers.
 
     Attributes:
-        rate: records of ``devices`` a second; of ``data-records`` a tenth of it, of telemetry a twentieth, of
-            ``billable-events`` a fiftieth.
+        rate: records of ``devices`` a second; of ``data-records`` a fifth of it, of telemetry a twentieth, of
+            ``billable-events`` a 25th.
         fill: whether to send records of the past first.
         stop: set from another thread to end.
     """

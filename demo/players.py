@@ -19,8 +19,8 @@ from ingest.collector.game import ACTIONS
 from ingest.collector.server import serve
 
 _PORT = 5_000
-_RATE = 3.0
-_PAST_EVENTS, _PAST_S = 2_000, 3 * 3_600
+_RATE = 2.0
+_PAST_EVENTS, _PAST_S = 6_000, 3 * 3_600
 # As often as players do what ACTIONS lists.
 _WEIGHTS = (5, 2, 2, 1)
 _TIMEOUT_S = 30
@@ -33,6 +33,7 @@ class Players:
     Attributes:
         fill: whether to send events of the last hours first.
         stop: set from another thread to end.
+        places: addresses on the demo's screen, where that of the collector is added.
     """
 
     settings: Settings
@@ -40,6 +41,7 @@ class Players:
     fill: bool
     stop: threading.Event
     notify: Callable[[str], None]
+    places: dict[str, str]
     _url: str = field(default="", init=False)
     _started: threading.Event = field(default_factory=threading.Event, init=False)
 
@@ -85,4 +87,5 @@ class Players:
     def _tell(self, url: str) -> None:
         self._url = url
         self._started.set()
+        self.places["collector"] = f"{url}, e.g. curl {url}/join_guild"
         self.notify(f"collector: {url}, e.g. curl {url}/join_guild; {url}/docs lists its routes")

@@ -41,27 +41,36 @@ def readable(value: float | None) -> str:
     return f"{value:.0f} {_UNITS[unit]}" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
 
 
-def screen(figures: Figures, received: Sequence[Received], rate: float) -> RenderableType:
-    """All figures as panels.
+def panels(figures: Figures, received: Sequence[Received], rate: float) -> list[RenderableType]:
+    """All figures as panels; one of which nothing is known yet is left out.
 
     Args:
         received: the latest threshold events on Kafka, the latest first.
         rate: records counted a second.
     """
-    tops = [_top(figures.top_by_type, type_, title) for type_, title in _PANELS]
-    return Group(
-        _account(figures.account, rate),
+    tops = [(rows, title) for type_, title in _PANELS if (rows := [r for r in figures.top_by_type if r.type == type_])]
+    hours = [_hours(figures.live_against_batch)] if figures.live_against_batch else []
+    breaches = [_breaches(figures.quota_breaches)] if figures.quota_breaches else []
+    side_by_side = [[_top(*top) for top in tops], [*hours, *breaches]]
+    return [
+        _account([row for row in figures.account if row.received], rate),
         *_funnel(figures.telemetry_funnel),
-        Columns(tops, padding=(0, 1)),
-        Columns([_hours(figures.live_against_batch), _breaches(figures.quota_breaches)], padding=(0, 1)),
-        _events(received, figures.plan_thresholds),
-    )
+        *(Columns(row, padding=(0, 1)) for row in side_by_side if row),
+        *([_events(received, figures.plan_thresholds)] if received or figures.plan_thresholds else []),
+    ]
 
 
-def _account(rows: Iterable[Row[Any]], rate: float) -> RenderableType:
+def _account(rows: Sequence[Row[Any]], rate: float) -> RenderableType:
+    figures = ("received", "counted", "duplicate", "invalid", "unmatched")
+    name = max((len(row.feed) for row in rows), default=0)
+    wide = {figure: max((len(f"{getattr(row, figure):,}") for row in rows), default=0) for figure in figures}
+
+    def of(row: Row[Any], figure: str) -> str:
+        return f"{figure} {getattr(row, figure):>{wide[figure]},}"
+
     lines = [
-        f"[bold]{row.feed}[/]  received {row.received:,} = counted {row.counted:,} + duplicate {row.duplicate:,}"
-        f" + invalid {row.invalid:,}" + (f" + unmatched {row.unmatched:,}" if row.unmatched else "")
+        f"[bold]{row.feed:<{name}}[/]  {of(row, 'received')} = {of(row, 'counted')} + {of(row, 'duplicate')}"
+        f" + {of(row, 'invalid')}" + (f" + {of(row, 'unmatched')}" if row.unmatched else "")
         for row in rows
     ]
     lines += [f"[green]{rate:,.0f} records/s[/]"] if lines else []
@@ -81,11 +90,10 @@ def _funnel(rows: Sequence[Row[Any]]) -> Iterator[RenderableType]:
     yield Panel(Text("  ▸  ".join(stages[:2]) + "   " + "   ".join(stages[2:])), title="telemetry", border_style="blue")
 
 
-def _top(rows: Iterable[Row[Any]], type_: str, title: str) -> RenderableType:
-    of_type = [row for row in rows if row.type == type_]
-    most = max((row.value for row in of_type), default=1)
+def _top(rows: Sequence[Row[Any]], title: str) -> RenderableType:
+    most = max(row.value for row in rows)
     table = Table(title=title, box=None, show_header=False, title_justify="left", title_style="bold")
-    for row in of_type:
+    for row in rows:
         bar = "█" * max(1, round(_BAR * row.value / most)) if row.value else ""
         table.add_row(_short(row.id), Text(bar, style="cyan"), readable(row.value))
     return Panel(table)

@@ -34,6 +34,8 @@ _START_S = 120
 _POLL_S = 0.2
 # A browser asks for all charts of a dashboard at once, and Superset computes for each.
 _WORKERS = 2
+# For requests that are being answered when it is stopped: less than a command may take for its end.
+_END_S = 5
 
 
 @dataclass(frozen=True)
@@ -236,10 +238,11 @@ class SupersetServer:
             fcntl.flock(self._held, fcntl.LOCK_EX)
             variables["BYTEMETER_SUPERSET_ENDS_WITH"] = str(self._ends_with)
         workers = ["--workers", str(_WORKERS), "--worker-class", "gthread", "--threads", "8", "--timeout", "120"]
+        ending = ["--graceful-timeout", str(_END_S)]
         lengths = ["--limit-request-line", "0", "--limit-request-field_size", "0"]
         self.daemon.start(
             [
-                *(environment.program("gunicorn"), *workers, *lengths, "--log-level", "warning"),
+                *(environment.program("gunicorn"), *workers, *ending, *lengths, "--log-level", "warning"),
                 *("--config", str(SUPERSET / "gunicorn_hooks.py")),
                 *("--bind", f"{HOST}:{self.port}", "superset.app:create_app()"),
             ],

@@ -30,6 +30,7 @@ from tests.places import Places
 from tests.seeds import GIVEN, SEED, USABLE, VARIABLE
 
 _numbers = itertools.count(1)
+_SHORT_LIVED = "-XX:TieredStopAtLevel=1"
 
 # Machines are noisy: how long an example takes tells nothing.
 hypothesis.settings.register_profile("bytemeter", deadline=None)
@@ -85,6 +86,9 @@ def _environment() -> None:
         del os.environ[name]
     # Processes that tests start end at once.
     os.environ[f"{PREFIX}CLASS_ARCHIVE"] = "false"
+    # They run for seconds: HotSpot's second compiler would take a third of them and never pay off.
+    os.environ["SPARK_SUBMIT_OPTS"] = f"{_SHORT_LIVED} -XX:ReservedCodeCacheSize=240m"
+    os.environ["SPARK_LAUNCHER_OPTS"] = f"{_SHORT_LIVED} -XX:+UseSerialGC"
     # Where ``object_storage`` starts its server once a test asks for it; Spark's session may be older.
     os.environ[EMULATOR] = f"{HOST}:{free_port()}"
     os.environ.pop(KEY_FILE, None)

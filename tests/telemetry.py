@@ -104,6 +104,8 @@ def routed(place: Settings, topic: str) -> list[Routed]:
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "fetch.message.max.bytes": 16 * 2**20,
+            # By default the broker waits half a second before it says that nothing follows.
+            "fetch.wait.max.ms": 10,
         }
     )
     described = kafka.describe(name)

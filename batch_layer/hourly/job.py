@@ -6,6 +6,7 @@ import datetime as dt
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -32,7 +33,7 @@ class HourlyJob:
     """Recomputes hours of one feed.
 
     Delivery: the totals of each hour are replaced, in one transaction per day, by what the history holds up to the
-    offsets that the ledger had at the start. Run twice, the rows are the same. With ``dry_run`` nothing is written.
+    offsets that the ledger had at the snapshot. Run twice, the rows are the same. With ``dry_run`` nothing is written.
 
     Attributes:
         feed: one that has hourly totals.
@@ -54,11 +55,28 @@ class HourlyJob:
         """The history of the feed."""
         return History(self.session, self.settings.require_history(), self.feed)
 
-    def run(self, hours: Iterable[dt.datetime] | None = None, *, dirty_before: dt.datetime | None = None) -> Recomputed:
+    def snapshot(self) -> Snapshot:
+        """What is counted now, for a later ``run``.
+
+        Raises:
+            BytemeterError: see ``run``.
+            TransientError: PostgreSQL cannot be reached.
+        """
+        with self._store() as store:
+            return store.snapshot()
+
+    def run(
+        self,
+        hours: Iterable[dt.datetime] | None = None,
+        *,
+        dirty_before: dt.datetime | None = None,
+        snapshot: Snapshot | None = None,
+    ) -> Recomputed:
         """Recompute hours, given by their starts; without ``hours`` all dirty hours.
 
         Args:
             dirty_before: of the dirty hours only those that begin before it.
+            snapshot: up to where records count; by default what is counted now.
 
         Raises:
             BytemeterError: the feed has no hourly totals, the history stays behind the ledger, another hourly job runs,
@@ -66,8 +84,8 @@ class HourlyJob:
             TransientError: PostgreSQL cannot be reached.
         """
         result = Recomputed()
-        with hourly_store(database(self.settings.require_database_url()), self.feed, self.lease) as store:
-            snapshot = store.snapshot()
+        with self._store() as store:
+            snapshot = snapshot or store.snapshot()
             dirty = [hour for hour in snapshot.dirty if dirty_before is None or hour < dirty_before]
             chosen = sorted(set(dirty if hours is None else hours))
             if chosen:
@@ -79,6 +97,9 @@ class HourlyJob:
                 if not self.cancel.is_set():
                     result += self._recompute(store, list(day), snapshot)
         return result
+
+    def _store(self) -> AbstractContextManager[HourlyStore]:
+        return hourly_store(database(self.settings.require_database_url()), self.feed, self.lease)
 
     def _recompute(self, store: HourlyStore, hours: list[dt.datetime], snapshot: Snapshot) -> Recomputed:
         began = time.perf_counter()

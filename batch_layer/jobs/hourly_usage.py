@@ -53,7 +53,6 @@ def run(
         BytemeterError: a text is not an hour, or the recompute failed.
     """
     hours = _checked_hours(hour=hour, since=since, until=until, dirty=dirty, over=over)
-    feeds = hourly_feeds()
     before = _this_hour(context.clock()) if over else None
     with (
         interruptible(),
@@ -66,12 +65,18 @@ def run(
 
         require_access(session.result(), settings.require_history(), writes=False)
         context.require_going_on()
-        for feed in feeds:
-            job = HourlyJob(session.result(), settings, feed, dry_run, wait_s, context.cancel, run.lease)
-            result = job.run(hours, dirty_before=before)
+        jobs = [
+            HourlyJob(session.result(), settings, feed, dry_run, wait_s, context.cancel, run.lease)
+            for feed in hourly_feeds()
+        ]
+        # All of them first: the histories are written at the same intervals, so that one interval is waited for, not
+        # one for each feed.
+        snapshots = [job.snapshot() for job in jobs]
+        for job, snapshot in zip(jobs, snapshots, strict=True):
+            result = job.run(hours, dirty_before=before, snapshot=snapshot)
             context.require_going_on()
             for line in _lines(result, dry_run=dry_run):
-                run.told.append(f"{feed.name}: {line}" if len(feeds) > 1 else line)
+                run.told.append(f"{job.feed.name}: {line}" if len(jobs) > 1 else line)
                 click.echo(run.told[-1])
 
 

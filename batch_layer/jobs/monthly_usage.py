@@ -47,7 +47,8 @@ def run(context: JobContext, *, month: str | None, dirty: bool, dry_run: bool, w
         require_access(session.result(), settings.require_history(), writes=False)
         for chosen in [asked] if asked else _dirty_months(settings, now):
             context.require_going_on()
-            result = MonthlyJob(session.result(), settings, chosen, now, dry_run, wait_s, run.lease).run()
+            job = MonthlyJob(session.result(), settings, chosen, now, dry_run, wait_s, run.lease, context.cancel)
+            result = job.run()
             for line in _lines(result, chosen, dry_run=dry_run):
                 run.told.append(line)
                 click.echo(line)

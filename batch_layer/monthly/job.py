@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -28,6 +29,7 @@ from batch_layer.months import Month
 from batch_layer.postgres.counted import counted_topics, read_counted_offsets
 from batch_layer.postgres.staging import Staged, require_all, stage
 from batch_layer.postgres.totals import Compared, Difference, compare, write
+from bytemeter.ending import Interrupted
 from bytemeter.feeds import BILLABLE_EVENTS, DATA_RECORDS, FEEDS, Feed, TotalsTable
 from bytemeter.history.access import require_access
 from bytemeter.history.table import History
@@ -84,6 +86,7 @@ class MonthlyJob:
         now: the wall clock, by which periods close.
         wait_s: how long to wait for the history to hold what the ledger counted.
         lease: of the run; without it the job takes its lease itself.
+        cancel: set from another thread to give up the wait, and what was not begun.
     """
 
     session: SparkSession
@@ -93,11 +96,13 @@ class MonthlyJob:
     dry_run: bool = False
     wait_s: float = WAIT_S
     lease: Lease | None = None
+    cancel: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> MonthRecomputed:
         """Recompute the month, and publish the events before returning.
 
         Raises:
+            Interrupted: it was cancelled; what was done by then stays.
             BytemeterError: the history stays behind the ledger, another monthly job runs, or tables are missing.
             TransientError: PostgreSQL or Kafka cannot be reached; events that were written wait in the outbox, and the
                 next run publishes them.
@@ -198,5 +203,7 @@ class MonthlyJob:
         history = History(self.session, self.settings.require_history(), feed)
         below = snapshot.offsets[feed.name]
         topics = counted_topics(store.connection, feed)
-        wait_until_covered(history, below, wait_s=self.wait_s, topic_ids=topics)
+        wait_until_covered(history, below, wait_s=self.wait_s, topic_ids=topics, cancel=self.cancel)
+        if self.cancel.is_set():
+            raise Interrupted("its caller")
         return counted_records(history, span, read_counted_offsets(store.connection, feed, span, below))

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from starlette.responses import HTMLResponse, Response
 
 import bytemeter
+
+_STYLE = """
+:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
+body { max-width: 50rem; margin: 2rem auto; padding: 0 1rem }
+h2 { margin: 2.5rem 0 0; font-size: 1.1rem; overflow-wrap: anywhere }
+p { margin: .3rem 0 }
+table { border-collapse: collapse; margin-top: .6rem; width: 100% }
+th, td { text-align: left; vertical-align: top; padding: .2rem .8rem .2rem 0; border-top: 1px solid #8884 }
+th { font-weight: normal; opacity: .7 }
+th:first-child, td:first-child { width: 9rem }
+details { margin-top: 1rem }
+pre { overflow-x: auto; padding: 1rem; border: 1px solid #8884; border-radius: .5rem }
+"""
 
 PROBLEM: dict[str, Any] = {
     "type": "object",
@@ -63,11 +76,34 @@ def plain(summary: str) -> dict[str, Any]:
 def page(document: Mapping[str, Any]) -> Response:
     """The document as a page without scripts, so that it can be read where nothing else can be reached."""
     title = html.escape(document["info"]["title"])
-    lines = [f"<title>{title}</title><h1>{title}</h1>", '<p>As an <a href="/openapi.json">OpenAPI document</a>.</p>']
+    lines = [
+        '<!doctype html><html lang="en"><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{title}</title><style>{_STYLE}</style><h1>{title}</h1>",
+        '<p>As an <a href="/openapi.json">OpenAPI document</a>.</p>',
+    ]
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            lines.append(f"<h2><code>{method.upper()} {html.escape(path)}</code></h2>")
-            lines.append(f"<p>{html.escape(operation['summary'])}</p>")
+            lines += [f"<h2><code>{method.upper()} {html.escape(path)}</code></h2>", *_operation(operation)]
     for name, schema in document["components"]["schemas"].items():
-        lines.append(f"<h2>{html.escape(name)}</h2><pre>{html.escape(json.dumps(schema, indent=2))}</pre>")
-    return HTMLResponse("<!doctype html><meta charset=utf-8>" + "\n".join(lines))
+        shown = html.escape(json.dumps(schema, indent=2))
+        lines.append(f"<details><summary><code>{html.escape(name)}</code></summary><pre>{shown}</pre></details>")
+    return HTMLResponse("\n".join(lines))
+
+
+def _operation(operation: Mapping[str, Any]) -> Iterator[str]:
+    """What a route does, with its parameters and answers as tables."""
+    yield f"<p>{html.escape(operation['summary'])}</p>"
+    parameters = [one for one in operation.get("parameters", ()) if "name" in one]
+    for named, rows in (
+        ("parameter", [(one["name"], _told(one)) for one in parameters]),
+        ("status", [(status, answer["description"]) for status, answer in operation["responses"].items()]),
+    ):
+        cells = [f"<tr><td><code>{html.escape(key)}</code><td>{html.escape(told)}" for key, told in rows]
+        if cells:
+            yield f"<table><tr><th>{named}<th>{''.join(cells)}</table>"
+
+
+def _told(parameter: Mapping[str, Any]) -> str:
+    """What a parameter means, else the values that it may have."""
+    return str(parameter.get("description") or ", ".join(map(str, parameter.get("schema", {}).get("enum", ()))))

@@ -14,7 +14,7 @@ from embedded.stack import endpoints
 
 @click.command()
 @click.option("--for", "duration", metavar="DURATION", help="end after e.g. 60s or 5m; by default Ctrl-C ends it")
-@click.option("--rate", type=click.FloatRange(min=1), default=200.0, help="records a second")
+@click.option("--rate", type=click.FloatRange(min=1), default=100.0, help="records of phones a second")
 @click.option("--seed", type=int, default=7, help="seed of the traffic")
 @click.option("--dashboards/--no-dashboards", default=True, help="Superset with the dashboards; installed at first use")
 @click.option("--backlog", is_flag=True, help="two months of traffic, counted and recomputed at once, then the end")

@@ -100,7 +100,7 @@ def down(settings: Settings) -> None:
 def status(settings: Settings, dashboards: bool, as_json: bool) -> None:
     """Tell how servers, feeds, recomputes and jobs do; exit code 1 and a line for each thing that is wrong."""
     from serving.status.facts import read_facts
-    from serving.status.report import lines, summary
+    from serving.status.report import WIDTH, lines, summary
     from serving.status.rules import wrong
 
     servers = _servers(settings, expect_dashboards=dashboards)
@@ -115,7 +115,7 @@ def status(settings: Settings, dashboards: bool, as_json: bool) -> None:
         click.echo(json.dumps(answer))
     else:
         for name, is_up in servers.items():
-            click.echo(f"{name:<12}{'up' if is_up else 'down'}")
+            click.echo(f"{name:<{WIDTH}}{'up' if is_up else 'down'}")
         for line in lines(answer) if "feeds" in answer else [f"wrong: {line}" for line in down]:
             click.echo(line)
     if not answer["healthy"]:

@@ -12,6 +12,9 @@ from bytemeter.leases.owner import shown
 from serving.status.facts import Facts
 from serving.status.rules import is_heard
 
+# Of the first column: what the longest name of a feed needs.
+WIDTH = 2 + max(map(len, FEEDS))
+
 
 def summary(facts: Facts, wrong: Sequence[str]) -> dict[str, Any]:
     """All facts in the types of JSON. Instants are ISO 8601, in UTC."""
@@ -49,17 +52,17 @@ def _feed(facts: Facts, name: str) -> dict[str, Any]:
 def lines(answer: dict[str, Any]) -> Iterator[str]:
     """The answer for people; the lines of what is wrong stand at the end."""
     if not answer["prepared"]:
-        yield "database    has no tables yet; run `bytemeter migrate`"
+        yield f"{'database':<{WIDTH}}has no tables yet; run `bytemeter migrate`"
     for feed in answer["feeds"]:
-        yield f"{feed['feed']:<14}{_counting(feed)}"
+        yield f"{feed['feed']:<{WIDTH}}{_counting(feed)}"
     for row in answer["recomputes"]:
-        last = row["last_recompute"] or "never"
-        yield f"{'recompute':<14}{row['feed']}: last {last}, {row['dirty_hours']} dirty hours that are over"
+        last = _shown(row["last_recompute"]) or "never"
+        yield f"{'recompute':<{WIDTH}}{row['feed']}: last {last}, {row['dirty_hours']} dirty hours that are over"
     if answer["outbox"]:
-        yield f"{'outbox':<14}{answer['outbox']['waiting']} events wait to be published"
+        yield f"{'outbox':<{WIDTH}}{answer['outbox']['waiting']} events wait to be published"
     for job in answer["jobs"]:
-        last = f"{job['outcome']}, began {job['started_at']}" if job["outcome"] else "never run"
-        yield f"{job['job']:<14}{last}; next {job['next_at'] or 'by hand'}"
+        last = f"{job['outcome']}, began {_shown(job['started_at'])}" if job["outcome"] else "never run"
+        yield f"{job['job']:<{WIDTH}}{last}; next {_shown(job['next_at']) or 'by hand'}"
     for line in answer["wrong"]:
         yield f"wrong: {line}"
 
@@ -70,11 +73,17 @@ def _counting(feed: dict[str, Any]) -> str:
     history = "not noted" if feed["history_lag"] is None else f"{feed['history_lag']} behind"
     by = ", ".join(feed["counted_by"]) or "nobody now"
     waits = f", the first for {feed['lag_s']:.0f} s" if feed["lag_s"] else ""
+    last = _shown(feed["last_micro_batch"])
     unsent = f"; {feed['unsent']} counted, and not sent on yet" if feed["unsent"] else ""
     return (
-        f"{feed['received']} received, {feed['lag']} wait{waits}{unsent}; last micro-batch {feed['last_micro_batch']}; "
+        f"{feed['received']} received, {feed['lag']} wait{waits}{unsent}; last micro-batch {last}; "
         f"history {history}; counted by {by}"
     )
+
+
+def _shown(at: str | None) -> str | None:
+    """An instant of the answer to the second, as the lines of what is wrong have it."""
+    return f"{dt.datetime.fromisoformat(at):%Y-%m-%dT%H:%M:%SZ}" if at else None
 
 
 def _plain(value: Any) -> Any:

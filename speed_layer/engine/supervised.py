@@ -14,6 +14,8 @@ from bytemeter.spark_errors import explained
 from speed_layer.engine.running import RunningQuery
 
 _POLL_S = 0.2
+# A query that reads what is there ends soon: its end, and its first micro-batch, are not to be missed for long.
+_POLL_ONCE_S = 0.03
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 _LOG_EVERY_S = 60.0
 
@@ -114,8 +116,8 @@ class Supervised:
             raise known from error
 
     def _watch(self, query: RunningQuery, outage: Outage) -> None:
-        began = time.monotonic()
-        while query.is_active() and not self.ending.wait(_POLL_S):
+        began, poll_s = time.monotonic(), _POLL_ONCE_S if self.once else _POLL_S
+        while query.is_active() and not self.ending.wait(poll_s):
             query.raise_error()
             if query.has_begun():
                 self.begun.set()

@@ -38,6 +38,18 @@ def test_another_spark_is_refused_in_one_line() -> None:
             spark_coordinates(version)
 
 
+def test_certificates_of_a_proxy_that_are_unknown_are_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: str) -> None:
+        # As ssl tells it, within the errors of urllib3 and requests.
+        raise OSError(
+            "SSLError(SSLCertVerificationError(1, '[SSL] certificate verify failed: self-signed (_ssl.c:1)'))"
+        )
+
+    monkeypatch.setattr("jgo.build", fail)
+    with pytest.raises(BytemeterError, match=r"; .* name the file with them in REQUESTS_CA_BUNDLE$"):
+        resolve(("behind.a:proxy:1",))
+
+
 def test_an_artifact_that_does_not_exist_is_reported_in_one_line() -> None:
     with pytest.raises(BytemeterError, match="^could not resolve the jars no.such:artifact:1: [^\n]*M2_REPO\\)$"):
         resolve(("no.such:artifact:1",))

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from demo.demo import seconds
 from demo.figures import read_figures
-from demo.screen import readable, screen
+from demo.screen import panels, readable
 from demo.tail import Received
 
 EVENT = {
@@ -64,7 +64,7 @@ def test_the_screen_shows_live_batch_and_breaches(rows: Rows, engine: Engine) ->
         at=before,
     )
     console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
-    console.print(screen(read_figures(engine), [Received(2, 17, EVENT)], rate=12))
+    console.print(*panels(read_figures(engine), [Received(2, 17, EVENT)], rate=12))
     shown = console.export_text()
     for expected in (
         "received 9 = counted 8 + duplicate 0 + invalid 1",
@@ -86,7 +86,7 @@ def test_the_screen_shows_live_batch_and_breaches(rows: Rows, engine: Engine) ->
 def test_the_screen_shows_telemetrys_funnel_once_there_is_some(rows: Rows, engine: Engine) -> None:
     def shown() -> str:
         console = Console(record=True, width=160, file=io.StringIO())
-        console.print(screen(read_figures(engine), [], 0))
+        console.print(*panels(read_figures(engine), [], 0))
         return console.export_text()
 
     assert "unique" not in shown()

@@ -75,10 +75,11 @@ class Browser:
     superset: SupersetClient
     complaints: list[str]
 
-    def look_at(self, url: str, picture: Path) -> Dashboard:
+    def look_at(self, url: str, picture: Path | None = None) -> Dashboard:
         """Open a dashboard and each of its tabs, wait until all charts are drawn, and take a picture of each tab.
 
-        The picture of the first tab gets the given name, those of further tabs the tab's number behind it.
+        The picture of the first tab gets the given name, those of further tabs the tab's number behind it. Without a
+        name none is taken: charts grow for a second.
         """
         charts: dict[str, dict[str, Any]] = {}
         seconds: dict[str, float] = {}
@@ -95,11 +96,12 @@ class Browser:
             drawn = self._drawn()
             seconds[title] = time.monotonic() - began
             charts |= {chart["name"]: chart for chart in drawn}
-            self._picture(picture.with_stem(f"{picture.stem}-{number + 1}") if number else picture)
+            if picture:
+                self._picture(picture.with_stem(f"{picture.stem}-{number + 1}") if number else picture)
         return Dashboard(charts, seconds)
 
     def _picture(self, picture: Path) -> None:
-        self.page.wait_for_timeout(1_200)  # charts grow for a second
+        self.page.wait_for_timeout(1_200)
         self.page.set_viewport_size({"width": WIDTH, "height": int(self.page.evaluate(_HEIGHT)) + 20})
         self.page.wait_for_timeout(800)
         self.page.screenshot(path=str(picture))

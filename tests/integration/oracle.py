@@ -39,9 +39,7 @@ class Truth:
 
 def received(settings: Settings, feed: str = "devices") -> list[Any]:
     """All committed messages of a topic of the test's, as kafka-python reads them; no transaction is open."""
-    consumer = KafkaConsumer(
-        bootstrap_servers=settings.kafka, consumer_timeout_ms=10_000, isolation_level="read_committed"
-    )
+    consumer = KafkaConsumer(bootstrap_servers=settings.kafka, isolation_level="read_committed", fetch_max_wait_ms=10)
     topic = settings.topic_prefix + feed
     partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
     consumer.assign(partitions)

@@ -6,6 +6,7 @@ There, the driver of the stream is killed in the middle, and a second one takes 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 import shutil
 import subprocess
@@ -155,6 +156,21 @@ def other_python() -> Path | None:
     return None
 
 
+def in_one_session(of: Cluster, main: Path) -> str:
+    """A main that runs the built mains one after the other, as ``python main.py`` would, in one Spark session."""
+    main.write_text(
+        "import json, runpy, sys\n"
+        "for name, *arguments in json.loads(sys.argv[1]):\n"
+        f"    sys.argv = [f'{of.dist}/{{name}}', *arguments]\n"
+        "    try:\n"
+        "        runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "    except SystemExit as ended:\n"
+        "        if ended.code:\n"
+        "            raise\n"
+    )
+    return str(main)
+
+
 @BUCKET
 def test_stream_hourly_and_monthly_give_the_same_figures_as_on_this_machine(
     place: Settings,
@@ -167,6 +183,7 @@ def test_stream_hourly_and_monthly_give_the_same_figures_as_on_this_machine(
     standalone: Cluster,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    full: bool,
 ) -> None:
     monkeypatch.setenv("BYTEMETER_TOPIC_PREFIX", place.topic_prefix)
     simulate(2_000, late=0.02, duplicates=0.02, invalid=0.02)
@@ -199,13 +216,16 @@ def test_stream_hourly_and_monthly_give_the_same_figures_as_on_this_machine(
         kill(killed)
     assert rows(COUNTED) < [(sum(counted for *_, counted, _, _ in expected["ledger"]),)]
     monkeypatch.delenv("BYTEMETER_MAX_RECORDS_PER_BATCH")
-    for main, *arguments in (
-        ("stream_usage.py", *kafka, "--once"),
-        ("hourly_usage.py", *jdbc, "--dirty"),
-        ("monthly_usage.py", *kafka, "--month", f"{year}-{month:02}"),
-        ("maintain.py", "--quiet", "0"),
-    ):
-        done = standalone.submit(main, [*where, *arguments])
+    mains = (
+        ("stream_usage.py", *where, *kafka, "--once"),
+        ("hourly_usage.py", *where, *jdbc, "--dirty"),
+        ("monthly_usage.py", *where, *kafka, "--month", f"{year}-{month:02}"),
+        ("maintain.py", *where, "--quiet", "0"),
+    )
+    # Each in a session of its own takes another minute: make faults.
+    submitted = mains if full else [(in_one_session(standalone, tmp_path / "mains.py"), json.dumps(mains))]
+    for main, *arguments in submitted:
+        done = standalone.submit(main, arguments)
         assert done.returncode == 0, done.stderr[-5_000:]
         assert not [secret for secret in (SECRET, str(url.password)) if secret in done.stderr]
     shown = "\n".join(standalone.arguments)

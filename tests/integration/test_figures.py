@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import duckdb
+import pytest
+from pyspark.sql import SparkSession
 
+from batch_layer.hourly.job import HourlyJob
 from batch_layer.hourly.store import Recomputed
+from batch_layer.monthly.job import MonthlyJob
+from batch_layer.months import Month
+from bytemeter.ending import Interrupted
+from bytemeter.feeds import DEVICES
 from bytemeter.settings import Settings
 from simulator.traffic import Sent
 from tests.buckets import FOLDER_AND_BUCKET
 from tests.histories import delta_table
 from tests.integration import oracle
+from tests.seeds import SEED
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 
@@ -122,3 +132,40 @@ def test_late_records_make_their_hour_dirty_until_it_is_recomputed(
     assert rows("select value, source from usage_hourly where id = 'LATE'") == [(5, "live")]
     assert recompute().hours == 1
     assert rows("select value, source from usage_hourly where id = 'LATE'") == [(5, "batch")]
+
+
+def test_a_recompute_up_to_a_snapshot_leaves_what_was_counted_since_to_the_next_one(
+    simulate: Callable[..., Sent],
+    stream: Callable[..., None],
+    spark: SparkSession,
+    as_writer: Settings,
+    rows: Rows,
+) -> None:
+    """As the hourly job does: it takes the snapshots of all feeds first, and waits for the history once."""
+    simulate(200)
+    stream()
+    first = totals(rows, "bytes")
+    job = HourlyJob(spark, as_writer, DEVICES, wait_s=60)
+    snapshot = job.snapshot()
+    simulate(200, seed=SEED + 1)
+    stream()
+    job.run(snapshot=snapshot)
+    assert sum(totals(rows, "bytes_hourly").values()) == sum(first.values())
+    assert rows("select count(*) > 0 from hours where dirty") == [(True,)]
+    job.run()
+    assert sum(totals(rows, "bytes_hourly").values()) == sum(totals(rows, "bytes").values()) > sum(first.values())
+    assert rows("select count(*) from hours where dirty") == [(0,)]
+
+
+def test_a_monthly_run_that_is_cancelled_while_it_waits_for_the_history_writes_nothing(
+    simulate: Callable[..., Sent], stream: Callable[..., None], spark: SparkSession, as_writer: Settings, rows: Rows
+) -> None:
+    simulate(100)
+    stream(history=False)
+    ((year, month),) = rows("select extract(year from max(hour))::int, extract(month from max(hour))::int from hours")
+    cancelled = threading.Event()
+    cancelled.set()
+    job = MonthlyJob(spark, as_writer, Month(year, month), dt.datetime.now(dt.UTC), wait_s=60, cancel=cancelled)
+    with pytest.raises(Interrupted):
+        job.run()
+    assert rows("select count(*) from bytes_monthly") == [(0,)]

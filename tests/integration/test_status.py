@@ -110,4 +110,4 @@ def test_status_is_readable_and_exits_0_where_nothing_is_wrong(
     as_reader: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*endpoints(as_reader), "status"]) == 0
-    assert "devices       nothing counted yet" in capsys.readouterr().out.splitlines()
+    assert "devices            nothing counted yet" in capsys.readouterr().out.splitlines()

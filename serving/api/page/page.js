@@ -104,8 +104,10 @@ function showAntennas(found) {
 
 function showTiles(recent, antennas, day, now) {
   const whole = Math.floor(now / FIVE_MINUTES) * FIVE_MINUTES;
-  const last = recent.filter(row => Date.parse(row.timestamp) === whole - FIVE_MINUTES);
-  byId("rate").textContent = `${bytes(total(last) / 300)}/s`;
+  // The last five minutes: the window that goes on, and of the one before the part that is younger than that.
+  const of = start => total(recent.filter(row => Date.parse(row.timestamp) === start));
+  const part = (whole + FIVE_MINUTES - now) / FIVE_MINUTES;
+  byId("rate").textContent = `${bytes((of(whole) + part * of(whole - FIVE_MINUTES)) / 300)}/s`;
   byId("hour").textContent = bytes(total(recent.filter(row => Date.parse(row.timestamp) >= now - HOUR)));
   byId("hour-note").textContent = `over ${new Set(antennas.map(row => row.id)).size} antennas`;
   byId("day").textContent = bytes(total(day));

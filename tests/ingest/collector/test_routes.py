@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 import socket
 import time
 from pathlib import Path
@@ -185,6 +186,7 @@ def test_health_readiness_metrics_and_documents_need_no_key(client: httpx.Client
     assert "phones" not in metrics
     assert {f"/v1/events/{feed}" for feed in TAKEN} < set(document["paths"])
     assert all(path in page for path in document["paths"])
+    assert {"Idempotency-Key", "413", "The body is too large."} <= set(re.findall(r"<td>(?:<code>)?([^<\n]+)", page))
     assert "<script" not in page
 
 
