@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 from uuid import UUID, uuid5
 
 from bytemeter.telemetry import topics
 from bytemeter.telemetry.members import (
     Members,
-    UnreadableError,
-    items_of,
     json_of,
     members_of,
     number_of,
@@ -23,6 +20,7 @@ from bytemeter.telemetry.members import (
     text_of,
 )
 from bytemeter.telemetry.outgoing import DIALCODES, Outgoing, failed, flagged, key_of
+from bytemeter.telemetry.sharing import SHARE, list_of
 
 SOURCE = "PipelinePreprocessor"
 DUPLICATE_FLAG = "pp_duplicate"
@@ -61,7 +59,7 @@ def sent_of(value: bytes, eid: str, device: str | None = None) -> Iterator[Outgo
     _upper_case(members)
     key = device.encode() if device else key_of(members)
     yield Outgoing(topics_of(eid), key, json_of(members))
-    if eid == "SHARE":
+    if eid == SHARE:
         for item in _share_items(members):
             yield Outgoing(topics_of("SHARE_ITEM"), key, json_of(item))
 
@@ -100,10 +98,10 @@ def _share_items(share: Members) -> Iterator[Members]:
     """The SHARE_ITEMs of a SHARE: what was shared is their object, in the rollup of the SHARE's own object."""
     edata, parent = object_of(share.get("edata")), text_of(object_of(share.get("object")).get("id"))
     kept = {name: value for name, value in share.items() if name not in ("eid", "mid", "edata", "object")}
-    for place, item in enumerate(_items(edata.get("items"))):
+    for place, item in enumerate(list_of(edata, "items")):
         members = object_of(item)
         shared = {name: members[name] for name in ("id", "type", "ver") if name in members}
-        for number, written in enumerate(_items(members.get("params"))):
+        for number, written in enumerate(list_of(members, "params")):
             param, name = object_of(written), f"{text_of(share.get('mid'))}/{place}/{number}"
             yield {
                 "eid": raw("SHARE_ITEM"),
@@ -112,14 +110,6 @@ def _share_items(share: Members) -> Iterator[Members]:
                 "object": raw({**shared, **({"rollup": {"l1": parent}} if parent else {})}),
                 "edata": raw({**param, **_of_share(edata), "type": _kind(param)}),
             }
-
-
-def _items(written: Any) -> list[bytes]:
-    """The items of a value; none where it is no array."""
-    try:
-        return items_of(written or b"")
-    except UnreadableError:
-        return []
 
 
 def _of_share(edata: Members) -> Members:
