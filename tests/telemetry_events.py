@@ -1,4 +1,4 @@
-"""Telemetry events for tests: one of each kind by hand, any number of them made from the schemas, and ways to spoil them."""
+"""Telemetry for tests: an event of each kind by hand, batches, events made from the schemas, and ways to spoil them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from random import Random
 from typing import Any
 
 from bytemeter.telemetry.schema_files import PARTS_URI, ours, parts
+from tests.messages import NOW_S
 
-ETS = 1_600_545_287_123
-_EDATA: dict[str, dict[str, Any]] = {
+ETS = NOW_S * 1_000
+EDATA: dict[str, dict[str, Any]] = {
     "START": {"type": "app", "loc": "29.97,77.59", "duration": 2, "pageid": "splash"},
     "END": {"type": "app", "duration": 61.5, "summary": [{"progress": 100}]},
     "IMPRESSION": {"type": "view", "pageid": "library", "uri": "/library", "visits": [{"objid": "do_1", "objtype": "Content"}]},
     "INTERACT": {"type": "TOUCH", "id": "play", "pageid": "library", "extra": {"pos": [{"x": 1.5, "y": 2}]}},
-    "ASSESS": {"item": {"id": "q1", "maxscore": 1}, "pass": "Yes", "score": 1, "resvalues": [{"1": "4"}], "duration": 12},
-    "RESPONSE": {"target": {"id": "q1", "ver": "1", "type": "question"}, "type": "CHOOSE", "values": [{"lhs": "1"}]},
+    "ASSESS": {"item": {"id": "q1", "maxscore": 1}, "pass": "Yes", "score": 1, "resvalues": [{"1": "a"}], "duration": 12},
+    "RESPONSE": {"target": {"id": "q1", "ver": "1", "type": "question"}, "type": "CHOOSE", "values": [{"1": "a"}]},
     "INTERRUPT": {"type": "CALL", "pageid": "library"},
     "FEEDBACK": {"rating": 4.5, "comments": "बहुत अच्छा"},
     "SHARE": {"dir": "Out", "type": "File", "items": [{"id": "do_1", "type": "CONTENT", "ver": "1", "params": [{"transfers": 0}]}]},
@@ -30,7 +31,7 @@ _EDATA: dict[str, dict[str, Any]] = {
     "HEARTBEAT": {"state": {"up": True}},
     "EXDATA": {"type": "partnerdata", "data": "0KXQ"},
 }  # fmt: skip
-EIDS = list(_EDATA)
+EIDS = list(EDATA)
 _TEXTS = ["", "a", "id-1", "ż", "微信", "😀", "x" * 40, '"\\/', "http://example.org/a?b=c", "null", "3.0"]
 _NUMBERS: list[int | float] = [0, -1, 7, 0.5, -2.25, 1e-7, 2**53 + 1, 10**30, 1.7e308]
 _VALUES: list[Any] = [
@@ -39,11 +40,11 @@ _VALUES: list[Any] = [
 ]
 
 
-def event(eid: str, /, mid: str = "m-1", ets: float = ETS, **members: Any) -> dict[str, Any]:
-    """A valid event of a kind; ``members`` of its first level replace or add to its own."""
-    of_all = {
+def document(eid: str, /, mid: str = "m-1", **changes: Any) -> dict[str, Any]:
+    """A valid event of a kind; a member of its first level that is changed to ``...`` is left out."""
+    members: dict[str, Any] = {
         "eid": eid,
-        "ets": ets,
+        "ets": ETS,
         "ver": "3.0",
         "mid": mid,
         "actor": {"id": "u-1", "type": "User"},
@@ -52,18 +53,33 @@ def event(eid: str, /, mid: str = "m-1", ets: float = ETS, **members: Any) -> di
             "env": "home",
             "pdata": {"id": "app", "ver": "1.0"},
             "sid": "s-1",
-            "did": "d-1",
+            "did": "device-1",
         },
-        "object": {"id": "do_1", "type": "Content", "ver": "1", "rollup": {"l1": "do_0"}},
-        "edata": copy.deepcopy(_EDATA.get(eid, {})),
-        "tags": ["t"],
+        "edata": copy.deepcopy(EDATA.get(eid, {})),
+        **changes,
     }
-    return of_all | members
+    return {name: value for name, value in members.items() if value is not ...}
 
 
-def encoded(document: Any) -> bytes:
-    """The document as producers write it."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+def event(eid: str, mid: str, /, **changes: Any) -> bytes:
+    """The same as a message, with spaces."""
+    return json.dumps(document(eid, mid, **changes)).encode()
+
+
+def batch(*events: bytes, **members: Any) -> bytes:
+    """A batch of events, which stay byte for byte."""
+    head = {"id": "batch", "ver": "3.0", "ets": ETS, "channel": "in.school", "pid": "app", **members}
+    return json.dumps(head).encode()[:-1] + b', "events": [' + b",".join(events) + b"]}"
+
+
+def nested(depth: int) -> bytes:
+    """A list so deep."""
+    return b"[" * depth + b"]" * depth
+
+
+def encoded(document_: Any) -> bytes:
+    """A document as producers write it, without spaces."""
+    return json.dumps(document_, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def generated(random: Random, eid: str) -> dict[str, Any]:
@@ -73,9 +89,9 @@ def generated(random: Random, eid: str) -> dict[str, Any]:
     return made
 
 
-def mutated(random: Random, document: dict[str, Any]) -> dict[str, Any]:
+def mutated(random: Random, document_: dict[str, Any]) -> dict[str, Any]:
     """The event with one to three places changed, at random: it may be valid or not."""
-    spoiled = copy.deepcopy(document)
+    spoiled = copy.deepcopy(document_)
     for _ in range(random.choice([1, 1, 2, 3])):
         holder, key = random.choice(list(_places(spoiled)))
         match random.randrange(4):

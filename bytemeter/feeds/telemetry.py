@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 
 from bytemeter.feeds.feed import YEAR_2000_S, YEAR_2200_S, Feed, Kinds, Rule
 from bytemeter.feeds.fields import Field, Number, Text, Whole
-from bytemeter.feeds.rules import at_least, longer, none_of, under
+from bytemeter.feeds.rules import at_least, longer, none_of, over, under
 from bytemeter.feeds.totals import Dimension, Totals, TotalsTable
-from bytemeter.telemetry.batches import MOST_EVENT_BYTES, envelopes
+from bytemeter.telemetry.batches import MOST_EVENT_BYTES, MOST_EVENTS, envelopes
 from bytemeter.telemetry.validating import SchemaValidator
 from bytemeter.windows import FIVE_MINUTES, HOUR
 
@@ -127,7 +127,10 @@ TELEMETRY_BATCHES = Feed(
     key="device",
     event_us=_batch_us,
     event_id="msgid",
-    rules=(Rule(f"batch over {_MOST_BATCH_BYTES} bytes", longer("value", _MOST_BATCH_BYTES)),),
+    rules=(
+        Rule(f"batch over {_MOST_BATCH_BYTES} bytes", longer("value", _MOST_BATCH_BYTES)),
+        Rule(f"batch over {MOST_EVENTS} events", over("events", MOST_EVENTS)),
+    ),
     live_query="telemetry-batches",
     # A retry has another time.
     assigned=("ets", "syncts"),

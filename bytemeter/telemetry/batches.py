@@ -26,10 +26,12 @@ from bytemeter.telemetry.members import (
     raw,
     text_of,
 )
-from bytemeter.telemetry.outgoing import Outgoing, duplicate, failed, flagged, key_of
+from bytemeter.telemetry.outgoing import Outgoing, as_key, duplicate, failed, flagged, key_of
 from bytemeter.telemetry.registration import answers_emptied
 
 MOST_EVENT_BYTES = 1_048_576
+# Of a batch. Of valid events fewer fit into it; what is stamped on one may be much more than ``{}``.
+MOST_EVENTS = 50_000
 SOURCE = "TelemetryExtractor"
 DUPLICATE_FLAG = "extractor_duplicate"
 _AUDIT_IDS = UUID("3b0a1a4e-6f5e-5d2c-9d42-1f6a7c0e8b11")
@@ -182,8 +184,7 @@ def _refused(event: bytes) -> str | None:
 
 
 def _key_of_batch(members: Members) -> bytes | None:
-    did = text_of(object_of(members.get("params")).get("did")) or text_of(members.get("did"))
-    return did.encode() if did else None
+    return as_key(text_of(object_of(members.get("params")).get("did")) or text_of(members.get("did")))
 
 
 def _audit_log(members: Members, stamp: _Stamp, events: int, fails: int, position: Position) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 # jsonschema-rs reads 255 levels. No schema says anything so far down: there the documents end.
 MOST_LEVELS = 200
 _MOST_DIGITS = 19
+_MOST_POINTER = 1_000
 
 
 def read(value: bytes) -> Any:
@@ -20,12 +21,16 @@ def read(value: bytes) -> Any:
 
 
 def pointer(path: list[str | int]) -> str:
-    """The JSON pointer (RFC 6901) of a path."""
-    return "".join("/" + str(name).replace("~", "~0").replace("/", "~1") for name in path)
+    """The JSON pointer (RFC 6901) of a path; of one of over 1,000 characters the beginning, and an ellipsis."""
+    whole_ = "".join("/" + str(name).replace("~", "~0").replace("/", "~1") for name in path)
+    return whole_ if len(whole_) <= _MOST_POINTER else whole_[:_MOST_POINTER] + "…"
 
 
-def whole(document: Any) -> tuple[Any, list[str]]:
+def whole(document: Any, most: int) -> tuple[Any, list[str]]:
     """A copy with whole characters only, cut where it is too deep.
+
+    Args:
+        most: of the pointers.
 
     Returns:
         The copy, with U+FFFD in place of each half of a surrogate pair; and the pointers to the texts, and to the
@@ -39,12 +44,12 @@ def whole(document: Any) -> tuple[Any, list[str]]:
         value = inside[key]
         if isinstance(value, str):
             inside[key] = _mended(value)
-            if inside[key] != value:
+            if inside[key] != value and len(halves) < most:
                 halves.append(pointer(path))
         elif isinstance(value, dict):
             copy = {_mended(name): member for name, member in value.items()} if len(path) < MOST_LEVELS else {}
             inside[key] = copy
-            if any(_mended(name) != name for name in value):
+            if any(_mended(name) != name for name in value) and len(halves) < most:
                 halves.append(pointer(path))
             places += [(copy, name, [*path, name]) for name in copy]
         elif isinstance(value, list):

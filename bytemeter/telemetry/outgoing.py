@@ -12,6 +12,11 @@ from bytemeter.telemetry.members import Members, UnreadableError, json_of, membe
 # The types of an object that is a dialcode, in lower case.
 DIALCODES = ("dialcode", "qr")
 _MOST_CACHED = 200
+_MOST_KEY_CHARACTERS = 512
+# Besides the value a message has a key and headers.
+_MOST_FAILED_BYTES = topics.MESSAGE_BYTES[topics.FAILED] - 16_384
+# So much is sent of what the topic would refuse.
+_BEGINNING_BYTES = 65_536
 
 
 class Outgoing(NamedTuple):
@@ -31,7 +36,18 @@ class Outgoing(NamedTuple):
 
 
 def failed(value: bytes | None, reason: str, flags: Mapping[str, bool], metadata: Mapping[str, object]) -> Outgoing:
-    """A message as it came, with flags and metadata where it is an object."""
+    """A message as it came, with flags and metadata where it is an object.
+
+    Of one that is too large for its topic, which Kafka had taken compressed, the beginning.
+    """
+    made = _failed(value, reason, flags, metadata)
+    if value is None or len(made.value or b"") <= _MOST_FAILED_BYTES:
+        return made
+    cut = f"{reason}; the first {_BEGINNING_BYTES} of {len(value)} bytes"
+    return Outgoing((topics.FAILED,), None, value[:_BEGINNING_BYTES], cut)
+
+
+def _failed(value: bytes | None, reason: str, flags: Mapping[str, bool], metadata: Mapping[str, object]) -> Outgoing:
     try:
         members = members_of(value or b"")
     except UnreadableError:
@@ -49,9 +65,14 @@ def duplicate(value: bytes, flag: str, key: bytes | None = None) -> Outgoing:
 
 
 def key_of(members: Members) -> bytes | None:
-    """The Kafka key of an event: its device, else its actor."""
+    """The Kafka key of an event: its device, else its actor. None where that is longer than an id may be."""
     did = _text_in(members, "context", "did") or text_of(members.get("did")) or _text_in(members, "actor", "id")
-    return did.encode() if did else None
+    return as_key(did)
+
+
+def as_key(text: str | None) -> bytes | None:
+    """An id as a Kafka key; None of one that is missing, or longer than an id may be."""
+    return text.encode() if text and len(text) <= _MOST_KEY_CHARACTERS else None
 
 
 def _text_in(members: Members, name: str, member: str) -> str | None:

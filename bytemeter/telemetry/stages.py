@@ -6,14 +6,12 @@ Whatever is made is a function of the event alone: made again, it is byte for by
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from bytemeter.telemetry import topics
 from bytemeter.telemetry.members import (
     Members,
-    UnreadableError,
-    items_of,
     json_of,
     members_of,
     number_of,
@@ -22,7 +20,8 @@ from bytemeter.telemetry.members import (
     raw,
     text_of,
 )
-from bytemeter.telemetry.outgoing import DIALCODES, Outgoing, failed, flagged, key_of
+from bytemeter.telemetry.outgoing import DIALCODES, Outgoing, as_key, failed, flagged, key_of
+from bytemeter.telemetry.sharing import SHARE, list_of
 from bytemeter.telemetry.splicing import spliced
 
 SOURCE = "PipelinePreprocessor"
@@ -66,14 +65,14 @@ class Known(NamedTuple):
 def sent_of(value: bytes, eid: str, known: Known | None = None) -> Sequence[Outgoing]:
     """What is sent of a valid event that is no duplicate: itself, and SHARE_ITEMs of a SHARE."""
     if known and known.device and (whole := _with_flags_alone(value, eid, known)):
-        return (Outgoing(topics_of(eid), known.device.encode(), whole),)
+        return (Outgoing(topics_of(eid), as_key(known.device), whole),)
     return tuple(_edited(value, eid))
 
 
 def _with_flags_alone(value: bytes, eid: str, known: Known) -> bytes | None:
     """An event of which nothing but its flags changes; None of all others."""
     _, actor, content = known
-    if eid == "SHARE" or (actor is not None and actor.startswith("f:")):
+    if eid == SHARE or (actor is not None and actor.startswith("f:")):
         return None
     if content is not None and content != content.upper() and _may_be_dialcode(object_alone(value)):
         return None
@@ -91,7 +90,7 @@ def _edited(value: bytes, eid: str) -> Iterator[Outgoing]:
     _upper_case(members)
     key = key_of(members)
     yield Outgoing(topics_of(eid), key, json_of(members))
-    if eid == "SHARE":
+    if eid == SHARE:
         for item in _share_items(members):
             yield Outgoing(topics_of("SHARE_ITEM"), key, json_of(item))
 
@@ -136,10 +135,10 @@ def _share_items(share: Members) -> Iterator[Members]:
     """The SHARE_ITEMs of a SHARE: what was shared is their object, in the rollup of the SHARE's own object."""
     edata, parent = object_of(share.get("edata")), text_of(object_of(share.get("object")).get("id"))
     kept = {name: value for name, value in share.items() if name not in ("eid", "mid", "edata", "object")}
-    for place, item in enumerate(_items(edata.get("items"))):
+    for place, item in enumerate(list_of(edata, "items")):
         members = object_of(item)
         shared = {name: members[name] for name in ("id", "type", "ver") if name in members}
-        for number, written in enumerate(_items(members.get("params"))):
+        for number, written in enumerate(list_of(members, "params")):
             param, name = object_of(written), f"{text_of(share.get('mid'))}/{place}/{number}"
             yield {
                 "eid": raw("SHARE_ITEM"),
@@ -148,14 +147,6 @@ def _share_items(share: Members) -> Iterator[Members]:
                 "object": raw({**shared, **({"rollup": {"l1": parent}} if parent else {})}),
                 "edata": raw({**param, **_of_share(edata), "type": _kind(param)}),
             }
-
-
-def _items(written: Any) -> list[bytes]:
-    """The items of a value; none where it is no array."""
-    try:
-        return items_of(written or b"")
-    except UnreadableError:
-        return []
 
 
 def _of_share(edata: Members) -> Members:

@@ -11,11 +11,13 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NotRequired, TypedDict
 
 import pyarrow as pa
 
 from bytemeter.errors import BytemeterError
+from bytemeter.telemetry import sharing
 from bytemeter.telemetry.accepting import REFUSED, accepting
 from bytemeter.telemetry.documents import MOST_LEVELS, pointer, read, whole
 from bytemeter.telemetry.schema_files import PARTS_URI, ours, parts
@@ -33,6 +35,8 @@ _TELLING = frozenset(
 _OF_OTHERS = ("additionalProperties", "unevaluatedProperties")
 HALF = "half a character"
 _MOST_IN_REASON = 5
+# Of one event: a list of all would be larger than the event.
+MOST_VIOLATIONS = 500
 
 
 class Violation(TypedDict):
@@ -68,15 +72,26 @@ class SchemaValidator:
             records: rows of value: binary, events that the parser has read: JSON objects in UTF-8, not too deep.
         """
         judge = self._compiled()
-        return pa.array([judge.reason(value) for value in records.column("value").to_pylist()], pa.string())
+        values = records.column("value").to_pylist()
+        reasons = [judge.reason(value) for value in values]
+        if self.eid == sharing.SHARE:
+            reasons = [reason or _shares_too_much(value) for reason, value in zip(reasons, values, strict=True)]
+        return pa.array(reasons, pa.string())
 
     def violations(self, value: bytes) -> list[Violation]:
         """All that is wrong with an event, in the order of the pointers; none if it is valid.
 
+        Of more than ``MOST_VIOLATIONS`` so many, and a last one that says that there are more.
+
         Raises:
             ValueError: it is not JSON.
         """
-        return self._compiled().violations(value)
+        found = self._compiled().violations(value)
+        if len(found) > MOST_VIOLATIONS:
+            return [*found[:MOST_VIOLATIONS], Violation(pointer="", violates="and more")]
+        if not found and self.eid == sharing.SHARE and (excess := sharing.refused(value)):
+            return [Violation(pointer=sharing.PLACE, violates=excess)]
+        return found
 
     def _compiled(self) -> Compiled:
         try:
@@ -117,14 +132,14 @@ class Compiled:
         return "; ".join(places[:_MOST_IN_REASON] + more) or None
 
     def violations(self, value: bytes) -> list[Violation]:
-        """See ``SchemaValidator.violations``."""
+        """What is wrong with an event, in the order of the pointers: at most one more than ``MOST_VIOLATIONS``."""
         document = read(value)
         halves: list[str] = []
         if _has_escapes(value) or value.count(b"[") + value.count(b"{") > MOST_LEVELS:
-            document, halves = whole(document)
-        errors = self.errors(document)
+            document, halves = whole(document, MOST_VIOLATIONS + 1)
         found = [Violation(pointer=place, violates=HALF) for place in halves]
-        found += [violation for error in errors for violation in _violations(error)]
+        of_schema = (violation for error in self.errors(document) for violation in _violations(error))
+        found += islice(of_schema, MOST_VIOLATIONS + 1 - len(found))
         return sorted(found, key=lambda violation: (violation["pointer"], violation["violates"]))
 
     def _place(self, violation: Violation) -> str:
@@ -133,6 +148,11 @@ class Compiled:
         if violation["violates"] in _OF_OTHERS:
             names = names[:-1]
         return "/".join(["", *(name if name in self.members else "*" for name in names)])
+
+
+def _shares_too_much(value: bytes) -> str | None:
+    excess = sharing.refused(value)
+    return f"{sharing.PLACE}: {excess}" if excess else None
 
 
 def _has_escapes(value: bytes) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 
 from bytemeter.feeds import TELEMETRY_BATCHES
 from bytemeter.parsing.single import REASON, read_single
+from bytemeter.telemetry.batches import MOST_EVENTS
 from bytemeter.web.problems import Problem
 
 MOST_BATCH_BYTES = 5 * 2**20
@@ -54,6 +55,8 @@ def batch_of(body: bytes, headers: Mapping[str, str | None], new_mid: Callable[[
         Problem: 400 if it is no batch.
     """
     batch, events = _read(body)
+    if events > MOST_EVENTS:
+        raise _no_batch(f"{events} events, at most {MOST_EVENTS} are taken")
     mid = _text(batch, "mid")
     if mid is None:
         mid = new_mid()

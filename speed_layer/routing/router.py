@@ -26,7 +26,7 @@ from bytemeter.kafka_errors import transaction_refused
 from bytemeter.logs import logger
 from bytemeter.offset_log import Offsets
 from bytemeter.sql import Statements
-from bytemeter.transactions import TransactionalProducer
+from bytemeter.transactions import TransactionalProducer, is_fenced
 from speed_layer.executor.outgoing import keys_of
 
 SQL = Statements(__package__, "routed.sql")
@@ -205,6 +205,17 @@ class Router:
         return [(name, text.encode()) for name, text in values.items()]
 
     def _explained(self, error: KafkaError) -> BytemeterError:
+        if is_fenced(error):
+            # A start finds out which of both it is: it needs the lease.
+            return TransientError(
+                f"Kafka takes nothing more of what became of {self.source} from this process: another one sends it, or "
+                f"this one was silent for over {_TIMEOUT_S:g} s: {error.str()}"
+            )
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            return TransientError(
+                f"Kafka at {self.kafka.servers} did not take what became of {self.source}: {error.str()}; run "
+                "`bytemeter migrate`, which sets max.message.bytes of the topics; it is counted, and sent then"
+            )
         return transaction_refused(error, self.source, self._name) or TransientError(
             f"Kafka at {self.kafka.servers} did not take what became of {self.source} within {_TIMEOUT_S:g} s: "
             f"{error.str()}; it is counted, and sent once Kafka is back"

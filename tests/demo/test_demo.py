@@ -62,8 +62,10 @@ def test_the_demo_shows_figures_and_signals_to_its_group_end_it(empty_home: Path
         assert url, shown.read_text()
         assert httpx.get(f"{url[1]}/join_guild", timeout=DEADLINE_S).text == "\nGuild Joined!\n"
         counted = "select count(*) > 0 from event_counts where feed = 'game-events'"
-        while asked(command, counted) != "t\n":
-            assert time.monotonic() < deadline, shown.read_text()
+        funnel = "select min(messages) > 0 from telemetry_funnel where name in ('ingest', 'raw', 'unique', 'failed', 'duplicate')"
+        for question in (counted, funnel):
+            while asked(command, question) != "t\n":
+                assert time.monotonic() < deadline, shown.read_text()
         children = psutil.Process(demo.pid).children(recursive=True)
         # As systemd does, to all that run in it; then somebody is impatient.
         for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):

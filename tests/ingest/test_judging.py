@@ -12,7 +12,7 @@ from bytemeter.parsing import parse
 from ingest.judging import MOST_EVENT_BYTES, field_of, judge, value_of
 from tests.messages import NOW_S, data_record, device, messages
 from tests.samples import ACCEPTED_DEVICES, REFUSED_DEVICES
-from tests.telemetry_events import encoded, event
+from tests.telemetry_events import document, encoded
 
 NOW_US = NOW_S * 1_000_000
 
@@ -41,7 +41,7 @@ def test_keys_ids_and_event_hours_are_told() -> None:
 
 
 def test_the_key_of_telemetry_is_the_device_else_the_actor() -> None:
-    known = event("START", ets=NOW_S * 1_000)
+    known = document("START", ets=NOW_S * 1_000)
     without = {**known, "context": {name: value for name, value in known["context"].items() if name != "did"}}
     judged = judge(TELEMETRY, [encoded(known), encoded(without)], NOW_US)
     assert (judged.reasons, judged.keys) == ([None, None], [known["context"]["did"], known["actor"]["id"]])

@@ -38,7 +38,8 @@ from tests.builders import agreement, record
 from tests.commands import endpoints
 from tests.integration.browser import Browser, Dashboard, browser
 from tests.messages import game_event
-from tests.telemetry import EDATA, create_topics, event
+from tests.telemetry import create_topics
+from tests.telemetry_events import EDATA, event
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 SUBSCRIBERS, DAYS = 60, 45

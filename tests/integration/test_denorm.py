@@ -16,8 +16,11 @@ from bytemeter.errors import TransientError
 from bytemeter.feeds import TELEMETRY_DENORM, TELEMETRY_UNIQUE
 from bytemeter.settings import Settings
 from bytemeter.spark import use_in_this_thread
+from cli.main import main
 from embedded.home import wait_until
 from speed_layer.stream import Streams
+from tests import telemetry_events
+from tests.commands import endpoints
 from tests.histories import delta_table
 from tests.integration import oracle
 from tests.telemetry import create_topics
@@ -28,10 +31,10 @@ NOW_MS = int(dt.datetime.now(dt.UTC).timestamp() * 1_000)
 
 def event(mid: str, **changes: Any) -> bytes:
     base = {
-        "eid": "IMPRESSION", "ets": NOW_MS, "ver": "3.0", "mid": mid, "actor": {"id": "u", "type": "User"},
-        "context": {"channel": "c", "env": "e", "did": "d"}, "edata": {}, "syncts": NOW_MS,
+        "ets": NOW_MS, "actor": {"id": "u", "type": "User"}, "context": {"channel": "c", "env": "e", "did": "d"},
+        "syncts": NOW_MS,
     }  # fmt: skip
-    return json.dumps(base | changes).encode()
+    return telemetry_events.event("IMPRESSION", mid, **(base | changes))
 
 
 @pytest.fixture
@@ -64,6 +67,7 @@ def test_events_are_enriched_once_counted_and_kept_and_others_go_where_they_belo
     as_writer: Settings,
     spark: SparkSession,
     rows: Rows,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     old_ms = NOW_MS - 100 * 86_400_000
     put(
@@ -105,6 +109,9 @@ def test_events_are_enriched_once_counted_and_kept_and_others_go_where_they_belo
     assert state == [("Kerala", 1)]
     kept = delta_table(f"{place.history}/telemetry-denorm").to_pyarrow_table().to_pylist()
     assert {row["mid"]: json.loads(row["raw"]) for row in kept} == found
+    question = """select mid from "telemetry-denorm" where raw->>'$.flags.device_denorm' = 'true'"""
+    assert main([*endpoints(place), "sql", question, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"mid": "hit"}]
     for feed in (TELEMETRY_UNIQUE, TELEMETRY_DENORM):
         HourlyJob(spark, as_writer, feed, wait_s=60).run()
     differing = rows("""

@@ -26,7 +26,8 @@ from simulator.traffic import Sent
 from speed_layer.stream import Streams
 from tests.builders import agreement, record
 from tests.messages import device
-from tests.telemetry import create_topics, event, routed
+from tests.telemetry import create_topics, routed
+from tests.telemetry_events import event
 
 DEADLINE_S = 240
 

@@ -16,7 +16,8 @@ from cli.main import main
 from simulator.traffic import Sent
 from tests.builders import agreement, record
 from tests.commands import endpoints
-from tests.telemetry import create_topics, event
+from tests.telemetry import create_topics
+from tests.telemetry_events import event
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 QUERIES = sorted((SQL / "queries").glob("*.sql"))

@@ -27,7 +27,8 @@ from ingest.replay.notes import Notes, Stretch
 from ingest.replay.replaying import Replay, Replayed
 from ingest.replay.sending import Sending
 from tests.commands import signal_handlers_restored
-from tests.telemetry import create_topics, event, routed
+from tests.telemetry import create_topics, routed
+from tests.telemetry_events import event
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 Put = Callable[..., None]

@@ -9,13 +9,18 @@ from typing import Any
 import pytest
 
 from bytemeter.feeds import TELEMETRY, TELEMETRY_BATCHES
+from bytemeter.kafka import Kafka
 from bytemeter.settings import Settings
 from bytemeter.telemetry import topics
 from bytemeter.telemetry.batches import MOST_EVENT_BYTES
 from bytemeter.transactions import TransactionalProducer
+from simulator.producer import producer, send
+from simulator.telemetry import Shares, TelemetrySimulation
+from simulator.traffic import Traffic
 from speed_layer.routing.router import Router
 from tests.messages import NOW_S
-from tests.telemetry import SENT_TO, batch, create_topics, document, event, nested, routed
+from tests.telemetry import SENT_TO, create_topics, mids, routed
+from tests.telemetry_events import batch, document, event, nested
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 Put = Callable[..., None]
@@ -27,10 +32,6 @@ ACCOUNT = "select sum(received), sum(counted), sum(duplicate), sum(invalid) from
 @pytest.fixture(autouse=True)
 def _topics(place: Settings) -> None:
     create_topics(place)
-
-
-def mids(place: Settings, topic: str) -> list[str]:
-    return sorted(message.document["mid"] for message in routed(place, topic))
 
 
 def test_seventeen_events_each_go_to_their_topics_with_their_flags(
@@ -177,6 +178,29 @@ def test_what_is_large_deep_or_strange_finds_its_place(place: Settings, put: Put
     repeated = sorted(len(message.value or b"") for message in routed(place, topics.DUPLICATE))
     assert [size > len(many) for size in repeated] == [False, True]
     assert rows("select sum(value) from event_counts where feed = 'telemetry' and dimension = 'eid'") == [(10_002,)]
+
+
+def test_what_the_simulator_says_becomes_of_its_events_is_what_the_funnel_shows(
+    place: Settings, stream: Stream, rows: Rows, seed: int
+) -> None:
+    traffic = Traffic(start=NOW_S, rate=1, records=2_000, seed=seed, duplicates=0.02, invalid=0.02)
+    simulation = TelemetrySimulation(traffic, Shares(unknown=0.02, too_large=0.001, repeated=0.1))
+    kafka = Kafka(place)
+    send(producer(kafka.librdkafka()), kafka.topic_name(topics.INGEST), simulation.pieces())
+    stream(TELEMETRY_BATCHES, history=False)
+    stream(TELEMETRY, history=False)
+    sent = simulation.sent
+    assert min(sent.repeated, sent.invalid, sent.unknown, sent.too_large, sent.duplicates) > 0
+    funnel = dict(rows("select name, messages from telemetry_funnel"))
+    # Each batch that is no duplicate has an audit LOG, too.
+    audits = sent.batches - sent.repeated
+    assert {name: funnel[name] for name in ("ingest", "raw", "unique", "log", "error", "duplicate", "failed")} == {
+        "ingest": sent.batches, "raw": sent.raw, "unique": sent.unique, "log": sent.logs + audits, "error": sent.errors,
+        "duplicate": sent.duplicates + sent.repeated, "failed": sent.invalid + sent.unknown + sent.too_large,
+    }  # fmt: skip
+    assert [len(routed(place, topic)) for topic in (topics.UNIQUE, topics.DUPLICATE, topics.FAILED)] == [
+        funnel[name] for name in ("unique", "duplicate", "failed")
+    ]
 
 
 class KilledError(Exception):

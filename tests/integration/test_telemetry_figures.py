@@ -15,7 +15,8 @@ from bytemeter.feeds import TELEMETRY
 from bytemeter.settings import Settings
 from tests.messages import NOW_S
 from tests.seeds import SEED
-from tests.telemetry import create_topics, event
+from tests.telemetry import create_topics
+from tests.telemetry_events import event
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 HOUR_S = 3_600

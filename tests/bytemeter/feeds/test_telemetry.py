@@ -11,6 +11,7 @@ import pytest
 
 from bytemeter.feeds import TELEMETRY_BATCHES, TELEMETRY_UNIQUE
 from bytemeter.parsing import parse
+from tests.messages import messages
 
 RECEIVED = dt.datetime(2026, 11, 27, 12, tzinfo=dt.UTC)
 RECEIVED_US = int(RECEIVED.timestamp()) * 1_000_000
@@ -83,3 +84,9 @@ def test_a_duration_that_is_no_number_is_no_duration() -> None:
         *({"eid": "END", "ets": 1600545287123, "edata": {"duration": duration}} for duration in (1.5, "PT5S", None)),
     )
     assert [row["duration"] for row in found] == [1.5, None, None]
+
+
+def test_a_batch_of_more_events_than_fit_into_it_if_they_are_valid_is_invalid() -> None:
+    values = [b'{"events":[%b]}' % b",".join([b"{}"] * events) for events in (50_000, 50_001)]
+    found = parse(TELEMETRY_BATCHES, messages(*values)).column("reason").to_pylist()
+    assert found == [None, "batch over 50000 events"]

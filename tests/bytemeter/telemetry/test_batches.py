@@ -11,7 +11,7 @@ from bytemeter.telemetry import topics
 from bytemeter.telemetry.batches import MOST_EVENT_BYTES, Position, envelope, repeated_batch, sent_of
 from bytemeter.telemetry.outgoing import Outgoing
 from tests.seeds import SEED
-from tests.telemetry import batch, document, event, nested
+from tests.telemetry_events import batch, document, event, nested
 
 AT = Position(2, 17, 1_763_720_000_123_456)
 

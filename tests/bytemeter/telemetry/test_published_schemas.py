@@ -5,6 +5,7 @@ Where we mean to differ:
 - ``mid``, ``actor.id``, ``actor.type``, ``context.channel``, ``context.did`` and ``object.id`` have at most 512
   characters and no NUL: they are columns and keys of tables, and PostgreSQL's texts hold no NUL.
 - A number is one that a double can hold: readers make an infinity of others, or refuse the whole event.
+- A SHARE makes at most 1,000 SHARE_ITEMs, of 8 MiB together (``bytemeter.telemetry.sharing``); no schema can say that.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import pytest
 from bytemeter.feeds.telemetry import EIDS
 from bytemeter.telemetry.schema_files import ours
 from bytemeter.telemetry.validating import Violation, compiled
-from tests.telemetry_events import encoded, event, generated, mutated
+from tests.telemetry_events import document, encoded, generated, mutated
 
 PUBLISHED = Path(__file__).parents[4] / "shared" / "telemetry" / "schemas"
 MEANT = {
@@ -64,7 +65,7 @@ def test_the_published_schema_and_ours_agree(eid: str, published: Callable[[str]
     random, theirs, judge = Random(f"{seed} {eid}"), published(eid), compiled(ours(eid))
     found: Counter[str] = Counter()
     for number in range(EVENTS):
-        good = event(eid) if number == 0 else generated(random, eid)
+        good = document(eid) if number == 0 else generated(random, eid)
         assert theirs.is_valid(good), good
         assert judge.reason(encoded(good)) is None, good
         spoiled = mutated(random, good)
@@ -83,12 +84,12 @@ def test_we_differ_where_we_mean_to(published: Callable[[str], Any]) -> None:
             {"context": {"channel": text, "did": text, "env": "e", "pdata": {"id": text}}},
             {"object": {"id": text, "type": text}},
         ):
-            spoiled = event("START", **members)
+            spoiled = document("START", **members)
             assert published("START").is_valid(spoiled)
             violations = compiled(ours("START")).violations(encoded(spoiled))
             assert violations
             assert all(is_meant(violation, spoiled) for violation in violations)
-    huge = event("END", edata={"type": "app", "duration": 10**400})
+    huge = document("END", edata={"type": "app", "duration": 10**400})
     assert published("END").is_valid(huge)
     (violation,) = compiled(ours("END")).violations(encoded(huge))
     assert (violation["pointer"], is_meant(violation, huge)) == ("/edata/duration", True)

@@ -9,7 +9,7 @@ import pytest
 from bytemeter.telemetry import topics
 from bytemeter.telemetry.outgoing import Outgoing, duplicate
 from bytemeter.telemetry.stages import Known, failed_event, sent_of
-from tests.telemetry import EDATA, event
+from tests.telemetry_events import EDATA, event
 
 SECONDARY, PRIMARY = (topics.UNIQUE, topics.SECONDARY), (topics.UNIQUE, topics.PRIMARY)
 

@@ -18,10 +18,10 @@ from bytemeter.feeds.telemetry import EIDS, UNKNOWN_EID
 from bytemeter.parsing import parse
 from bytemeter.telemetry import accepting, validating
 from bytemeter.telemetry.schema_files import ours, read_folder
-from bytemeter.telemetry.validating import HALF, SchemaValidator, Violation, compiled
+from bytemeter.telemetry.validating import HALF, MOST_VIOLATIONS, SchemaValidator, Violation, compiled
 from tests import telemetry_events
 from tests.messages import messages
-from tests.telemetry_events import encoded, event, generated, mutated
+from tests.telemetry_events import document, encoded, generated, mutated
 
 SAFARI = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -45,7 +45,7 @@ def violations(eid: str, value: bytes | dict[str, Any]) -> list[Violation]:
 
 def test_there_is_a_schema_and_a_fast_way_for_each_kind_and_a_good_event_of_it() -> None:
     assert list(EIDS) == telemetry_events.EIDS
-    assert reasons(*map(event, EIDS)) == [None] * len(EIDS)
+    assert reasons(*map(document, EIDS)) == [None] * len(EIDS)
     assert [eid for eid in EIDS if compiled(ours(eid)).accept is None] == []
 
 
@@ -53,7 +53,7 @@ def test_good_events_take_the_fast_way(monkeypatch: pytest.MonkeyPatch, seed: in
     monkeypatch.setattr(validating, "read", lambda _: pytest.fail("read by Python's json"))
     random = Random(seed)
     for eid in EIDS:
-        values = [encoded(event(eid)), *(encoded(generated(random, eid)) for _ in range(20))]
+        values = [encoded(document(eid)), *(encoded(generated(random, eid)) for _ in range(20))]
         assert SchemaValidator(eid)(pa.table({"value": values})).null_count == len(values)
 
 
@@ -71,7 +71,7 @@ def test_the_fast_way_accepts_nothing_that_the_schema_refuses(eid: str, seed: in
 
 
 def test_all_that_is_wrong_is_told_with_its_place() -> None:
-    wrong = event("IMPRESSION", ver="2.0", actor={"id": 5, "type": "User"})
+    wrong = document("IMPRESSION", ver="2.0", actor={"id": 5, "type": "User"})
     wrong["edata"] = {
         "type": "view",
         "uri": "/",
@@ -88,12 +88,24 @@ def test_all_that_is_wrong_is_told_with_its_place() -> None:
     ]
 
 
+def test_of_very_much_that_is_wrong_as_much_is_told_as_can_be_sent() -> None:
+    many = violations("START", document("START", tags=[1] * 100_000))
+    assert len(many) == MOST_VIOLATIONS + 1
+    assert many[-1] == {"pointer": "", "violates": "and more"}
+    assert reasons(document("START", tags=[1] * 100_000)) == ["/tags/*: type"]
+    assert len(violations("START", document("START", tags=[1] * MOST_VIOLATIONS))) == MOST_VIOLATIONS
+    far = document("INTERACT", edata={"type": "T", "id": "i", "extra": {"n" * 100_000: ["half"] * 1_000}})
+    halves = violations("INTERACT", encoded(far).replace(b'"half"', rb'"\ud800"'))
+    assert len(halves) == MOST_VIOLATIONS + 1
+    assert halves[0] == {"pointer": ("/edata/extra/" + "n" * 1_000)[:1_000] + "…", "violates": HALF}
+
+
 def test_a_reason_has_no_values_and_is_the_same_for_all_such_events() -> None:
-    wrong = [event("SHARE", tags=[name] * place + [17]) for place, name in enumerate(["Ann", "Bob"])]
+    wrong = [document("SHARE", tags=[name] * place + [17]) for place, name in enumerate(["Ann", "Bob"])]
     for one, name in zip(wrong, ["Ann", "Bob"], strict=True):
         one["edata"][name] = "secret"
     assert reasons(*wrong) == ["/edata: additionalProperties; /tags/*: type"] * 2
-    many = event("START", ver="1", tags=[1], actor={}, context={})
+    many = document("START", ver="1", tags=[1], actor={}, context={})
     assert reasons(many) == ["/actor/id: required; /actor/type: required; /context/channel: required; "
                              "/context/env: required; /context/pdata: required; and more"]  # fmt: skip
 
@@ -113,11 +125,11 @@ def test_a_reason_has_no_values_and_is_the_same_for_all_such_events() -> None:
     ],
 )
 def test_the_feed_and_the_schema_judge_together(members: dict[str, Any], reason: str | None) -> None:
-    assert reasons(event("START", **members)) == [reason]
+    assert reasons(document("START", **members)) == [reason]
 
 
 def test_halves_of_characters_are_refused_wherever_they_are() -> None:
-    good = encoded(event("INTERACT"))
+    good = encoded(document("INTERACT"))
     in_text, in_name = good.replace(b"1.5", rb'"\ud800"'), good.replace(b'"y"', rb'"\udc00"')
     both = good.replace(b'"play"', rb'"\ud83d\ude00"')
     assert reasons(in_text, in_name, both) == [f"/edata/extra/*/*/*: {HALF}", f"/edata/extra/*/*: {HALF}", None]
@@ -125,18 +137,18 @@ def test_halves_of_characters_are_refused_wherever_they_are() -> None:
 
 
 def test_what_is_nested_deep_inside_a_free_object_is_judged_all_the_same() -> None:
-    deep = encoded(event("INTERACT")).replace(b"1.5", b"[" * 400 + b"]" * 400)
+    deep = encoded(document("INTERACT")).replace(b"1.5", b"[" * 400 + b"]" * 400)
     assert reasons(deep, deep.replace(b'"play"', b"5")) == [None, "/edata/id: type"]
 
 
 @pytest.mark.parametrize("twice", [b'"id":"play","id":5', b'"id":5,"id":"play"'])
 def test_of_a_member_that_is_there_twice_the_last_one_counts(twice: bytes) -> None:
-    value = encoded(event("INTERACT")).replace(b'"id":"play"', twice)
+    value = encoded(document("INTERACT")).replace(b'"id":"play"', twice)
     assert reasons(value) == [None if twice.endswith(b'"play"') else "/edata/id: type"]
 
 
 def test_log_events_have_no_event_id() -> None:
-    found = parse(TELEMETRY, messages(*(encoded(event(eid, mid="m")) for eid in ("LOG", "START", "ERROR"))))
+    found = parse(TELEMETRY, messages(*(encoded(document(eid, mid="m")) for eid in ("LOG", "START", "ERROR"))))
     assert found.column("mid").to_pylist() == [None, "m", "m"]
     assert found.column("reason").null_count == 3
 
@@ -147,9 +159,9 @@ def test_a_user_adds_a_kind_by_a_file_and_mends_one_of_ours(tmp_path: Path) -> N
     mended["properties"]["edata"]["properties"]["seconds"] = {"type": "number", "multipleOf": 0.5}
     (tmp_path / "INTERRUPT.json").write_text(json.dumps(mended))
     feed = with_schemas(TELEMETRY, read_folder(tmp_path))
-    longer = [event("INTERRUPT", edata={"type": "CALL", "seconds": seconds}) for seconds in (1.5, 0.3)]
-    safaris = [event("SAFARI", edata={"animal": animal}) for animal in ("okapi", "cat")]
-    assert reasons(*longer, *safaris, event("NOBODY"), event("START"), feed=feed) == [
+    longer = [document("INTERRUPT", edata={"type": "CALL", "seconds": seconds}) for seconds in (1.5, 0.3)]
+    safaris = [document("SAFARI", edata={"animal": animal}) for animal in ("okapi", "cat")]
+    assert reasons(*longer, *safaris, document("NOBODY"), document("START"), feed=feed) == [
         None, "/edata/seconds: multipleOf", None, "/edata/animal: enum", UNKNOWN_EID, None,
     ]  # fmt: skip
     assert reasons(*longer, *safaris) == ["/edata: additionalProperties"] * 2 + [UNKNOWN_EID] * 2
@@ -175,7 +187,7 @@ def test_a_python_without_jsonschema_rs_says_what_it_lacks(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "jsonschema_rs", None)
     compiled.cache_clear()
     with pytest.raises(BytemeterError, match="jsonschema-rs, which this Python lacks; install the packages"):
-        SchemaValidator("START")(pa.table({"value": [encoded(event("START"))]}))
+        SchemaValidator("START")(pa.table({"value": [encoded(document("START"))]}))
     compiled.cache_clear()
 
 
@@ -189,5 +201,5 @@ def test_feeds_are_there_also_where_executors_have_neither_msgspec_nor_jsonschem
 def test_without_msgspec_jsonschema_rs_judges_all_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accepting, "AVAILABLE", False)
     compiled.cache_clear()
-    assert reasons(event("START"), event("START", tags=[1])) == [None, "/tags/*: type"]
+    assert reasons(document("START"), document("START", tags=[1])) == [None, "/tags/*: type"]
     compiled.cache_clear()

@@ -18,7 +18,7 @@ from tests.collectors import serving
 from tests.integration import oracle
 from tests.servers import DEADLINE_S
 from tests.telemetry import create_topics
-from tests.telemetry_events import encoded, event
+from tests.telemetry_events import document, encoded
 
 NOW_MS = 1_600_545_300_000
 NO_HEADERS: dict[str, str | None] = {"did": None, "channel": None, "pid": None}
@@ -26,17 +26,17 @@ KEY = {"Authorization": "Bearer key-4"}
 
 
 def batch(**members: Any) -> dict[str, Any]:
-    return {"ver": "3.0", "ets": NOW_MS - 5_000, "events": [event("START"), event("END")]} | members
+    return {"ver": "3.0", "ets": NOW_MS - 5_000, "events": [document("START"), document("END")]} | members
 
 
-def made(document: dict[str, Any] | bytes, headers: dict[str, str | None] = NO_HEADERS) -> dict[str, Any]:
-    body = document if isinstance(document, bytes) else encoded(document)
+def made(given: dict[str, Any] | bytes, headers: dict[str, str | None] = NO_HEADERS) -> dict[str, Any]:
+    body = given if isinstance(given, bytes) else encoded(given)
     found: dict[str, Any] = json.loads(batch_of(body, headers, lambda: "new", NOW_MS).value)
     return found
 
 
-def post(client: httpx.Client, document: dict[str, Any] | bytes, **headers: str) -> httpx.Response:
-    body = document if isinstance(document, bytes) else encoded(document)
+def post(client: httpx.Client, given: dict[str, Any] | bytes, **headers: str) -> httpx.Response:
+    body = given if isinstance(given, bytes) else encoded(given)
     return client.post("/v1/telemetry", content=body, headers={**KEY, "Content-Type": "application/json", **headers})
 
 
@@ -82,6 +82,7 @@ def test_the_key_is_the_device() -> None:
         (b'{"events":[],"params":{"msgid":5}}', "msgid is not a text"),
         (b'{"events":[],"params":{"msgid":"a\\u0000"}}', "NUL in msgid"),
         (b'{"events":[],"did":5}', "device is not a text"),
+        (b'{"events":[' + b"{}," * 50_000 + b"{}]}", "50001 events, at most 50000 are taken"),
         (b'{"events":' + b"[" * 5_000 + b"]" * 5_000 + b"}", "."),
     ],
 )
@@ -121,7 +122,7 @@ def test_requests_are_held_to_the_rules_of_the_other_routes(
 
 def test_a_large_body_is_refused_also_if_it_is_large_when_inflated(client: httpx.Client) -> None:
     # The fixture's limit is less than that of batches: the lesser one holds.
-    large = encoded(batch(events=[event("START", mid=f"{n}") for n in range(60)]))
+    large = encoded(batch(events=[document("START", mid=f"{n}") for n in range(80)]))
     assert len(large) > 20_000
     assert post(client, large).status_code == 413
     assert post(client, gzip.compress(large), **{"Content-Encoding": "gzip"}).status_code == 413
@@ -153,10 +154,10 @@ def test_batches_of_up_to_five_mebibytes_reach_kafka_as_one_message_each(place: 
 def test_single_events_are_judged_by_the_schema_of_their_kind_at_once(client: httpx.Client) -> None:
     now_ms = 1_000 * time.time()
     events = [
-        event("START", mid="e-1", ets=now_ms),
-        {name: value for name, value in event("LOG", ets=now_ms).items() if name != "mid"},
-        event("END", mid="e-2", ets=now_ms, edata={"type": "app", "duration": "1"}),
-        event("NOBODY", ets=now_ms),
+        document("START", mid="e-1", ets=now_ms),
+        {name: value for name, value in document("LOG", ets=now_ms).items() if name != "mid"},
+        document("END", mid="e-2", ets=now_ms, edata={"type": "app", "duration": "1"}),
+        document("NOBODY", ets=now_ms),
     ]
     answer = client.post("/v1/events/telemetry", json=events, headers=KEY)
     assert answer.status_code == 207

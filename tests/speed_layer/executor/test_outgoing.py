@@ -12,7 +12,7 @@ from speed_layer.executor.blocks import NO_MESSAGES
 from speed_layer.executor.outgoing import OUTGOING, Decided, outgoing_again, stage_parts
 from speed_layer.executor.telemetry import BatchStage, EventStage
 from tests.messages import messages
-from tests.telemetry import batch, event
+from tests.telemetry_events import batch, event
 
 
 def sent(outgoing: pa.Table) -> list[tuple[int, str, str | None]]:
