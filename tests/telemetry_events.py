@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from bytemeter.telemetry.schema_files import PARTS_URI, ours, parts
+from bytemeter.telemetry.stages import Known
 from tests.messages import NOW_S
 
 ETS = NOW_S * 1_000
@@ -143,3 +144,10 @@ def _object(random: Random, schema: dict[str, Any]) -> dict[str, Any]:
     if schema.get("additionalProperties", True) and random.random() < 0.2:
         made["more"] = copy.deepcopy(random.choice([None, 5, "a", {"b": [1, {}]}, [], 10**400]))
     return made
+
+
+def known(value: bytes) -> Known:
+    """Device, actor and content, as the feed's fields have them."""
+    document = json.loads(value)
+    found = ((document.get(name) or {}, of) for name, of in (("context", "did"), ("actor", "id"), ("object", "id")))
+    return Known(*(inner.get(of) or None for inner, of in found))

@@ -118,8 +118,8 @@ def prepared(value: bytes, received_us: int) -> bytes | Left:
             members["ets"] = raw(end_of_day)
     needed = _lookups(members)
     flags = {name: value for name, value in object_of(members.pop("flags", None)).items() if name not in _FLAGS}
-    # Compact JSON has no line ends: the driver need not read the event again.
-    return b"\n".join([json_of(needed), json_of(flags), json_of(members)])
+    # Lookups and flags on a line each: the driver need not read the event again. A value keeps its white space.
+    return b"\n".join([json_of(needed), json_of(flags).replace(b"\n", b" "), json_of(members)])
 
 
 def event_of(value: bytes) -> bytes:

@@ -26,7 +26,7 @@ from tests.commands import endpoints
 from tests.histories import delta_table
 from tests.seeds import SEED
 from tests.telemetry import Routed, create_topics, routed
-from tests.telemetry_events import document, event
+from tests.telemetry_events import document, event, known
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 Values = Counter[bytes | None]
@@ -179,11 +179,11 @@ def require_sent_once(sent: Traffic, on_topics: Mapping[str, list[Routed]]) -> N
     """Each event is on its topics once, for readers of committed messages, and with no other bytes."""
     expected = {topic: Values() for topic in on_topics if topic != topics.DENORM}
     for eid, value in sent.valid:
-        for outgoing in stages.sent_of(value, eid):
+        for outgoing in stages.sent_of(value, eid, known(value)):
             for topic in outgoing.topics:
                 expected[topic][outgoing.value] += 1
     for eid, value in sent.repeated:
-        first = next(stages.sent_of(value, eid))
+        first = stages.sent_of(value, eid, known(value))[0]
         expected[topics.DUPLICATE][EventStage().repeated(first.key, first.value or b"").value] += 1
     failed = on_topics[topics.FAILED]
     assert len({(m.headers["source-partition"], m.headers["source-offset"]) for m in failed}) == len(failed)
@@ -197,14 +197,14 @@ def require_sent_once(sent: Traffic, on_topics: Mapping[str, list[Routed]]) -> N
 def require_enriched_once(on_topics: Mapping[str, list[Routed]], rows: Rows) -> None:
     """Each unique event that is to be enriched is so once, with flags that say what was known."""
     data: dict[str, str] = dict(rows("select id, data::text from reference_devices"))
-    known = {
+    reference = {
         (enriching.DEVICE, id_): enriching.row_of(enriching.DEVICE, written.encode()) for id_, written in data.items()
     }
     expected = Values()
     for message in on_topics[topics.UNIQUE]:
         made = enriching.prepared(message.value or b"", time.time_ns() // 1_000)
         if not isinstance(made, enriching.Left):
-            expected[enriching.joined(made, known)] += 1
+            expected[enriching.joined(made, reference)] += 1
     assert Values(message.value for message in on_topics[topics.DENORM]) == expected
     unique = {message.document["mid"]: message.document for message in on_topics[topics.UNIQUE]}
     skipped = {mid for mid, found in unique.items() if found["eid"] == "INTERRUPT"}

@@ -156,3 +156,12 @@ def test_an_event_that_was_prepared_can_be_had_back(flags: Any) -> None:
     assert found == {name: member for name, member in json.loads(value).items() if name != "flags"}
     assert json.loads(joined(made, KNOWN))["flags"]["device_denorm"] is True
     assert event_of(value) == value
+
+
+def test_an_event_of_several_lines_stays_whole() -> None:
+    value = event(context={"did": "d"}, edata={"n": [1, {"a": 2}]}, flags={"of": {"others": [1, 2]}, "b": True})
+    lines = json.dumps(json.loads(value), indent=1).encode()
+    assert denormalised(lines) == denormalised(value)
+    made = prepared(lines, received_us=0)
+    assert isinstance(made, bytes)
+    assert json.loads(event_of(made)) == json.loads(value)

@@ -9,7 +9,7 @@ import pytest
 from bytemeter.telemetry import topics
 from bytemeter.telemetry.outgoing import Outgoing, duplicate
 from bytemeter.telemetry.stages import Known, failed_event, sent_of
-from tests.telemetry_events import EDATA, event
+from tests.telemetry_events import EDATA, event, known
 
 SECONDARY, PRIMARY = (topics.UNIQUE, topics.SECONDARY), (topics.UNIQUE, topics.PRIMARY)
 
@@ -21,13 +21,6 @@ def sent(value: bytes, eid: str) -> list[Outgoing]:
     with_known = list(sent_of(value, eid, known(value)))
     assert [as_read(outgoing) for outgoing in with_known] == [as_read(outgoing) for outgoing in made]
     return made
-
-
-def known(value: bytes) -> Known:
-    """Device, actor and content, as the feed's fields have them."""
-    document = json.loads(value)
-    found = ((document.get(name) or {}, of) for name, of in (("context", "did"), ("actor", "id"), ("object", "id")))
-    return Known(*(inner.get(of) or None for inner, of in found))
 
 
 def as_read(outgoing: Outgoing) -> tuple[object, ...]:
