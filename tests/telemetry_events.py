@@ -14,7 +14,7 @@ from tests.messages import NOW_S
 
 ETS = NOW_S * 1_000
 EDATA: dict[str, dict[str, Any]] = {
-    "START": {"type": "app", "loc": "29.97,77.59", "duration": 2, "pageid": "splash"},
+    "START": {"type": "app", "loc": "29.97,77.59", "pageid": "splash"},
     "END": {"type": "app", "duration": 61.5, "summary": [{"progress": 100}]},
     "IMPRESSION": {"type": "view", "pageid": "library", "uri": "/library", "visits": [{"objid": "do_1", "objtype": "Content"}]},
     "INTERACT": {"type": "TOUCH", "id": "play", "pageid": "library", "extra": {"pos": [{"x": 1.5, "y": 2}]}},

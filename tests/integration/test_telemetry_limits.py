@@ -63,8 +63,8 @@ def test_what_only_fits_compressed_fails_alone_and_stops_nothing(
     beginnings = [(reason, value) for reason, value in failed if len(value) == 65_536]
     over = "8388608 bytes"
     assert sorted(reason for reason, _ in beginnings) == [
-        f"batch over {over}", f"batch over {over}", "event over 1052672 bytes", "event over 1056768 bytes",
-        "not a JSON object",
+        f"batch over {over}", "device over 512 characters", "event over 1052672 bytes", "event over 1056768 bytes",
+        "not JSON",
     ]  # fmt: skip
     assert {value for _, value in beginnings} <= {
         value[:65_536] for value in (batch(single), single, large.encode(), b'{"did":"' + large.encode())
