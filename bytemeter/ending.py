@@ -2,16 +2,19 @@
 
 Ctrl-C, SIGTERM (systemd, containers) and SIGHUP (a closed terminal) mean the same. Python runs signal handlers in the
 main thread only, which may be waiting inside a database driver. So the signals are also written to a pipe
-(``signal.set_wakeup_fd``), from which a thread reads them: it ends a process that does not end by itself.
+(``signal.set_wakeup_fd``), from which a thread reads them: it wakes the main thread, should it have begun to wait just
+then, and ends a process that does not end by itself.
 """
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import stat
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -25,6 +28,7 @@ from bytemeter.errors import BytemeterError
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Service managers and Kubernetes kill after 30 s.
 GRACE_S = 20.0
+_UNHANDLED_S = 0.1
 _TERMINAL = (1, 2)
 
 
@@ -33,7 +37,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class EndingSignals:
-    """While entered, the first ending signal raises ``Interrupted`` in the main thread and sets ``stop``.
+    """While entered, the first ending signal raises ``Interrupted`` in the main thread, and sets ``stop`` soon.
 
     All further ones are ignored, so that the clean-up is never interrupted. In a block of ``deferred`` (or of
     ``uninterrupted``) nothing is raised, and whoever works there watches ``stop``. What has ended a block has ended the
@@ -42,11 +46,12 @@ class EndingSignals:
     the next start.
 
     Attributes:
-        stop: set by the first signal.
+        stop: set after the first signal, by another thread: a handler must not wait for the lock of an event.
         name: of the first signal; empty before.
     """
 
     entered: ClassVar[EndingSignals | None] = None
+    handled: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.stop = threading.Event()
@@ -91,14 +96,23 @@ class EndingSignals:
             self._deferred -= 1
 
     def _handle(self, number: int, _: FrameType | None) -> None:
+        EndingSignals.handled = True
         if number == signal.SIGHUP:
             _leave_terminal()
-        if self.stop.is_set():
+        if self.name:
             return
         self.name = signal.Signals(number).name
-        self.stop.set()
+        # What this handler interrupts may hold the lock of the event. A process that is ending may start no thread.
+        with suppress(RuntimeError):
+            _thread.start_new_thread(self.stop.set, ())
         if not self._deferred:
             raise Interrupted(self.name)
+
+
+def ignore_late_signals() -> None:
+    """Let an ending signal change nothing any more, not even when Python has put its handlers away."""
+    for ending in ENDING:
+        signal.signal(ending, signal.SIG_IGN)
 
 
 def ended_by() -> str:
@@ -154,9 +168,13 @@ def _tell_unless_interrupted(tell: Callable[[sys.UnraisableHookArgs], object], l
 
 
 class _Guard:
-    """Ends the process ``GRACE_S`` after the first ending signal, unless it is closed before."""
+    """Ends the process ``GRACE_S`` after the first ending signal, unless it is closed before.
+
+    A signal that comes just before the main thread begins to wait does not wake it: this sends it again.
+    """
 
     def __init__(self) -> None:
+        EndingSignals.handled = False
         self._closed = threading.Event()
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
@@ -171,8 +189,12 @@ class _Guard:
 
     def _wait(self) -> None:
         numbers = iter(lambda: os.read(self._read, 1), b"")
-        if any(number[0] in ENDING for number in numbers) and not self._closed.wait(GRACE_S):
-            _end_at_once()
+        if ending := next((number[0] for number in numbers if number[0] in ENDING), None):
+            end = time.monotonic() + GRACE_S
+            while not EndingSignals.handled and time.monotonic() < end and not self._closed.wait(_UNHANDLED_S):
+                signal.pthread_kill(threading.main_thread().ident or 0, ending)
+            if not self._closed.wait(end - time.monotonic()):
+                _end_at_once()
         os.close(self._read)
 
 

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -158,9 +158,12 @@ def submitted_command(job: Job, main: Path | None = None) -> click.Command:
         _require_endpoints(job, settings)
         logs.configure(settings.log_format)
         session = partial(_submitted_session, job)
-        job.run(
-            JobContext(lambda *_: nullcontext(settings), lambda _: nullcontext(session()), "spark-submit"), **options
-        )
+        context = JobContext(lambda *_: nullcontext(settings), lambda _: nullcontext(session()), "spark-submit")
+        try:
+            job.run(context, **options)
+        except Exception:
+            _end_log_of_spark()
+            raise
 
     endpoints = [_SUBMITTED_OPTIONS[name] for name in job.needs]
     return debug_option(
@@ -219,6 +222,17 @@ def _submitted_session(job: Job) -> Future[SparkSession]:
     # PySpark handles Ctrl-C by an error in whatever runs; the job handles it better.
     signal.signal(signal.SIGINT, handler)
     return session
+
+
+def _end_log_of_spark() -> None:
+    """Let the error be the last thing told: of what executors still send, a session that ends logs traces of Java."""
+    if "pyspark" in sys.modules:
+        from pyspark import SparkContext
+
+        if context := SparkContext._active_spark_context:
+            # A JVM that is gone logs nothing, either.
+            with suppress(Exception):
+                context.setLogLevel("OFF")
 
 
 def one_line(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """The program ``bytemeter``, also as ``python -m cli``."""
 
+import atexit
 import sys
 
 
@@ -7,10 +8,11 @@ def run() -> int:
     """Run the command of the arguments; returns its exit code."""
     try:
         # Imported here, so that Ctrl-C during the import is no traceback.
-        from bytemeter.ending import EndingSignals
+        from bytemeter.ending import EndingSignals, ignore_late_signals
         from cli.main import main
 
-        # Left by the end of the process only: a late signal changes no exit code.
+        # Left by the end of the process only: a late signal changes no exit code. What is registered first runs last.
+        atexit.register(ignore_late_signals)
         EndingSignals().__enter__()
 
         return main()

@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
@@ -56,10 +58,35 @@ def test_where_signals_are_deferred_they_are_noted_and_nothing_is_raised() -> No
     with EndingSignals() as signals:
         with signals.deferred() as stop, uninterrupted():
             signal.raise_signal(signal.SIGTERM)
-            assert stop.is_set()
+            assert stop.wait(WAIT_S)
         signal.raise_signal(signal.SIGTERM)
     with EndingSignals(), pytest.raises(Interrupted):
         signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_may_come_while_the_event_is_locked() -> None:
+    """So it was, when several signals came at once, or one at the begin of a wait: the command never ended."""
+    with until_signal() as signals:
+        lock: threading.Condition = vars(signals.stop)["_cond"]
+        with lock:
+            signal.raise_signal(signal.SIGTERM)
+    assert signals.stop.wait(WAIT_S)
+
+
+def test_a_main_thread_that_waits_is_woken_by_a_signal_that_another_thread_takes() -> None:
+    began = time.monotonic()
+    with until_signal() as signals:
+        condition: threading.Condition = vars(signals.stop)["_cond"]
+
+        def take_signal() -> None:
+            while not vars(condition)["_waiters"]:
+                time.sleep(0.01)
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+        threading.Thread(target=take_signal, daemon=True).start()
+        signals.stop.wait(WAIT_S)
+    assert signals.name == "SIGTERM"
+    assert time.monotonic() - began < WAIT_S / 2
 
 
 def test_a_command_started_by_nohup_outlives_its_terminal() -> None:
