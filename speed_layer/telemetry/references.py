@@ -17,6 +17,7 @@ from bytemeter.errors import TransientError, first_line
 from bytemeter.sql import Statements
 from bytemeter.telemetry import topics
 from bytemeter.telemetry.enriching import REFERENCES, Prepared, Rows, joined, row_of
+from bytemeter.telemetry.members import json_of
 
 SQL = Statements(__package__, "references.sql")
 # So many events are completed at once: their rows are in memory together.
@@ -61,8 +62,10 @@ def _rows(connection: Connection, prepared: Iterable[Prepared]) -> Rows:
                 ids[reference].add(id_)
     if not any(ids.values()):
         return {}
+    # As texts: the driver would quote each id of a list by itself.
+    asked = {reference: json_of(sorted(chosen)).decode() for reference, chosen in ids.items()}
     try:
-        found = connection.execute(SQL["rows"], {reference: sorted(chosen) for reference, chosen in ids.items()})
+        found = connection.execute(SQL["rows"], asked)
     except DBAPIError as error:
         if getattr(error.orig, "pgcode", None) == _UNDEFINED_TABLE:
             raise TransientError(
