@@ -18,7 +18,9 @@ from sqlalchemy import Engine, make_url, text
 
 from batch_layer.monthly.job import MonthlyJob, MonthRecomputed
 from batch_layer.months import Month
+from bytemeter.errors import TransientError
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
+from bytemeter.kafka import Kafka
 from bytemeter.postgres import database
 from bytemeter.settings import Settings
 from bytemeter.spark import use_in_this_thread
@@ -44,6 +46,14 @@ def put(place: Settings, values: Iterable[bytes | None], partition: int = 0, top
     for value in values:
         to.produce(place.topic_prefix + topic, value, partition=partition)
     assert to.flush(30) == 0
+
+
+def is_gone(kafka: Kafka, topic: str) -> bool:
+    """Whether a topic is deleted; while it is being deleted it has partitions, and no offsets."""
+    try:
+        return kafka.describe(topic) is None
+    except TransientError:
+        return False
 
 
 @contextmanager

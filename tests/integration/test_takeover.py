@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -64,6 +65,7 @@ def stopped(place: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
         while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
             assert process.poll() is None, log.read_text()[-2_000:]
             assert time.monotonic() < deadline, f"not stopped within {DEADLINE_S} s"
+            threading.Event().wait(0.05)
         yield process
     finally:
         signal_group(process, signal.SIGKILL)

@@ -168,7 +168,7 @@ def _wait_until(reached: Callable[[], bool]) -> None:
     timer = threading.Timer(WAIT_S, deadline.set)
     timer.start()
     while not reached():
-        assert not deadline.is_set()
+        assert not deadline.wait(0.02)
     timer.cancel()
 
 
