@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import zoneinfo
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from bytemeter.zones import zones
 
 # The bracketed zone and the seconds may be missing; the offset may not, since it alone determines the instant. Offsets
 # go up to 18 hours, as in java.time.
@@ -50,12 +50,6 @@ def with_unknown_zone(texts: pa.ChunkedArray) -> pa.Array:
 def are_no_zones(texts: pa.ChunkedArray) -> pa.Array:
     """Whether each text is not the name of an IANA time zone."""
     return _of_each(texts, lambda text: text not in zones(), pa.bool_())
-
-
-@cache
-def zones() -> frozenset[str]:
-    """The names of the IANA time zones, as zoneinfo has them."""
-    return frozenset(name for name in zoneinfo.available_timezones() if name[0].isupper() and name != "Factory")
 
 
 def _of_each(texts: pa.ChunkedArray, function: Callable[[str], Any], type_: pa.DataType) -> pa.Array:

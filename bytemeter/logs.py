@@ -52,7 +52,8 @@ def configure(log_format: str = "console", *, quiet: bool = False) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
         # Looked up for each line, since sys.stderr may be replaced after this call, as pytest does.
-        logger_factory=lambda *_: structlog.PrintLogger(cast(TextIO, _Forgiving(sys.stderr))),
+        # Each line is one write: the lines of two threads would mix otherwise.
+        logger_factory=lambda *_: structlog.WriteLogger(cast(TextIO, _Forgiving(sys.stderr))),
         cache_logger_on_first_use=False,
     )
 

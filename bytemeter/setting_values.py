@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from bytemeter.secret_files import read_private, read_secret
+from bytemeter.zones import zones
 
 _MOST_PEM_BYTES = 1_000_000
 
@@ -103,9 +104,6 @@ PemFile = Annotated[Path | None, AfterValidator(pem_file)]
 
 def time_zone(value: str) -> str:
     """The name of an IANA time zone."""
-    # Imported here: most commands name no zone.
-    from bytemeter.instants import zones
-
     if value not in zones():
         raise ValueError(f"{value!r} is not the name of an IANA time zone; give e.g. Europe/Warsaw")
     return value

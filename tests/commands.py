@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,6 +36,12 @@ def signal_handlers_restored() -> Iterator[None]:
     yield
     for ending, handler in before.items():
         signal.signal(ending, handler)
+
+
+def signal_group(process: subprocess.Popen[bytes], sent: signal.Signals) -> None:
+    """Signal a process that has a group of its own, and all that it started, such as its JVM."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, sent)
 
 
 def fake_java(folder: Path, version: str) -> None:

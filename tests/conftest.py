@@ -25,6 +25,7 @@ from bytemeter.spark import local_session
 from embedded.home import HOST, Home, free_port
 from embedded.stack import EmbeddedStack
 from simulator.users import provision
+from tests.archives import archive_written
 from tests.buckets import REQUIRED_OPTION, Buckets, buckets, server_program
 from tests.places import Places
 from tests.seeds import GIVEN, SEED, USABLE, VARIABLE
@@ -84,7 +85,7 @@ def _environment() -> None:
     """Tests do not see the settings of the shell that runs them."""
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
-    # Processes that tests start end at once.
+    # Processes that tests start end at once; one of ``tests.archives`` writes the archive from which they start.
     os.environ[f"{PREFIX}CLASS_ARCHIVE"] = "false"
     # They run for seconds: HotSpot's second compiler would take a third of them and never pay off.
     os.environ["SPARK_SUBMIT_OPTS"] = f"{_SHORT_LIVED} -XX:ReservedCodeCacheSize=240m"
@@ -110,10 +111,18 @@ def servers(home: Path) -> Iterator[Settings]:
     stack.up()
     settings = stack.settings(load_settings(home=home))
     engine = database(settings.require_database_url())
+    _spare_the_disk(engine)
     migrate(engine)
     provision(engine)
     yield settings
     stack.down()
+
+
+def _spare_the_disk(engine: Engine) -> None:
+    """Let the server not wait for the disk: tests kill processes, no machine."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("alter system set fsync = off"))
+        connection.execute(text("select pg_reload_conf()"))
 
 
 @pytest.fixture(scope="session")
@@ -148,10 +157,11 @@ def history_root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def places(servers: Settings) -> Iterator[Places]:
+def places(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
     """Where places of tests come from."""
     made = Places(servers)
-    yield made
+    with archive_written(made, str(tmp_path_factory.mktemp("archive") / "history")):
+        yield made
     made.close()
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from confluent_kafka import Producer
@@ -15,11 +18,16 @@ from sqlalchemy import Engine, make_url, text
 
 from batch_layer.monthly.job import MonthlyJob, MonthRecomputed
 from batch_layer.months import Month
+from bytemeter.errors import TransientError
 from bytemeter.feeds import AGREEMENTS, DATA_RECORDS
+from bytemeter.kafka import Kafka
 from bytemeter.postgres import database
 from bytemeter.settings import Settings
+from bytemeter.spark import use_in_this_thread
 from speed_layer.stream import Streams
 from tests.integration import oracle
+
+_END_S = 60
 
 
 def as_writer(place: Settings, engine: Engine) -> Settings:
@@ -38,6 +46,26 @@ def put(place: Settings, values: Iterable[bytes | None], partition: int = 0, top
     for value in values:
         to.produce(place.topic_prefix + topic, value, partition=partition)
     assert to.flush(30) == 0
+
+
+def is_gone(kafka: Kafka, topic: str) -> bool:
+    """Whether a topic is deleted; while it is being deleted it has partitions, and no offsets."""
+    try:
+        return kafka.describe(topic) is None
+    except TransientError:
+        return False
+
+
+@contextmanager
+def running(streams: Streams) -> Iterator[Future[None]]:
+    """The queries in a thread of their own, going on until the block ends; what they raise is raised then."""
+    with ThreadPoolExecutor(1, initializer=partial(use_in_this_thread, streams.session)) as pool:
+        run = pool.submit(streams.run)
+        try:
+            yield run
+        finally:
+            streams.stop.set()
+        run.result(_END_S)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -138,6 +138,22 @@ def leased(
         heartbeat.join(_GIVE_BACK_S)
 
 
+def require_unheard(connection: Connection, names: Sequence[str], terms: Terms) -> None:
+    """Refuse what ``leased`` would refuse, and take nothing: for a process that has a long way to its leases.
+
+    An owner that is heard may be ending, and is waited for. Whether a silent one has ended is left to ``leased``.
+
+    Raises:
+        HeldError: another process holds a lease of these names, and is heard.
+    """
+    observed = _Observed(terms)
+    while busy := [row for row in _read(connection, names) if not observed.is_free(row)]:
+        observed.require_hope(busy)
+        if observed.has_waited(busy):
+            return
+        time.sleep(_POLL_S)
+
+
 @contextmanager
 def leased_job(engine: Engine, connection: Connection, name: str, terms: Terms) -> Iterator[Lease]:
     """Hold the lease of a job; see ``leased``."""
@@ -150,8 +166,7 @@ def _acquire(connection: Connection, partitions: Mapping[str, Iterable[int]], te
     wanted = [Leased(name, partition) for name in partitions for partition in sorted(partitions[name])]
     observed = _Observed(terms)
     while True:
-        with connection.begin():
-            rows = connection.execute(SQL["read_leases"], {"names": list(partitions)}).all()
+        rows = _read(connection, list(partitions))
         held = {key: row for row in rows if (key := Leased(row.feed, row.partition)) in wanted}
         busy = [row for row in held.values() if not observed.is_free(row)]
         if busy:
@@ -161,6 +176,11 @@ def _acquire(connection: Connection, partitions: Mapping[str, Iterable[int]], te
         _end_sessions(connection, [row for row in held.values() if not row.given_back])
         if epochs := _take_all(connection, wanted, held, terms):
             return epochs
+
+
+def _read(connection: Connection, names: Sequence[str]) -> Sequence[Row[Any]]:
+    with connection.begin():
+        return connection.execute(SQL["read_leases"], {"names": list(names)}).all()
 
 
 @dataclass
@@ -186,12 +206,17 @@ class _Observed:
 
     def require_hope(self, busy: list[Row[Any]]) -> None:
         """Raise an error if an owner was heard, and has not ended within the patience of the terms."""
-        patience_s, waited_s = self.terms.patience_s, time.monotonic() - self._began
+        patience_s = self.terms.patience_s
         # Without patience the server's clock tells who is heard, unless it was set back since.
         heard = self._heard or (not patience_s and all(row.has_been_silent_s >= 0 for row in busy))
-        if heard and (not patience_s or waited_s > min(patience_s, max(row.silent_s for row in busy))):
+        if heard and (not patience_s or self.has_waited(busy)):
             names = sorted({row.feed for row in busy})
             raise HeldError(self.terms.words.busy(names, shown(busy[0].owner)))
+
+    def has_waited(self, busy: list[Row[Any]]) -> bool:
+        """Whether the patience of the terms is over, or an owner that did not send a heartbeat meanwhile is silent."""
+        most_s = min(self.terms.patience_s, max(float(row.silent_s) for row in busy))
+        return time.monotonic() - self._began > most_s
 
 
 def _end_sessions(connection: Connection, rows: list[Row[Any]]) -> None:

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from starlette.datastructures import QueryParams
 
-from bytemeter.instants import zones
 from bytemeter.web.problems import Problem, wrong_parameter
+from bytemeter.zones import zones
 
 _MOST_CHARACTERS = 1_024
 FIRST, LAST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1, 1, tzinfo=dt.UTC)

@@ -16,6 +16,7 @@ from bytemeter.job import Endpoint, Job, JobContext, submit_main
 
 if TYPE_CHECKING:
     from bytemeter.feeds import Feed
+    from bytemeter.settings import Settings
 
 _NEEDS: tuple[Endpoint, ...] = ("kafka", "database_url", "history")
 
@@ -24,16 +25,31 @@ def run(context: JobContext, *, feeds: tuple[str, ...], once: bool, live: bool, 
     """Run the queries until a signal stops them, or with ``once`` until they have read all messages.
 
     Raises:
-        BytemeterError: a feed is unknown, or a query failed in a way that a restart does not mend.
+        BytemeterError: a feed is unknown or counted by another process, or a query failed in a way that a restart does
+            not mend.
+        TransientError: a server cannot be reached.
     """
     chosen = _feeds(feeds)
     needed = (name for name in _NEEDS if keep or name != "history")
-    with until_signal() as signals, context.endpoints(*needed) as settings, context.session(settings) as session:
-        from speed_layer.stream import Streams
+    with until_signal() as signals, context.endpoints(*needed) as settings:
+        if live:
+            _require_unheard(settings, chosen)
+        with context.session(settings) as session:
+            from speed_layer.stream import Streams
 
-        spark = session.result()
-        with signals.deferred() as stop:
-            Streams(spark, settings, chosen, once=once, live=live, history=keep, stop=stop).run()
+            spark = session.result()
+            with signals.deferred() as stop:
+                Streams(spark, settings, chosen, once=once, live=live, history=keep, stop=stop).run()
+
+
+def _require_unheard(settings: Settings, feeds: Sequence[Feed]) -> None:
+    """Refuse to start beside a process that counts one of the feeds, before Spark takes seconds to start."""
+    from bytemeter.leases.lease import Terms, require_unheard
+    from bytemeter.postgres import database, one_line_errors
+
+    engine = database(settings.require_database_url())
+    with one_line_errors(engine.url), engine.connect() as connection:
+        require_unheard(connection, [feed.name for feed in feeds], Terms(silent_s=settings.lease_s))
 
 
 def _feeds(names: tuple[str, ...]) -> list[Feed]:

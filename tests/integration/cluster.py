@@ -79,6 +79,7 @@ class Cluster:
         python: Path | None = None,
         archive: Path | None = None,
         jars: Sequence[str] = (),
+        cores: int = 2,
     ) -> subprocess.Popen[bytes]:
         """Run one of the mains by ``spark-submit``.
 
@@ -86,6 +87,7 @@ class Cluster:
             python: of the executors, in place of the cluster's.
             archive: the zip, in place of the one of ``dist``.
             jars: coordinates, in place of those that belong to Spark.
+            cores: of the cluster's two; each has an executor of its own.
         """
         files = ",".join(map(str, not_bundled((*(jars or spark_coordinates()), GCS))))
         options = {
@@ -94,7 +96,7 @@ class Cluster:
             "spark.driver.host": HOST,
             "spark.driver.memory": "1g",
             "spark.executor.memory": "1g",
-            "spark.cores.max": "2",
+            "spark.cores.max": str(cores),
             # Each JVM works for some seconds: HotSpot's second compiler would cost more than it gains.
             "spark.driver.extraJavaOptions": _SHORT_LIVED,
             "spark.executor.extraJavaOptions": _SHORT_LIVED,

@@ -91,22 +91,34 @@ def stream(spark: SparkSession, as_writer: Settings) -> Callable[..., None]:
 
 
 @pytest.fixture
-def recompute(spark: SparkSession, as_writer: Settings) -> Callable[..., Recomputed]:
+def hourly_job(spark: SparkSession, as_writer: Settings) -> Callable[..., HourlyJob]:
+    """Make the hourly job of a feed."""
+    return partial(HourlyJob, spark, as_writer, wait_s=60)
+
+
+@pytest.fixture
+def monthly_job(spark: SparkSession, as_writer: Settings) -> Callable[..., MonthlyJob]:
+    """Make the monthly job of a month, as of an instant."""
+    return partial(MonthlyJob, spark, as_writer, wait_s=60)
+
+
+@pytest.fixture
+def recompute(hourly_job: Callable[..., HourlyJob]) -> Callable[..., Recomputed]:
     """Run the hourly job, over all dirty hours unless told."""
 
     def run(hours: Iterable[dt.datetime] | None = None, *, dry_run: bool = False, wait_s: float = 60) -> Recomputed:
-        return HourlyJob(spark, as_writer, DEVICES, dry_run=dry_run, wait_s=wait_s).run(hours)
+        return hourly_job(DEVICES, dry_run=dry_run, wait_s=wait_s).run(hours)
 
     return run
 
 
 @pytest.fixture
-def monthly(spark: SparkSession, as_writer: Settings, stream: Callable[..., None]) -> Callable[..., MonthRecomputed]:
+def monthly(monthly_job: Callable[..., MonthlyJob], stream: Callable[..., None]) -> Callable[..., MonthRecomputed]:
     """Bring the history of the data records up to date, and run the monthly job."""
 
     def run(month: Month, now: dt.datetime, *, dry_run: bool = False) -> MonthRecomputed:
         stream(DATA_RECORDS, live=False)
-        return MonthlyJob(spark, as_writer, month, now, dry_run=dry_run, wait_s=60).run()
+        return monthly_job(month, now, dry_run=dry_run).run()
 
     return run
 

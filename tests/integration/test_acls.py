@@ -6,7 +6,8 @@ import datetime as dt
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,15 @@ class Cluster:
 
     certified: Settings
     admin: AdminClient
+    _gathered: list[list[AclBinding]] = field(default_factory=list)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Add the ACLs of the block by one request at its end: each takes the broker a moment."""
+        self._gathered.append([])
+        yield
+        if acls := self._gathered.pop():
+            self._create(acls)
 
     def allow(self, topic: str, *operations: str) -> None:
         """Allow the user these operations on a topic, and no others."""
@@ -114,6 +124,12 @@ class Cluster:
         acls = [
             AclBinding(kind, name, pattern, f"User:{user}", "*", AclOperation[one], permission) for one in operations
         ]
+        if self._gathered:
+            self._gathered[-1] += acls
+        else:
+            self._create(acls)
+
+    def _create(self, acls: list[AclBinding]) -> None:
         for done in self.admin.create_acls(acls).values():
             done.result()
         self._wait_for(lambda found: set(acls) <= set(found))
@@ -350,8 +366,9 @@ def only(cluster: Cluster, rights: list[Right]) -> None:
     """Give the user these rights alone."""
     cluster.forget()
     kinds = tuple({right.kind for right in rights} - {ResourceType.TOPIC})
-    cluster.deny_elsewhere(writing=False, but=kinds)
-    for topic in TOPICS:
-        cluster.close(topic)
-    for right in rights:
-        right.allow(cluster)
+    with cluster.at_once():
+        cluster.deny_elsewhere(writing=False, but=kinds)
+        for topic in TOPICS:
+            cluster.close(topic)
+        for right in rights:
+            right.allow(cluster)

@@ -17,7 +17,6 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from pyspark.sql import SparkSession
 
 from batch_layer.monthly.job import MonthlyJob
 from batch_layer.months import Month
@@ -57,8 +56,7 @@ def filled(
     stream: Callable[..., None],
     recompute: Callable[..., object],
     rows: Rows,
-    spark: SparkSession,
-    as_writer: Settings,
+    monthly_job: Callable[..., MonthlyJob],
 ) -> None:
     """Figures of all kinds: hours from batch and live, plans over their limit, periods closed, bad records, bills, apps."""
     rows("update user_metadata set quota = quota / 100 returning id")
@@ -89,7 +87,7 @@ def filled(
     send(to, kafka.topic_name("billable-events"), BillableEventSimulation(billed).pieces())
     stream(BILLABLE_EVENTS)
     today = dt.datetime.fromtimestamp(now, dt.UTC)
-    MonthlyJob(spark, as_writer, Month(today.year, today.month), today, wait_s=60).run()
+    monthly_job(Month(today.year, today.month), today).run()
     stream(DEVICES, AGREEMENTS, DATA_RECORDS, GAME_EVENTS, TELEMETRY, history=False)
 
 

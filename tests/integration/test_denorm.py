@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,11 +14,10 @@ from batch_layer.hourly.job import HourlyJob
 from bytemeter.errors import TransientError
 from bytemeter.feeds import TELEMETRY_DENORM, TELEMETRY_UNIQUE
 from bytemeter.settings import Settings
-from bytemeter.spark import use_in_this_thread
 from cli.main import main
 from embedded.home import wait_until
 from speed_layer.stream import Streams
-from tests import telemetry_events
+from tests import networks, telemetry_events
 from tests.commands import endpoints
 from tests.histories import delta_table
 from tests.integration import oracle
@@ -64,8 +62,7 @@ def test_events_are_enriched_once_counted_and_kept_and_others_go_where_they_belo
     stream: Callable[..., None],
     denormalised: Callable[[], dict[str, Any]],
     place: Settings,
-    as_writer: Settings,
-    spark: SparkSession,
+    hourly_job: Callable[..., HourlyJob],
     rows: Rows,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -113,7 +110,7 @@ def test_events_are_enriched_once_counted_and_kept_and_others_go_where_they_belo
     assert main([*endpoints(place), "sql", question, "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out) == [{"mid": "hit"}]
     for feed in (TELEMETRY_UNIQUE, TELEMETRY_DENORM):
-        HourlyJob(spark, as_writer, feed, wait_s=60).run()
+        hourly_job(feed).run()
     differing = rows("""
         select * from (
             select feed, dimension, id, date_trunc('hour', timestamp) as hour, sum(value) as value
@@ -148,25 +145,15 @@ def test_a_reference_table_that_is_away_delays_events_and_loses_none(
 
 
 @pytest.fixture
-def running(spark: SparkSession, as_writer: Settings) -> Iterator[None]:
+def counting(spark: SparkSession, as_writer: Settings) -> Iterator[None]:
     """The live query runs until the test ends."""
-    streams = Streams(spark, as_writer, [TELEMETRY_UNIQUE], history=False)
-
-    def run() -> None:
-        use_in_this_thread(spark)
-        streams.run()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield
-    streams.stop.set()
-    thread.join(60)
-    assert not thread.is_alive()
+    with networks.running(Streams(spark, as_writer, [TELEMETRY_UNIQUE], history=False)):
+        yield
 
 
 def test_a_row_that_changes_is_used_by_a_running_query_within_a_minute(
     known: None,
-    running: None,
+    counting: None,
     put: Callable[..., None],
     rows: Rows,
     denormalised: Callable[[], dict[str, Any]],

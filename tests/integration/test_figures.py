@@ -10,7 +10,6 @@ from typing import Any
 
 import duckdb
 import pytest
-from pyspark.sql import SparkSession
 
 from batch_layer.hourly.job import HourlyJob
 from batch_layer.hourly.store import Recomputed
@@ -137,15 +136,14 @@ def test_late_records_make_their_hour_dirty_until_it_is_recomputed(
 def test_a_recompute_up_to_a_snapshot_leaves_what_was_counted_since_to_the_next_one(
     simulate: Callable[..., Sent],
     stream: Callable[..., None],
-    spark: SparkSession,
-    as_writer: Settings,
+    hourly_job: Callable[..., HourlyJob],
     rows: Rows,
 ) -> None:
     """As the hourly job does: it takes the snapshots of all feeds first, and waits for the history once."""
     simulate(200)
     stream()
     first = totals(rows, "bytes")
-    job = HourlyJob(spark, as_writer, DEVICES, wait_s=60)
+    job = hourly_job(DEVICES)
     snapshot = job.snapshot()
     simulate(200, seed=SEED + 1)
     stream()
@@ -158,14 +156,14 @@ def test_a_recompute_up_to_a_snapshot_leaves_what_was_counted_since_to_the_next_
 
 
 def test_a_monthly_run_that_is_cancelled_while_it_waits_for_the_history_writes_nothing(
-    simulate: Callable[..., Sent], stream: Callable[..., None], spark: SparkSession, as_writer: Settings, rows: Rows
+    simulate: Callable[..., Sent], stream: Callable[..., None], monthly_job: Callable[..., MonthlyJob], rows: Rows
 ) -> None:
     simulate(100)
     stream(history=False)
     ((year, month),) = rows("select extract(year from max(hour))::int, extract(month from max(hour))::int from hours")
     cancelled = threading.Event()
     cancelled.set()
-    job = MonthlyJob(spark, as_writer, Month(year, month), dt.datetime.now(dt.UTC), wait_s=60, cancel=cancelled)
+    job = monthly_job(Month(year, month), dt.datetime.now(dt.UTC), cancel=cancelled)
     with pytest.raises(Interrupted):
         job.run()
     assert rows("select count(*) from bytes_monthly") == [(0,)]

@@ -7,8 +7,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +26,13 @@ from simulator.traffic import Sent
 from speed_layer.stream import Streams
 from tests.builders import agreement, record
 from tests.messages import device
+from tests.networks import running
 from tests.telemetry import create_topics, routed
 from tests.telemetry_events import event
 
 DEADLINE_S = 240
 
 Rows = Callable[..., list[tuple[Any, ...]]]
-
-
-@contextmanager
-def running(streams: Streams) -> Iterator[Future[None]]:
-    """The queries, going on until the block ends."""
-    with ThreadPoolExecutor(1) as pool:
-        run = pool.submit(streams.run)
-        try:
-            yield run
-        finally:
-            streams.stop.set()
-        run.result()
 
 
 @pytest.fixture

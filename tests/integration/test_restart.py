@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from bytemeter.history.storage import BUCKETS
 from bytemeter.settings import Settings
 from simulator.traffic import Sent
 from tests.buckets import FOLDER_AND_BUCKET
-from tests.commands import endpoints
+from tests.commands import endpoints, fake_java, signal_group
 from tests.histories import delta_table
 from tests.integration import oracle, plan_oracle
 from tests.seeds import SEED
@@ -62,16 +63,8 @@ def streaming(place: Settings, scratch: Path) -> Iterator[subprocess.Popen[bytes
         try:
             yield process
         finally:
-            with_java(process, signal.SIGKILL)
+            signal_group(process, signal.SIGKILL)
             process.wait()
-
-
-def with_java(process: subprocess.Popen[bytes], sent: signal.Signals) -> None:
-    """Signal a process and the JVM that it started."""
-    try:
-        os.killpg(process.pid, sent)
-    except ProcessLookupError:
-        return
 
 
 def received(rows: Rows) -> int:
@@ -90,6 +83,8 @@ def watch(rows: Rows, process: subprocess.Popen[bytes], until: Callable[[], bool
         require_equal_sums(rows)
         assert process.poll() is None, "the streaming process ended by itself"
         assert time.monotonic() < deadline, f"no progress within {DEADLINE_S} s"
+        # Looks without a pause would take half of the processor from the process that is watched.
+        threading.Event().wait(0.05)
 
 
 @FOLDER_AND_BUCKET
@@ -115,14 +110,14 @@ def test_killed_at_random_moments_every_byte_is_counted_once(
             before = received(rows)
             watch(rows, process, lambda before=before: received(rows) > before + BATCH)
             if kill == 0 and not in_bucket:
-                refused_beside(place)
+                refused_beside(place, tmp_path / "java")
             moment = time.monotonic() + chance.uniform(0, 1.5)
             watch(rows, process, lambda moment=moment: time.monotonic() > moment)
             assert received(rows) < RECORDS + plans + plan_records, "all was counted before the kill struck"
             if kill == 1:
                 process.kill()  # Python alone; its JVM ends by itself
             else:
-                with_java(process, signal.SIGKILL)
+                signal_group(process, signal.SIGKILL)
             process.wait()
         require_equal_sums(rows)
     stream(*COUNTED)
@@ -169,13 +164,10 @@ def require_devices(place: Settings, sent: Sent, rows: Rows) -> None:
     )
 
 
-def refused_beside(place: Settings) -> None:
-    """A second process for the same feed says so in one line and ends."""
-    environment = {
-        **os.environ,
-        "BYTEMETER_TOPIC_PREFIX": place.topic_prefix,
-        "BYTEMETER_DRIVER_MEMORY": "700m",
-    }
+def refused_beside(place: Settings, java: Path) -> None:
+    """A second process for the same feed says so in one line and ends; it needs no Spark for that, and here has none."""
+    fake_java(java, "11.0.2")
+    environment = {**os.environ, "BYTEMETER_TOPIC_PREFIX": place.topic_prefix, "JAVA_HOME": str(java)}
     second = subprocess.run(
         command(place, "devices"),
         env=environment,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ from serving.status.report import summary
 from serving.status.rules import wrong
 from simulator.traffic import Sent
 from tests.commands import endpoints
+from tests.networks import is_gone
 
 
 @pytest.fixture
@@ -67,7 +69,7 @@ def test_a_topic_that_was_deleted_or_re_created_is_one_line(
     admin = KafkaAdminClient(bootstrap_servers=as_reader.kafka)
     admin.delete_topics([topic])
     admin.close()
-    _wait_until(lambda: kafka.describe(topic) is None)
+    _wait_until(lambda: is_gone(kafka, topic))
     (line,) = _wrong(as_reader, capsys)
     assert line.startswith("devices: the ledger has counted a topic that Kafka does not have any more; start over")
     _wait_until(lambda: kafka.create(topic))
@@ -87,6 +89,7 @@ def _wait_until(reached: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 30
     while not reached():
         assert time.monotonic() < deadline
+        threading.Event().wait(0.05)
 
 
 def test_servers_that_are_away_are_lines_that_come_soon(

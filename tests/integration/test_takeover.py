@@ -19,11 +19,11 @@ from pyspark.sql import SparkSession
 
 from bytemeter.feeds import TELEMETRY
 from bytemeter.settings import Settings
-from bytemeter.spark import use_in_this_thread
 from bytemeter.telemetry import topics
 from embedded.home import wait_until
 from speed_layer.stream import Streams
-from tests.commands import endpoints
+from tests.commands import endpoints, signal_group
+from tests.networks import running
 from tests.telemetry import create_topics, routed
 from tests.telemetry_events import event
 
@@ -65,36 +65,11 @@ def stopped(place: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
         while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
             assert process.poll() is None, log.read_text()[-2_000:]
             assert time.monotonic() < deadline, f"not stopped within {DEADLINE_S} s"
+            threading.Event().wait(0.05)
         yield process
     finally:
-        with_group(process, signal.SIGKILL)
+        signal_group(process, signal.SIGKILL)
         process.wait()
-
-
-def with_group(process: subprocess.Popen[bytes], sent: signal.Signals) -> None:
-    try:
-        os.killpg(process.pid, sent)
-    except ProcessLookupError:
-        return
-
-
-@contextmanager
-def counting(spark: SparkSession, settings: Settings) -> Iterator[None]:
-    """The feed is counted and sent on, until the block ends."""
-    streams = Streams(spark, settings, [TELEMETRY], history=False)
-
-    def run() -> None:
-        use_in_this_thread(spark)
-        streams.run()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        streams.stop.set()
-        thread.join(60)
-    assert not thread.is_alive()
 
 
 def test_a_process_that_goes_on_after_a_takeover_sends_nothing_more_and_says_so_in_one_line(
@@ -106,10 +81,11 @@ def test_a_process_that_goes_on_after_a_takeover_sends_nothing_more_and_says_so_
     with stopped(place, log) as process:
         assert 0 < rows("select sum(counted) from ledger")[0][0] < EVENTS
         assert routed(place, topics.UNIQUE, uncommitted=True)
-        with counting(spark, as_writer.model_copy(update={"lease_s": 1})):
+        quick = as_writer.model_copy(update={"lease_s": 1})
+        with running(Streams(spark, quick, [TELEMETRY], history=False)):
             wait_until(lambda: len(routed(place, topics.UNIQUE)) == EVENTS, what="all events", log=log)
             put([event("START", f"later{n}") for n in range(EVENTS)], topic=topics.RAW)
-            with_group(process, signal.SIGCONT)
+            signal_group(process, signal.SIGCONT)
             assert process.wait(DEADLINE_S) == 1
             wait_until(lambda: len(routed(place, topics.UNIQUE)) == 2 * EVENTS, what="later events", log=log)
     said = [line for line in log.read_text().splitlines() if not re.match(r"\d{4}-\d\d-\d\dT", line)]

@@ -184,7 +184,7 @@ def test_what_the_simulator_says_becomes_of_its_events_is_what_the_funnel_shows(
     place: Settings, stream: Stream, rows: Rows, seed: int
 ) -> None:
     traffic = Traffic(start=NOW_S, rate=1, records=2_000, seed=seed, duplicates=0.02, invalid=0.02)
-    simulation = TelemetrySimulation(traffic, Shares(unknown=0.02, too_large=0.001, repeated=0.1))
+    simulation = TelemetrySimulation(traffic, Shares(unknown=0.02, too_large=0.005, repeated=0.1))
     kafka = Kafka(place)
     send(producer(kafka.librdkafka()), kafka.topic_name(topics.INGEST), simulation.pieces())
     stream(TELEMETRY_BATCHES, history=False)

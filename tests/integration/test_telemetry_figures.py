@@ -8,8 +8,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from pyspark.sql import SparkSession
-
 from batch_layer.hourly.job import HourlyJob
 from bytemeter.feeds import TELEMETRY
 from bytemeter.settings import Settings
@@ -35,8 +33,7 @@ def test_live_figures_over_a_restart_equal_those_of_the_recompute_and_a_count_by
     stream: Callable[..., None],
     rows: Rows,
     place: Settings,
-    as_writer: Settings,
-    spark: SparkSession,
+    hourly_job: Callable[..., HourlyJob],
 ) -> None:
     create_topics(place)
     drawn = random.Random(SEED)
@@ -94,7 +91,7 @@ def test_live_figures_over_a_restart_equal_those_of_the_recompute_and_a_count_by
     assert before["sessions"][:2] == (counts["eid", "START"], counts["eid", "END"])
     assert before["outcomes"] == {"unique": 300 - counts["eid", "LOG"], "log": counts["eid", "LOG"]}
     assert rows(DIFFERING) != []
-    HourlyJob(spark, as_writer, TELEMETRY, wait_s=60).run()
+    hourly_job(TELEMETRY).run()
     assert rows(DIFFERING) == []
     assert rows("select distinct source from telemetry_events") == [("batch",)]
     assert seen() == before

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from bytemeter.errors import BytemeterError, TransientError
-from bytemeter.leases.lease import Lease, Terms, leased
+from bytemeter.leases.lease import HeldError, Lease, Terms, leased, require_unheard
 from bytemeter.postgres import one_line_errors
 
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -115,6 +115,22 @@ def test_an_owner_that_is_heard_is_not_overtaken(engine: Engine, rows: Rows) -> 
     )
 
 
+def test_a_look_at_leases_refuses_an_owner_that_is_heard_and_takes_nothing(engine: Engine, rows: Rows) -> None:
+    with holding(engine, FIRST, silent_s=1), engine.connect() as connection:
+        with pytest.raises(HeldError, match="another process counts the feed devices .process 1 on first"):
+            require_unheard(connection, ["devices", "agreements"], Terms(SECOND))
+        require_unheard(connection, ["agreements"], Terms(SECOND))
+    with engine.connect() as connection:
+        require_unheard(connection, ["devices"], Terms(SECOND))
+    assert rows(EPOCHS) == [(0, 1, FIRST), (1, 1, FIRST)]
+
+
+def test_a_look_at_leases_leaves_an_owner_that_is_not_heard_to_the_start(engine: Engine, rows: Rows) -> None:
+    with holding(engine, FIRST), engine.connect() as connection:
+        require_unheard(connection, ["devices"], Terms(SECOND, patience_s=0.3))
+    assert rows(EPOCHS) == [(0, 1, FIRST), (1, 1, FIRST)]
+
+
 def test_a_server_clock_that_was_set_back_does_not_keep_a_silent_owner_alive(engine: Engine, rows: Rows) -> None:
     with holding(engine, FIRST):
         rows("update leases set heard_at = now() + interval '1 day', silent_s = 0.5 returning 1")
@@ -152,7 +168,7 @@ def _wait_until(reached: Callable[[], bool]) -> None:
     timer = threading.Timer(WAIT_S, deadline.set)
     timer.start()
     while not reached():
-        assert not deadline.is_set()
+        assert not deadline.wait(0.02)
     timer.cancel()
 
 

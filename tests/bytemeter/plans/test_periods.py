@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bytemeter.instants import zones
 from bytemeter.plans.periods import BillingPeriod, first_instant, periods
+from bytemeter.zones import zones
 
 FIRST, LAST = 2000, 2040
 ZONES = sorted(zones())

@@ -25,6 +25,7 @@ from embedded.stack import EmbeddedStack
 from tests.collectors import process, serving
 from tests.integration import oracle
 from tests.messages import data_record, device
+from tests.networks import is_gone
 from tests.servers import DEADLINE_S
 
 ACTIONS = ["/", "/purchase_a_sword", "/", "/join_guild", "/join_guild", "/purchase_a_knife", "/purchase_a_knife", "/purchase_a_sword"]  # fmt: skip
@@ -173,7 +174,7 @@ def test_a_topic_that_was_created_anew_takes_events_again(place: Settings) -> No
         assert all(accepts(url, number) for number in range(5))
         admin = AdminClient(kafka.librdkafka())
         admin.delete_topics([topic])[topic].result()
-        wait_until(lambda: kafka.describe(topic) is None)
+        wait_until(lambda: is_gone(kafka, topic))
         accepts(url, 5)
         kafka.create(topic)
         accepted.clear()
@@ -187,6 +188,7 @@ def wait_until(reached: Any) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not reached():
         assert time.monotonic() < deadline
+        threading.Event().wait(0.02)
 
 
 def test_while_kafka_is_away_events_wait_in_the_journal_also_for_the_next_process(
