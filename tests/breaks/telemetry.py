@@ -1,0 +1,217 @@
+"""Breaks of the rules of telemetry: limits, batches, validation, stages, and rows of the reference tables."""
+
+from __future__ import annotations
+
+from tests.breaks.rule import Break
+
+BATCHES = "tests/bytemeter/telemetry/test_batches.py"
+ENRICHING = "tests/bytemeter/telemetry/test_enriching.py"
+OUTGOING = "tests/bytemeter/telemetry/test_outgoing.py"
+SHARING = "tests/bytemeter/telemetry/test_sharing.py"
+STAGES = "tests/bytemeter/telemetry/test_stages.py"
+VALIDATING = "tests/bytemeter/telemetry/test_validating.py"
+EXECUTOR = "tests/speed_layer/executor/test_outgoing.py"
+
+BREAKS = (
+    Break(
+        "an event of a batch that is over 1 MiB fails alone",
+        "bytemeter/telemetry/batches.py",
+        "if len(event) > MOST_EVENT_BYTES:",
+        "if False:",
+        f"{BATCHES}::test_an_event_of_1_mib_passes_and_one_of_a_byte_more_fails_with_flags",
+        servers=False,
+    ),
+    Break(
+        "an event of a batch that is nested too deep fails alone, as received",
+        "bytemeter/telemetry/batches.py",
+        "return members, [cut.items.get(item, item) for item in items]",
+        "return members, items",
+        f"{BATCHES}::test_an_event_that_is_nested_too_deep_or_no_object_or_not_utf8_fails_alone_as_received",
+        servers=False,
+    ),
+    Break(
+        "a batch has at most 50,000 events",
+        "bytemeter/feeds/telemetry.py",
+        '        Rule(f"batch over {MOST_EVENTS} events", over("events", MOST_EVENTS)),\n',
+        "",
+        "tests/bytemeter/feeds/test_telemetry.py"
+        "::test_a_batch_of_more_events_than_fit_into_it_if_they_are_valid_is_invalid",
+        servers=False,
+    ),
+    Break(
+        "a message that is made again is byte for byte the same",
+        "bytemeter/telemetry/batches.py",
+        '"mid": f"LOG:{uuid5(_AUDIT_IDS, name)}",',
+        '"mid": f"LOG:{__import__(\'uuid\').uuid4()}",',
+        f"{BATCHES}::test_ten_thousand_events_each_become_one",
+        servers=False,
+    ),
+    Break(
+        "the answers of a registration go to telemetry.assess alone",
+        "bytemeter/telemetry/batches.py",
+        "json_of(members if emptied is None else emptied)",
+        "json_of(members)",
+        f"{BATCHES}::test_answers_of_registration_go_to_their_own_topic_alone",
+        servers=False,
+    ),
+    Break(
+        "a repeated batch is sent to telemetry.duplicate, and its events nowhere",
+        "speed_layer/executor/telemetry.py",
+        "            if msgid is not None:\n                yield row, Outgoing((), None, value)\n",
+        "",
+        f"{EXECUTOR}::test_a_batch_with_an_id_is_kept_in_case_that_it_is_a_duplicate",
+        servers=False,
+    ),
+    Break(
+        "a SHARE makes at most 1,000 SHARE_ITEMs",
+        "bytemeter/telemetry/sharing.py",
+        "if items > MOST_ITEMS:",
+        "if False:",
+        f"{SHARING}::test_a_share_of_just_as_many_items_as_may_be_is_valid_and_one_more_is_told_with_its_place",
+        servers=False,
+    ),
+    Break(
+        "the SHARE_ITEMs of a SHARE have at most 8 MiB together",
+        "bytemeter/telemetry/sharing.py",
+        "if items * (len(value) - own) + len(bytes(edata)) > MOST_BYTES:",
+        "if False:",
+        f"{SHARING}::test_a_large_share_makes_few_items",
+        servers=False,
+    ),
+    Break(
+        "the limits of a SHARE hold for a user's schema, too",
+        "bytemeter/telemetry/validating.py",
+        "if self.eid == sharing.SHARE:",
+        "if self.eid == sharing.SHARE and self.schema is None:",
+        f"{SHARING}::test_the_limit_holds_for_a_schema_of_a_users_own_too",
+        servers=False,
+    ),
+    Break(
+        "each SHARE_ITEM has an id of its own, made of the SHARE's",
+        "bytemeter/telemetry/stages.py",
+        "f\"{text_of(share.get('mid'))}/{place}/{number}\"",
+        'f"{place}/{number}"',
+        f"{STAGES}::test_a_share_has_an_item_for_each_param_with_an_id_of_its_own",
+        servers=False,
+    ),
+    Break(
+        "flags are added to the flags that an event has",
+        "bytemeter/telemetry/splicing.py",
+        'if not value.endswith(b"}") or _NAME in value or',
+        'if not value.endswith(b"}") or',
+        f"{STAGES}::test_flags_are_added_to_those_of_the_event_itself",
+        servers=False,
+    ),
+    Break(
+        "a list of violations ends after 500, and says that there are more",
+        "bytemeter/telemetry/validating.py",
+        'return [*found[:MOST_VIOLATIONS], Violation(pointer="", violates="and more")]',
+        "return found[:MOST_VIOLATIONS]",
+        f"{VALIDATING}::test_of_very_much_that_is_wrong_as_much_is_told_as_can_be_sent",
+        servers=False,
+    ),
+    Break(
+        "a reason has nothing that only one event has",
+        "bytemeter/telemetry/validating.py",
+        '*(name if name in self.members else "*" for name in names)',
+        "*names",
+        f"{VALIDATING}::test_a_reason_has_no_values_and_is_the_same_for_all_such_events",
+        servers=False,
+    ),
+    Break(
+        "the decoder that is asked first accepts no event that the schema refuses",
+        "bytemeter/telemetry/accepting.py",
+        "forbid_unknown_fields=not others",
+        "forbid_unknown_fields=False",
+        f"{VALIDATING}::test_the_fast_way_accepts_nothing_that_the_schema_refuses",
+        servers=False,
+    ),
+    Break(
+        "a text with NUL is invalid where the schema says so",
+        "bytemeter/telemetry/validating.py",
+        "if self.accept is not None and not _has_escapes(value):",
+        "if self.accept is not None:",
+        f"{VALIDATING}::test_the_fast_way_accepts_nothing_that_the_schema_refuses",
+        servers=False,
+    ),
+    Break(
+        "a LOG event is never a duplicate",
+        "bytemeter/feeds/telemetry.py",
+        "    without_id=_are_logs,\n",
+        "",
+        f"{VALIDATING}::test_log_events_have_no_event_id",
+        servers=False,
+    ),
+    Break(
+        "a message that telemetry.failed would refuse is sent with its beginning",
+        "bytemeter/telemetry/outgoing.py",
+        'if value is None or len(made.value or b"") <= _MOST_FAILED_BYTES:',
+        "if True:",
+        f"{OUTGOING}::test_of_a_message_that_its_topic_would_refuse_the_beginning_is_sent",
+        servers=False,
+    ),
+    Break(
+        "an id of over 512 characters is no key",
+        "bytemeter/telemetry/outgoing.py",
+        "if text and len(text) <= _MOST_KEY_CHARACTERS else None",
+        "if text else None",
+        f"{OUTGOING}::test_what_is_longer_than_an_id_may_be_is_no_key",
+        servers=False,
+    ),
+    Break(
+        "each lookup leaves a flag, true or false",
+        "bytemeter/telemetry/enriching.py",
+        "for lookup, row in found]\n    own.append(",
+        "for lookup, row in found if row is not None]\n    own.append(",
+        f"{ENRICHING}::test_a_miss_passes_with_its_flag_and_what_is_not_looked_up_has_none",
+        servers=False,
+    ),
+    Break(
+        "members and flags of enrichment are never a producer's",
+        "bytemeter/telemetry/enriching.py",
+        "        members.pop(name, None)\n",
+        "        pass\n",
+        f"{ENRICHING}::test_what_a_producer_writes_where_rows_belong_is_left_out",
+        servers=False,
+    ),
+    Break(
+        "an event that rows would make too large gets none, and flags that say so",
+        "bytemeter/telemetry/enriching.py",
+        "return enriched if len(enriched) <= _MOST_BYTES else _joined(event, flags, needed, {})",
+        "return enriched",
+        f"{ENRICHING}::test_other_members_keep_their_bytes_and_an_event_that_would_be_too_large_gets_no_rows",
+        servers=False,
+    ),
+    Break(
+        "the place in a user's profile comes before the place of the device",
+        "bytemeter/telemetry/enriching.py",
+        "known.get(USER) or known.get(DEVICE)",
+        "known.get(DEVICE) or known.get(USER)",
+        f"{ENRICHING}::test_the_location_is_the_users_own_before_that_of_an_address",
+        servers=False,
+    ),
+    Break(
+        "an anonymous actor is no user",
+        "bytemeter/telemetry/enriching.py",
+        ' and user.lower() != "anonymous"',
+        "",
+        f"{ENRICHING}::test_only_people_who_are_not_anonymous_are_users",
+        servers=False,
+    ),
+    Break(
+        "an event of more than three months before it was sent is not enriched",
+        "bytemeter/telemetry/enriching.py",
+        "if ets < _months_before(sent_ms):",
+        "if False:",
+        f"{ENRICHING}::test_old_events_are_dropped_and_summaries_skipped",
+        servers=False,
+    ),
+    Break(
+        "an `ets` after the day on which an event was sent becomes the day's end",
+        "bytemeter/telemetry/enriching.py",
+        "if ets > end_of_day:",
+        "if False:",
+        f"{ENRICHING}::test_an_ets_after_the_day_on_which_the_event_was_sent_becomes_its_end",
+        servers=False,
+    ),
+)
