@@ -180,6 +180,9 @@ def compiled(schema: str) -> Compiled:
         uri, _, path = reference.partition("#")
         found = {"": document, PARTS_URI: parts()}[uri]
         for name in path.split("/")[1:]:
+            if not isinstance(found, dict):
+                # A place in an array: jsonschema-rs finds it, and judges alone.
+                raise KeyError(reference)
             found = found[name]
         return found
 
