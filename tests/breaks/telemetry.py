@@ -8,6 +8,7 @@ BATCHES = "tests/bytemeter/telemetry/test_batches.py"
 ENRICHING = "tests/bytemeter/telemetry/test_enriching.py"
 OUTGOING = "tests/bytemeter/telemetry/test_outgoing.py"
 SHARING = "tests/bytemeter/telemetry/test_sharing.py"
+SHORTENING = "tests/bytemeter/telemetry/test_shortening.py"
 STAGES = "tests/bytemeter/telemetry/test_stages.py"
 VALIDATING = "tests/bytemeter/telemetry/test_validating.py"
 EXECUTOR = "tests/speed_layer/executor/test_outgoing.py"
@@ -108,6 +109,30 @@ BREAKS = (
         'return [*found[:MOST_VIOLATIONS], Violation(pointer="", violates="and more")]',
         "return found[:MOST_VIOLATIONS]",
         f"{VALIDATING}::test_of_very_much_that_is_wrong_as_much_is_told_as_can_be_sent",
+        servers=False,
+    ),
+    Break(
+        "the violations of an event that is cut are the first of the whole event",
+        "bytemeter/telemetry/shortening.py",
+        "if found >= most:",
+        "if found:",
+        f"{SHORTENING}::test_the_list_is_that_of_the_whole_event",
+        servers=False,
+    ),
+    Break(
+        "an event is cut where it has as many violations as are listed",
+        "bytemeter/telemetry/shortening.py",
+        "del value[place + 1 :]",
+        "pass",
+        f"{SHORTENING}::test_few_more_errors_are_made_than_are_listed",
+        servers=False,
+    ),
+    Break(
+        "an array of which a schema says something as a whole is not cut",
+        "bytemeter/telemetry/shortening.py",
+        'if kind == "array" and whole.keys() <= _ARRAY:',
+        'if kind == "array":',
+        f"{SHORTENING}::test_an_array_that_a_schema_speaks_of_as_a_whole_is_not_cut",
         servers=False,
     ),
     Break(
