@@ -54,7 +54,7 @@ def accepting(schema: Schema, resolve: Resolve) -> Callable[[bytes], Any] | None
 def _type(schema: Schema, resolve: Resolve) -> Any:
     if not isinstance(schema, Mapping):
         raise NotExactError
-    merged = _merged(schema, resolve)
+    merged = with_references(schema, resolve)
     if options := merged.pop("enum", None):
         return _literal(options, merged)
     match merged.pop("type", None):
@@ -74,14 +74,14 @@ def _type(schema: Schema, resolve: Resolve) -> Any:
     raise NotExactError
 
 
-def _merged(schema: Schema, resolve: Resolve) -> dict[str, Any]:
+def with_references(schema: Schema, resolve: Resolve) -> dict[str, Any]:
     """The schema with what it refers to, in one object."""
     merged = {key: value for key, value in schema.items() if key not in _SAYS_NOTHING}
     if "const" in merged:
         merged["enum"] = [merged.pop("const")]
     if (reference := merged.pop("$ref", None)) is None:
         return merged
-    referred = _merged(resolve(reference), resolve)
+    referred = with_references(resolve(reference), resolve)
     properties = _joined(referred.pop("properties", {}), merged.pop("properties", {}))
     required = list(dict.fromkeys([*referred.pop("required", ()), *merged.pop("required", ())]))
     joined = _joined(referred, merged)

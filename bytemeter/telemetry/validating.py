@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -21,6 +21,7 @@ from bytemeter.telemetry import sharing
 from bytemeter.telemetry.accepting import REFUSED, accepting
 from bytemeter.telemetry.documents import MOST_LEVELS, pointer, read, whole
 from bytemeter.telemetry.schema_files import PARTS_URI, ours, parts
+from bytemeter.telemetry.shortening import Shape, shape, shorten
 
 # msgspec does not look into members that it skips, and a Struct knows no NUL.
 _ESCAPES = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
@@ -37,6 +38,8 @@ HALF = "half a character"
 _MOST_IN_REASON = 5
 # Of one event: a list of all would be larger than the event.
 MOST_VIOLATIONS = 500
+# An event of fewer bytes has few violations.
+_MANY_BYTES = 16_384
 
 
 class Violation(TypedDict):
@@ -111,11 +114,13 @@ class Compiled:
         members: the names of the members that the schema knows.
         errors: jsonschema-rs' errors of a decoded event.
         accept: a decoder that accepts valid events alone; None if the schema has no such decoder.
+        shape: by which events with very many violations are cut; None if the schema has none.
     """
 
     members: frozenset[str]
     errors: Callable[[Any], Iterator[Any]]
     accept: Callable[[bytes], Any] | None
+    shape: Shape | None = None
 
     def reason(self, value: bytes) -> str | None:
         """Why an event is invalid: places and keywords, nothing that only this event has. None if it is valid."""
@@ -137,6 +142,8 @@ class Compiled:
         halves: list[str] = []
         if _has_escapes(value) or value.count(b"[") + value.count(b"{") > MOST_LEVELS:
             document, halves = whole(document, MOST_VIOLATIONS + 1)
+        if self.shape is not None and len(value) > _MANY_BYTES:
+            shorten(document, self.shape, MOST_VIOLATIONS + 1)
         found = [Violation(pointer=place, violates=HALF) for place in halves]
         of_schema = (violation for error in self.errors(document) for violation in _violations(error))
         found += islice(of_schema, MOST_VIOLATIONS + 1 - len(found))
@@ -180,10 +187,25 @@ def compiled(schema: str) -> Compiled:
         uri, _, path = reference.partition("#")
         found = {"": document, PARTS_URI: parts()}[uri]
         for name in path.split("/")[1:]:
+            if not isinstance(found, dict):
+                # A place in an array: jsonschema-rs finds it, and judges alone.
+                raise KeyError(reference)
             found = found[name]
         return found
 
-    return Compiled(_members(document) | _members(parts()), validator.iter_errors, accepting(document, resolve))
+    def judge(scalar: Mapping[str, Any]) -> Callable[[Any], bool]:
+        try:
+            return jsonschema_rs.validator_for({**_draft(document), **scalar}, offline=True).is_valid
+        except jsonschema_rs.ReferencingError as error:
+            raise ValueError(str(error)) from None
+
+    names = _members(document) | _members(parts())
+    accept, its_shape = accepting(document, resolve), shape(document, resolve, judge)
+    return Compiled(names, validator.iter_errors, accept, its_shape)
+
+
+def _draft(schema: Any) -> dict[str, Any]:
+    return {"$schema": schema["$schema"]} if "$schema" in schema else {}
 
 
 def _violations(error: Any) -> list[Violation]:

@@ -69,6 +69,12 @@ def test_a_miss_passes_with_its_flag_and_what_is_not_looked_up_has_none() -> Non
     assert denormalised(event()) == json.loads(event())
 
 
+def test_what_a_producer_writes_where_rows_belong_is_left_out() -> None:
+    names = ("devicedata", "userdata", "contentdata", "collectiondata", "l2data", "dialcodedata", "derivedlocationdata")
+    forged = event(context={"did": "unknown"}, **{name: {"state": "forged"} for name in names})
+    assert denormalised(forged) == denormalised(event(context={"did": "unknown"}))
+
+
 @pytest.mark.parametrize(
     ("actor", "looked_up"),
     [

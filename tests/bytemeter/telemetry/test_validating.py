@@ -167,6 +167,16 @@ def test_a_user_adds_a_kind_by_a_file_and_mends_one_of_ours(tmp_path: Path) -> N
     assert reasons(*longer, *safaris) == ["/edata: additionalProperties"] * 2 + [UNKNOWN_EID] * 2
 
 
+def test_a_users_schema_may_refer_to_a_place_in_an_array(tmp_path: Path) -> None:
+    edata = {"type": "object", "properties": {"animal": {"$ref": "#/$defs/animals/anyOf/1"}}}
+    own: dict[str, Any] = {**SAFARI, "$defs": {"animals": {"anyOf": [{"enum": ["lion"]}, {"enum": ["okapi"]}]}}}
+    own["properties"] = {"eid": {"const": "SAFARI"}, "edata": edata}
+    (tmp_path / "SAFARI.json").write_text(json.dumps(own))
+    safaris = [document("SAFARI", edata={"animal": animal}) for animal in ("okapi", "lion")]
+    feed = with_schemas(TELEMETRY, read_folder(tmp_path))
+    assert reasons(*safaris, feed=feed) == [None, "/edata/animal: enum"]
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

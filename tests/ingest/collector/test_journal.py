@@ -76,6 +76,7 @@ def test_a_torn_last_record_is_cut_off_wherever_it_was_torn(tmp_path: Path, open
     journal = opened()
     journal.append([b"later"])
     assert drained(journal) == [b"whole", b"later"]
+    assert not list(tmp_path.glob("*.damaged"))
 
 
 def test_a_damaged_segment_gives_what_is_before_the_damage_and_is_kept(tmp_path: Path, opened: Open) -> None:

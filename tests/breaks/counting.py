@@ -1,31 +1,8 @@
-"""Wrong rules, each of which a test must see: docs/reliability.md has them in words.
-
-A break replaces a text that a file has once, in a copy of the code. ``tests/test_breaks.py`` makes it and runs the test.
-"""
+"""Breaks of the rules of counting: data plans, the outbox, the history, recomputes, deduplication, the ledger."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Break(NamedTuple):
-    """A rule, and how it is broken.
-
-    Attributes:
-        rule: as docs/reliability.md says it.
-        file: that is changed.
-        old, new: what is replaced, by what.
-        test: that fails then: a file, and the test's name.
-        servers: whether the test starts servers or Spark.
-    """
-
-    rule: str
-    file: str
-    old: str
-    new: str
-    test: str
-    servers: bool = True
-
+from tests.breaks.rule import Break
 
 LIFE = "tests/integration/test_life.py::test_a_life_has_the_totals_owners_events_and_states_of_an_independent_recomputation"
 VERSIONS = "tests/bytemeter/plans/test_versions.py"
