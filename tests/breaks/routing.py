@@ -54,6 +54,20 @@ BREAKS = (
         KILLED,
     ),
     Break(
+        "where Kafka has forgotten how far messages were sent, PostgreSQL says it",
+        "speed_layer/routing/router.py",
+        "max(in_kafka.get(partition, 0), self._noted.get(partition, 0))",
+        "in_kafka.get(partition, 0)",
+        f"{TELEMETRY}::test_where_kafka_has_forgotten_the_group_of_the_router_nothing_is_sent_again",
+    ),
+    Break(
+        "nothing is sent of a transaction that was rolled back",
+        "speed_layer/routing/router.py",
+        'is not to be sent."""\n        self._decided = None',
+        'is not to be sent."""',
+        f"{ROUTER}::test_what_was_rolled_back_is_not_sent_after_the_next_commit",
+    ),
+    Break(
         "a message is sent only after the commit of the transaction that counted it",
         "speed_layer/routing/query.py",
         "        self.router.note(connection)\n",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
@@ -228,6 +229,20 @@ def test_nothing_is_sent_of_a_transaction_that_postgresql_does_not_commit(
     stream(TELEMETRY, history=False)
     assert [len(routed(place, topic, uncommitted=True)) for topic in to_topics] == [1, 1, 1]
     assert rows(ACCOUNT, feed="telemetry") == [(3, 1, 1, 1)]
+
+
+def test_where_kafka_has_forgotten_the_group_of_the_router_nothing_is_sent_again(
+    place: Settings, put: Put, stream: Stream
+) -> None:
+    put([event("START", f"m{n}") for n in range(9)], topic=topics.RAW)
+    stream(TELEMETRY, history=False)
+    kafka = Kafka(place)
+    group = kafka.topic_name("bytemeter-route-telemetry")
+    admin = AdminClient(kafka.librdkafka())
+    admin.delete_consumer_groups([group])[group].result(30)
+    put([event("START", "later")], topic=topics.RAW)
+    stream(TELEMETRY, history=False)
+    assert mids(place, topics.UNIQUE) == ["later", *(f"m{n}" for n in range(9))]
 
 
 class KilledError(Exception):

@@ -80,3 +80,14 @@ def test_what_kafka_has_not_taken_is_never_noted_as_sent(refused: Router, engine
     with engine.begin() as connection:
         refused.note(connection)
     assert rows(noted) == []
+
+
+def test_what_was_rolled_back_is_not_sent_after_the_next_commit(refused: Router, engine: Engine) -> None:
+    with engine.begin() as connection:
+        refused.decide(connection, outgoing([(0, 6, b"a")]))
+        connection.rollback()
+    refused.forget()
+    with engine.begin() as connection:
+        refused.note(connection)
+    # Kafka would refuse what is sent.
+    refused.send()
