@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from pyspark.sql import SparkSession
+from sqlalchemy import text
 
 from benchmarks.streaming import bare_read, stream
 from benchmarks.throughput import Job, Throughput
@@ -41,6 +42,12 @@ _TAGS = b'"tags":["'
 _MORE_TAGS = b"".join(b'tag-%04d","' % number for number in range(53))
 _QUIET = {"log_level": 0}
 SQL = Statements(__package__, "telemetry.sql")
+# By field of an event: the table with the rows of its ids, and what the rows have in common.
+_REFERENCES = {
+    "device": ("reference_devices", {"state": "Karnataka", "districtcustom": "Mysuru"}),
+    "actor": ("reference_users", {"state": "Karnataka", "district": "Mysuru"}),
+    "content": ("reference_contents", {"board": "CBSE"}),
+}
 # By field.
 Ids = dict[str, set[str]]
 
@@ -64,7 +71,7 @@ def measure_telemetry(session: SparkSession, topics: Topics, rounds: int) -> Non
 def _fill(place: Settings, topics: Topics) -> tuple[float, Ids]:
     """Send the events of simulated batches; returns their average size in bytes, and the ids that they name."""
     kafka, total = Kafka(place), 0
-    ids: Ids = {"device": set(), "actor": set(), "content": set()}
+    ids: Ids = {name: set() for name in _REFERENCES}
     traffic = topics.traffic(invalid=0.01, duplicates=0.01)
     to = producer(kafka.librdkafka())
     for piece in _events(TelemetrySimulation(traffic, Shares())):
@@ -106,10 +113,11 @@ def _enriched(session: SparkSession, place: Settings, ids: Ids) -> float:
 
 
 def _add_references(place: Settings, ids: Ids) -> None:
-    """A row of some 400 bytes for each id."""
+    add = SQL.raw("add_rows")
     with database(place.require_database_url()).begin() as connection:
-        for name, table in (("device", "devices"), ("actor", "users"), ("content", "contents")):
-            connection.execute(SQL[f"add_{table}"], {"ids": sorted(ids[name])})
+        for name, (table, known) in _REFERENCES.items():
+            values = {"ids": sorted(ids[name]), "known": json.dumps(known)}
+            connection.execute(text(add.replace("reference_table", table)), values)
 
 
 def _empty(place: Settings, topic: str) -> None:

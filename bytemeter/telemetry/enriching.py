@@ -9,21 +9,15 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 from bytemeter.telemetry import topics
-from bytemeter.telemetry.members import (
-    Members,
-    json_of,
-    members_of,
-    number_of,
-    object_of,
-    raw,
-    text_of,
-    value_of,
-)
+from bytemeter.telemetry.facts import OWN, Facts, facts_at_once, facts_of
+from bytemeter.telemetry.members import Members, json_of, members_of, object_of, raw, require_msgspec, text_of
 from bytemeter.telemetry.outgoing import DIALCODES
+from bytemeter.telemetry.splicing import cut
 
 DEVICE, USER, CONTENT, DIALCODE = "device", "user", "content", "dialcode"
 REFERENCES = (DEVICE, USER, CONTENT, DIALCODE)
@@ -31,36 +25,43 @@ DROPPED, SKIPPED = "over three months old", "not enriched"
 
 _MONTHS, _MONTHS_OF_YEAR = 3, 12
 _DAY_MS = 86_400_000
+# From 1 February, in a year of 365 days, to 1 May.
+_LEAST_MONTHS_MS = 89 * _DAY_MS
 _YEAR_2200_MS = 7_258_118_400_000
 _WORKFLOW_SUMMARY = "ME_WORKFLOW_SUMMARY"
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 # Besides the value a message has a key and an envelope.
 _MOST_BYTES = topics.MESSAGE_BYTES[topics.DENORM] - 4_096
-_LOCATION, _LOCATION_FLAG = "derivedlocationdata", "loc_denorm"
+_LOCATION_FLAG = "loc_denorm"
 _NOTHING, _TRUTH = b"{}", (b"false", b"true")
-_FLAGS = frozenset(
-    {
-        *("device_denorm", "user_denorm", "content_denorm", "coll_denorm", "l2_denorm", "dialcode_denorm"),
-        _LOCATION_FLAG,
-    }
-)
-_OWN = ("devicedata", "userdata", "contentdata", "collectiondata", "l2data", "dialcodedata", _LOCATION)
+# Flags that are longer are seldom the same.
+_MOST_CACHED = 200
 
 
-class Lookup(NamedTuple):
-    """A row that an event needs.
+class Want(NamedTuple):
+    """What an event wants of a reference table.
 
     Attributes:
         reference: one of ``REFERENCES``.
-        id: of the row.
-        member: of the event that will hold the row.
+        member: of the event that will hold the row: its name and a colon, as JSON.
         flag: in the event's flags: whether there was such a row.
     """
 
     reference: str
-    id: str
-    member: str
+    member: bytes
     flag: str
+
+
+_COLLECTION, _L2 = "collection", "l2"
+WANTS = {
+    DEVICE: Want(DEVICE, b'"devicedata":', "device_denorm"),
+    USER: Want(USER, b'"userdata":', "user_denorm"),
+    CONTENT: Want(CONTENT, b'"contentdata":', "content_denorm"),
+    _COLLECTION: Want(CONTENT, b'"collectiondata":', "coll_denorm"),
+    _L2: Want(CONTENT, b'"l2data":', "l2_denorm"),
+    DIALCODE: Want(DIALCODE, b'"dialcodedata":', "dialcode_denorm"),
+}
+_FLAGS = frozenset({*(want.flag for want in WANTS.values()), _LOCATION_FLAG})
 
 
 class Left(NamedTuple):
@@ -89,8 +90,33 @@ class Row(NamedTuple):
 Rows = Mapping[tuple[str, str], Row]
 
 
+class Prepared(NamedTuple):
+    """An event with the lookups that it needs.
+
+    Attributes:
+        lookups: pairs of one of ``WANTS`` and an id.
+        flags: that the event has without these, as a compact JSON object.
+        event: all but its flags, as a JSON object.
+    """
+
+    lookups: list[tuple[str, str]]
+    flags: bytes
+    event: bytes
+
+    @classmethod
+    def of(cls, value: bytes) -> Prepared:
+        """What ``prepared`` has returned."""
+        lookups, flags, event = value.split(b"\n", 2)
+        return cls(_lookups_decoder()(lookups), flags, event)
+
+    @property
+    def keys(self) -> Iterator[tuple[str, str]]:
+        """The references and ids of the rows that it needs."""
+        return ((WANTS[want].reference, id_) for want, id_ in self.lookups)
+
+
 def prepared(value: bytes, received_us: int) -> bytes | Left:
-    """An event with the lookups that it needs, for ``joined``; or why it does not go on.
+    """An event with the lookups that it needs, for ``Prepared.of``; or why it does not go on.
 
     An event of more than three months before it was sent is dropped; INTERRUPT, and summaries other than
     ME_WORKFLOW_SUMMARY, are skipped. An ``ets`` after the day on which the event was sent becomes the end of that day.
@@ -102,24 +128,34 @@ def prepared(value: bytes, received_us: int) -> bytes | Left:
     Raises:
         UnreadableError: it is no JSON object.
     """
-    members = members_of(value)
-    for name in _OWN:
-        # They are for us to say.
-        members.pop(name, None)
-    eid = text_of(members.get("eid")) or ""
+    facts, members = facts_at_once(value), None
+    if facts is None:
+        members = _without_own(members_of(value))
+        facts = facts_of(members)
+    eid = facts.eid or ""
     if eid == "INTERRUPT" or ("SUMMARY" in eid and eid != _WORKFLOW_SUMMARY):
         return Left(SKIPPED)
-    sent_ms, ets = _sent_ms(members, received_us), number_of(members.get("ets"))
-    if ets is not None:
-        if ets < _months_before(sent_ms):
-            return Left(DROPPED)
-        end_of_day = sent_ms - sent_ms % _DAY_MS + _DAY_MS - 1
-        if ets > end_of_day:
-            members["ets"] = raw(end_of_day)
-    needed = _lookups(members)
-    flags = {name: value for name, value in object_of(members.pop("flags", None)).items() if name not in _FLAGS}
+    sent_ms, ets = _sent_ms(facts, received_us), facts.ets
+    if ets is not None and ets < sent_ms - _LEAST_MONTHS_MS and ets < _months_before(sent_ms):
+        return Left(DROPPED)
+    end_of_day = sent_ms - sent_ms % _DAY_MS + _DAY_MS - 1
+    if ets is not None and ets > end_of_day:
+        members = members_of(value) if members is None else members
+        members["ets"] = raw(end_of_day)
+    parts = cut(value, _FLAGS) if members is None else None
+    event, flags = parts or _cut(members_of(value) if members is None else members)
     # Lookups and flags on a line each: the driver need not read the event again. A value keeps its white space.
-    return b"\n".join([json_of(needed), json_of(flags).replace(b"\n", b" "), json_of(members)])
+    return b"\n".join([json_of(_lookups(facts)), flags.replace(b"\n", b" "), event])
+
+
+def _without_own(members: Members) -> Members:
+    return {name: value for name, value in members.items() if name not in OWN}
+
+
+def _cut(members: Members) -> tuple[bytes, bytes]:
+    """See ``bytemeter.telemetry.splicing.cut``."""
+    flags = {name: value for name, value in object_of(members.pop("flags", None)).items() if name not in _FLAGS}
+    return json_of(members), json_of(flags)
 
 
 def event_of(value: bytes) -> bytes:
@@ -127,13 +163,7 @@ def event_of(value: bytes) -> bytes:
     if not value.startswith(b"["):
         return value
     _, flags, event = value.split(b"\n", 2)
-    return event if flags == _NOTHING else _with(event, [(b"flags", flags)])
-
-
-def lookups(prepared_value: bytes) -> list[Lookup]:
-    """The lookups of what ``prepared`` has returned."""
-    head, _, _ = prepared_value.partition(b"\n")
-    return [Lookup(*lookup) for lookup in value_of(head)]
+    return _with_flags(event, flags)
 
 
 def row_of(reference: str, data: bytes) -> Row:
@@ -145,70 +175,87 @@ def row_of(reference: str, data: bytes) -> Row:
     members = members_of(data)
     if reference == DEVICE:
         return Row(data, _declared(members))
-    renamed = {name.lower().replace("_", ""): value for name, value in members.items()}
+    renamed = {_renamed(name): value for name, value in members.items()}
     location = _place(renamed, "district", "user-profile") if reference == USER else None
-    return Row(json_of(renamed), location)
+    return Row(data if list(renamed) == list(members) else json_of(renamed), location)
 
 
-def joined(prepared_value: bytes, rows: Rows) -> bytes:
+@lru_cache(10_000)
+def _renamed(name: str) -> str:
+    return name.lower().replace("_", "")
+
+
+def joined(prepared: Prepared, rows: Rows) -> bytes:
     """The event with the rows that it needs, a flag for each lookup, and where it happened as far as these rows tell.
 
     An event that would exceed a message's size gets no rows, and flags that say so.
     """
-    _, flags, event = prepared_value.split(b"\n", 2)
-    needed = lookups(prepared_value)
-    enriched = _joined(event, flags, needed, rows)
-    return enriched if len(enriched) <= _MOST_BYTES else _joined(event, flags, needed, {})
+    enriched = _joined(prepared, rows)
+    return enriched if len(enriched) <= _MOST_BYTES else _joined(prepared, {})
 
 
-def _joined(event: bytes, flags: bytes, needed: Sequence[Lookup], rows: Rows) -> bytes:
-    if not needed:
-        return event if flags == _NOTHING else _with(event, [(b"flags", flags)])
-    found = [(lookup, rows.get((lookup.reference, lookup.id))) for lookup in needed]
-    added = [(lookup.member.encode(), row.written) for lookup, row in found if row is not None]
-    # A user's own profile comes before what is known of the device.
-    known = {lookup.reference: row.location for lookup, row in found if row is not None and row.location is not None}
-    location = known.get(USER) or known.get(DEVICE)
+def _joined(prepared: Prepared, rows: Rows) -> bytes:
+    lookups, flags, event = prepared
+    if not lookups:
+        return _with_flags(event, flags)
+    added, found, location = [], [], None
+    for name, id_ in lookups:
+        want = WANTS[name]
+        row = rows.get((want.reference, id_))
+        found.append((want.flag, row is not None))
+        if row is not None:
+            added.append(want.member + row.written)
+            # A user's own profile comes before what is known of the device.
+            location = row.location if name == USER and row.location is not None else location or row.location
     if location is not None:
-        added.append((_LOCATION.encode(), location))
-    own = [(lookup.flag.encode(), _TRUTH[row is not None]) for lookup, row in found]
-    own.append((_LOCATION_FLAG.encode(), _TRUTH[location is not None]))
-    return _with(event, [*added, (b"flags", _with(flags, own))])
+        added.append(b'"derivedlocationdata":' + location)
+    added.append(_flagged(flags, (*found, (_LOCATION_FLAG, location is not None))))
+    return _with(event, added)
 
 
-def _with(written: bytes, added: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """A compact JSON object with further members, which it does not have yet."""
-    members = b",".join(b'"' + name + b'":' + value for name, value in added)
-    return written[:-1] + (b"" if written == _NOTHING else b",") + members + b"}"
+def _with_flags(event: bytes, flags: bytes) -> bytes:
+    return event if flags == _NOTHING else _with(event, [b'"flags":' + flags])
 
 
-def _lookups(members: Members) -> list[Lookup]:
-    context, actor, object_ = (object_of(members.get(name)) for name in ("context", "actor", "object"))
-    found = []
-    if did := text_of(context.get("did")):
-        found.append(Lookup(DEVICE, did, "devicedata", "device_denorm"))
-    user = text_of(actor.get("id"))
-    if user and (text_of(actor.get("type")) or "").lower() == "user" and user.lower() != "anonymous":
-        found.append(Lookup(USER, user, "userdata", "user_denorm"))
-    return found + _lookups_of_object(object_)
+def _flagged(flags: bytes, own: tuple[tuple[str, bool], ...]) -> bytes:
+    """The member with the event's flags. Most events have the same ones."""
+    return _cached_flags(flags, own) if len(flags) <= _MOST_CACHED else _made_flags(flags, own)
 
 
-def _lookups_of_object(object_: Members) -> list[Lookup]:
-    id_, kind = text_of(object_.get("id")), (text_of(object_.get("type")) or "").lower()
-    if id_ is None:
-        return []
-    if kind in DIALCODES:
-        return [Lookup(DIALCODE, id_.upper(), "dialcodedata", "dialcode_denorm")]
+def _made_flags(flags: bytes, own: tuple[tuple[str, bool], ...]) -> bytes:
+    return b'"flags":' + _with(flags, [b'"%b":%b' % (name.encode(), _TRUTH[is_set]) for name, is_set in own])
+
+
+_cached_flags = lru_cache(10_000)(_made_flags)
+
+
+def _with(written: bytes, added: list[bytes]) -> bytes:
+    """A JSON object with further members, which it does not have yet."""
+    return written[:-1] + (b"" if written == _NOTHING else b",") + b",".join(added) + b"}"
+
+
+def _lookups(facts: Facts) -> list[tuple[str, str]]:
+    found = [(DEVICE, facts.device)] if facts.device else []
+    actor, object_ = facts.actor, facts.object
+    if actor and facts.actor_type == "user" and actor.lower() != "anonymous":
+        found.append((USER, actor))
+    if object_ is None:
+        return found
+    if facts.object_type in DIALCODES:
+        return [*found, (DIALCODE, object_.upper())]
     # A user as an object is no content.
-    if kind == USER:
-        return []
-    rollup = object_of(object_.get("rollup"))
-    above = (("l1", "collectiondata", "coll_denorm"), ("l2", "l2data", "l2_denorm"))
-    parents = [(text_of(rollup.get(level)), member, flag) for level, member, flag in above]
-    return [
-        Lookup(CONTENT, id_, "contentdata", "content_denorm"),
-        *(Lookup(CONTENT, parent, member, flag) for parent, member, flag in parents if parent and parent != id_),
-    ]
+    if facts.object_type == USER:
+        return found
+    found.append((CONTENT, object_))
+    for name, parent in ((_COLLECTION, facts.l1), (_L2, facts.l2)):
+        if parent and parent != object_:
+            found.append((name, parent))
+    return found
+
+
+@cache
+def _lookups_decoder() -> Any:
+    return require_msgspec().json.Decoder(list[tuple[str, str]]).decode
 
 
 def _declared(device: Members) -> bytes | None:
@@ -219,12 +266,16 @@ def _declared(device: Members) -> bytes | None:
 
 def _place(members: Members, district: str, source: str) -> bytes | None:
     state = text_of(members.get("state"))
-    found = {"state": state, "district": text_of(members.get(district)), "from": source}
-    return json_of(found) if state else None
+    return _location(state, text_of(members.get(district)), source) if state else None
 
 
-def _sent_ms(members: Members, received_us: int) -> int:
-    syncts = number_of(members.get("syncts"))
+@lru_cache(10_000)
+def _location(state: str, district: str | None, source: str) -> bytes:
+    return json_of({"state": state, "district": district, "from": source})
+
+
+def _sent_ms(facts: Facts, received_us: int) -> int:
+    syncts = facts.syncts
     return int(syncts) if syncts is not None and 0 <= syncts < _YEAR_2200_MS else received_us // 1_000
 
 

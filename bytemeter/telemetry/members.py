@@ -84,13 +84,13 @@ def text_of(value: bytes | memoryview | None) -> str | None:
 
 def json_of(value: Any) -> bytes:
     """A value as compact JSON; ``Members`` inside it as they are written."""
-    encoded: bytes = _require_msgspec().json.encode(value)
+    encoded: bytes = require_msgspec().json.encode(value)
     return encoded
 
 
 def raw(value: Any) -> Any:
     """A value as the value of a member."""
-    return _require_msgspec().Raw(json_of(value))
+    return require_msgspec().Raw(json_of(value))
 
 
 def with_object(members: Members, name: str, added: Mapping[str, Any]) -> None:
@@ -113,7 +113,7 @@ def _decoded(value: bytes | memoryview, kind: str) -> Any:
 
 @cache
 def _decoder(kind: str) -> Callable[[bytes | memoryview], Any]:
-    json = _require_msgspec().json
+    json = require_msgspec().json
     types: dict[str, Any] = {
         _OBJECT: dict[str, msgspec.Raw],
         _OBJECT_ALONE: msgspec.defstruct("ObjectAlone", [("object", msgspec.Raw, msgspec.Raw(b""))], gc=False),
@@ -125,7 +125,12 @@ def _decoder(kind: str) -> Callable[[bytes | memoryview], Any]:
     return decode
 
 
-def _require_msgspec() -> Any:
+def require_msgspec() -> Any:
+    """The library that reads and writes members.
+
+    Raises:
+        BytemeterError: this Python lacks it.
+    """
     if msgspec is None:
         raise BytemeterError(
             "telemetry is edited by msgspec, which this Python lacks; install msgspec on the executors, too"

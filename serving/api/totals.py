@@ -30,6 +30,8 @@ _FROM_LIVE = {
     "batch": "false",
     "both": f"hours.dirty or parts.since > 0 or parts.until < {_TWELFTHS}",
 }
+# The instant whose totals a table is asked for.
+_AT = {"live": "touched.hour + twelfths.n * interval '5 minutes'", "batch": "touched.hour"}
 
 
 class Moment(NamedTuple):
@@ -147,4 +149,6 @@ def _rows(name: str, declared: TotalsTable, only: str) -> str:
     """The statement that reads from one table; the names and texts in it are those of the feed's declaration."""
     names = {"table": declared.name, "type": declared.type, "id": declared.id, "start": declared.start}
     of_feed = " and ".join(["true", *(f"{column} = '{value}'" for column, value in declared.constants)])
-    return f"({SQL.raw(name).format(**names, value=declared.value, of_feed=of_feed, only=only.format(**names))})"
+    only = only.format(**names)
+    totals_at = SQL.raw("totals_at").format(**names, value=declared.value, of_feed=of_feed, at=_AT[name], only=only)
+    return f"({SQL.raw(name).format(totals=totals_at)})"

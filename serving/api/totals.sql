@@ -84,18 +84,7 @@ select
 from touched
 inner join (values (0), (1), (2), (3), (4), (5), (6), (7), (8), (9), (10), (11)) as twelfths (n)
     on touched.since <= twelfths.n and twelfths.n < touched.until
-cross join lateral (
-    select
-        {id} as id,
-        {value} as value
-    from {table}
-    where
-        {of_feed}
-        and {type} = cast(:type as text)
-        and {start} = touched.hour + twelfths.n * interval '5 minutes'
-        and {id} > touched.after
-        {only}
-) as found
+cross join lateral ({totals}) as found
 where touched.from_live
 
 -- name: batch
@@ -105,16 +94,18 @@ select
     found.id,
     found.value
 from touched
-cross join lateral (
-    select
-        {id} as id,
-        {value} as value
-    from {table}
-    where
-        {of_feed}
-        and {type} = cast(:type as text)
-        and {start} = touched.hour
-        and {id} > touched.after
-        {only}
-) as found
+cross join lateral ({totals}) as found
 where not touched.from_live
+
+-- name: totals_at
+-- Reads the totals of one type at an instant of one hour.
+select
+    {id} as id,
+    {value} as value
+from {table}
+where
+    {of_feed}
+    and {type} = cast(:type as text)
+    and {start} = {at}
+    and {id} > touched.after
+    {only}

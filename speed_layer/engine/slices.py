@@ -13,6 +13,7 @@ from bytemeter.errors import BytemeterError
 from bytemeter.executors import Read
 from bytemeter.kafka import Kafka, Topic
 from bytemeter.logs import logger
+from bytemeter.sampling import average, message_bytes
 from bytemeter.source import between
 from bytemeter.spark import BATCH_BYTES
 from speed_layer.engine.live_query import FeedOffsets
@@ -21,11 +22,15 @@ Result = TypeVar("Result")
 # What Spark makes of the messages at the offsets [start, end), read by its batch source. The third argument says about
 # how many bytes a message has.
 Between = Callable[[FeedOffsets, FeedOffsets, int], DataFrame]
+# About how many bytes a message at the offsets [start, end) has; 0 if that is not known.
+Sample = Callable[[FeedOffsets, FeedOffsets], float]
 
 # Messages that were compressed to almost nothing can be too many for the heap before a task receives the first. In a
 # session of this machine that fails the task only (see ``bytemeter.spark``).
 _HEAP_IS_FULL = "java.lang.OutOfMemoryError"
 _OFFSETS_AFTER_FULL_HEAP = 64
+# Of so many messages a few are looked at first. To read fewer in vain costs about as little.
+_OFFSETS_TO_SAMPLE = 20_000
 # A micro-batch is read at once if each task is likely to read less than this share of its bound. Slices are smaller, so
 # that few of them are tried in vain.
 _READ_AT_ONCE, _IN_A_SLICE = 0.8, 0.5
@@ -77,17 +82,20 @@ class Bounds:
 class Slices:
     """Cuts micro-batches into slices that tasks can read within their bound of bytes.
 
-    A micro-batch is read as Spark hands it over, unless the messages before it were so large that its own would exceed
-    the bound. Where a task gives up, less than half of what was tried is read by itself, then what follows it.
+    A micro-batch is read as Spark hands it over, unless the messages before it, or a sample of its own, were so large
+    that it would exceed the bound. Where a task gives up, less than half of what was tried is read by itself, then what
+    follows it.
 
     Attributes:
         between: reads a slice.
         bounds: what tasks may read.
+        sample: asked once, before the first micro-batch of many messages is read.
         ending: set when the query is to end: it ends after the slice that is being read.
     """
 
     between: Between
     bounds: Bounds
+    sample: Sample = lambda *_: 0.0
     ending: threading.Event = field(default_factory=threading.Event)
     _message_bytes: int = field(default=0, init=False)
     # Foreseen, of the largest task and of all tasks together; 0: not known.
@@ -118,7 +126,11 @@ class Slices:
             }
             return made_of(messages)
 
-        return cls(read, bounds, ending)
+        def sample(start: FeedOffsets, end: FeedOffsets) -> float:
+            sizes = {feed: message_bytes(kafka, topic.name, start[feed], end[feed]) for feed, topic in topics.items()}
+            return average(sizes, {feed: length({feed: start[feed]}, {feed: end[feed]}) for feed in topics})
+
+        return cls(read, bounds, sample, ending)
 
     def read(
         self,
@@ -139,6 +151,8 @@ class Slices:
                 micro-batch, which would start behind the slices that were left out.
         """
         begin = start
+        if not self._message_bytes and length(start, end) > _OFFSETS_TO_SAMPLE:
+            self._foresee(self.sample(start, end))
         while True:
             until = self._next_end(begin, end)
             is_whole = (begin, until) == (start, end)
@@ -174,6 +188,11 @@ class Slices:
             return Slice(result, start, end)
         logger().info("too large", offsets=end, messages_read=read.messages, task_bytes=self.bounds.task_bytes)
         return None
+
+    def _foresee(self, message_bytes: float) -> None:
+        self._message_bytes = round(message_bytes)
+        self._task_bytes_per_message = message_bytes / self.bounds.tasks
+        self._batch_bytes_per_message = message_bytes
 
     def _assume_large(self) -> None:
         self._message_bytes = self.bounds.task_bytes

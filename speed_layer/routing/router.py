@@ -69,10 +69,15 @@ class Router:
     def __post_init__(self) -> None:
         name = self.kafka.topic_name(f"bytemeter-route-{self.feed.name}")
         self._producer = TransactionalProducer(
-            self.kafka, name, self._explained, _TIMEOUT_S, patience_s=_PATIENCE_S, message_max_bytes=_MOST_BYTES,
+            self.kafka,
+            name,
+            self._explained,
+            _TIMEOUT_S,
+            patience_s=_PATIENCE_S,
+            message_max_bytes=_MOST_BYTES,
             # A message that fails makes the commit fail.
             delivery_report_only_error=True,
-        )  # fmt: skip
+        )
         self._name = name
 
     @property

@@ -7,7 +7,7 @@ While PostgreSQL or one of the tables is away, nothing is counted and nothing is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import pyarrow as pa
 from sqlalchemy import Connection
@@ -16,7 +16,8 @@ from sqlalchemy.exc import DBAPIError
 from bytemeter.errors import TransientError, first_line
 from bytemeter.sql import Statements
 from bytemeter.telemetry import topics
-from bytemeter.telemetry.enriching import REFERENCES, Rows, joined, lookups, row_of
+from bytemeter.telemetry.enriching import REFERENCES, Prepared, Rows, joined, row_of
+from bytemeter.telemetry.members import json_of
 
 SQL = Statements(__package__, "references.sql")
 # So many events are completed at once: their rows are in memory together.
@@ -42,21 +43,29 @@ def completed(connection: Connection, outgoing: pa.Table) -> pa.Table:
 
 def _values(connection: Connection, outgoing: pa.Table) -> pa.Array:
     to_topics, values = (outgoing.column(name).to_pylist() for name in ("topics", "value"))
-    is_denorm = [topic == topics.DENORM for topic in to_topics]
-    prepared = [value for value, chosen in zip(values, is_denorm, strict=True) if chosen]
-    rows = _rows(connection, prepared) if prepared else {}
+    prepared = [
+        Prepared.of(value) if topic == topics.DENORM else None for topic, value in zip(to_topics, values, strict=True)
+    ]
+    rows = _rows(connection, filter(None, prepared))
     return pa.array(
-        [joined(value, rows) if chosen else value for value, chosen in zip(values, is_denorm, strict=True)],
+        [joined(event, rows) if event else value for event, value in zip(prepared, values, strict=True)],
         outgoing.schema.field("value").type,
     )
 
 
-def _rows(connection: Connection, prepared: Iterable[bytes]) -> Rows:
+def _rows(connection: Connection, prepared: Iterable[Prepared]) -> Rows:
     ids: dict[str, set[str]] = {reference: set() for reference in REFERENCES}
-    for reference, id_ in _keys(prepared):
-        ids[reference].add(id_)
+    for event in prepared:
+        for reference, id_ in event.keys:
+            # PostgreSQL has no text with NUL, and so no such row.
+            if "\0" not in id_:
+                ids[reference].add(id_)
+    if not any(ids.values()):
+        return {}
+    # As texts: the driver would quote each id of a list by itself.
+    asked = {reference: json_of(sorted(chosen)).decode() for reference, chosen in ids.items()}
     try:
-        found = connection.execute(SQL["rows"], {reference: sorted(chosen) for reference, chosen in ids.items()})
+        found = connection.execute(SQL["rows"], asked)
     except DBAPIError as error:
         if getattr(error.orig, "pgcode", None) == _UNDEFINED_TABLE:
             raise TransientError(
@@ -64,12 +73,4 @@ def _rows(connection: Connection, prepared: Iterable[bytes]) -> Rows:
                 "`bytemeter migrate`"
             ) from None
         raise
-    return {(row.reference, row.id): row_of(row.reference, row.data.encode()) for row in found}
-
-
-def _keys(prepared: Iterable[bytes]) -> Iterator[tuple[str, str]]:
-    for value in prepared:
-        for lookup in lookups(value):
-            # PostgreSQL has no text with NUL, and so no such row.
-            if "\0" not in lookup.id:
-                yield lookup.reference, lookup.id
+    return {(reference, id_): row_of(reference, data.encode()) for reference, id_, data in found}

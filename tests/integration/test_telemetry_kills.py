@@ -204,7 +204,7 @@ def require_enriched_once(on_topics: Mapping[str, list[Routed]], rows: Rows) -> 
     for message in on_topics[topics.UNIQUE]:
         made = enriching.prepared(message.value or b"", time.time_ns() // 1_000)
         if not isinstance(made, enriching.Left):
-            expected[enriching.joined(made, reference)] += 1
+            expected[enriching.joined(enriching.Prepared.of(made), reference)] += 1
     assert Values(message.value for message in on_topics[topics.DENORM]) == expected
     unique = {message.document["mid"]: message.document for message in on_topics[topics.UNIQUE]}
     skipped = {mid for mid, found in unique.items() if found["eid"] == "INTERRUPT"}

@@ -7,8 +7,10 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from bytemeter.telemetry.enriching import DROPPED, SKIPPED, Left, event_of, joined, lookups, prepared, row_of
+from bytemeter.telemetry.enriching import DROPPED, SKIPPED, Left, Prepared, event_of, joined, prepared, row_of
 
 NOON = dt.datetime(2026, 5, 31, 12, tzinfo=dt.UTC)
 ROWS = {
@@ -36,7 +38,7 @@ def event(**changes: Any) -> bytes:
 def denormalised(value: bytes) -> dict[str, Any]:
     made = prepared(value, received_us=0)
     assert isinstance(made, bytes)
-    found: dict[str, Any] = json.loads(joined(made, KNOWN))
+    found: dict[str, Any] = json.loads(joined(Prepared.of(made), KNOWN))
     return found
 
 
@@ -88,7 +90,7 @@ def test_what_a_producer_writes_where_rows_belong_is_left_out() -> None:
 def test_only_people_who_are_not_anonymous_are_users(actor: Any, looked_up: list[str]) -> None:
     made = prepared(event(actor=actor), 0)
     assert isinstance(made, bytes)
-    assert [lookup.id for lookup in lookups(made) if lookup.reference == "user"] == looked_up
+    assert [id_ for reference, id_ in Prepared.of(made).keys if reference == "user"] == looked_up
 
 
 @pytest.mark.parametrize("kind", ["DialCode", "qr"])
@@ -135,7 +137,7 @@ def test_an_ets_after_the_day_on_which_the_event_was_sent_becomes_its_end(syncts
     def ets(at: dt.datetime) -> int:
         made = prepared(event(ets=ms(at), syncts=syncts), received_us=1_000 * ms(NOON))
         assert isinstance(made, bytes)
-        return int(json.loads(joined(made, {}))["ets"])
+        return int(json.loads(joined(Prepared.of(made), {}))["ets"])
 
     end = NOON.replace(hour=23, minute=59, second=59, microsecond=999_000)
     assert ets(end) == ms(end)
@@ -146,9 +148,9 @@ def test_other_members_keep_their_bytes_and_an_event_that_would_be_too_large_get
     value = b'{"eid":"START","edata":{"a" : 1.50e0,"b":"\\u00e9"},"ets":%d,"context":{"did":"d"}}' % ms(NOON)
     made = prepared(value, 1_000 * ms(NOON))
     assert isinstance(made, bytes)
-    assert joined(made, KNOWN).startswith(value[: value.index(b',"context"')])
+    assert joined(Prepared.of(made), KNOWN).startswith(value[: value.index(b',"context"')])
     large = {("device", "d"): row_of("device", json.dumps({"state": "x" * 8 * 2**20}).encode())}
-    found = json.loads(joined(made, large))
+    found = json.loads(joined(Prepared.of(made), large))
     assert found["flags"] == {"device_denorm": False, "loc_denorm": False}
 
 
@@ -160,7 +162,7 @@ def test_an_event_that_was_prepared_can_be_had_back(flags: Any) -> None:
     found = json.loads(event_of(made))
     assert found.pop("flags", {}) == (flags if flags == {"pp_duplicate": False} else {})
     assert found == {name: member for name, member in json.loads(value).items() if name != "flags"}
-    assert json.loads(joined(made, KNOWN))["flags"]["device_denorm"] is True
+    assert json.loads(joined(Prepared.of(made), KNOWN))["flags"]["device_denorm"] is True
     assert event_of(value) == value
 
 
@@ -171,3 +173,59 @@ def test_an_event_of_several_lines_stays_whole() -> None:
     made = prepared(lines, received_us=0)
     assert isinstance(made, bytes)
     assert json.loads(event_of(made)) == json.loads(value)
+
+
+TEXTS = st.sampled_from(["", "d", "u", "User", "anonymous", "Content", "QR", "\u00e9\U0001f600", "\0", "f:u"])
+ANY = st.one_of(TEXTS, st.none(), st.integers(), st.just([]), st.just({"id": "u", "did": "d"}))
+
+
+def inner(*names: str) -> st.SearchStrategy[Any]:
+    return st.one_of(st.dictionaries(st.sampled_from(names), st.one_of(TEXTS, TEXTS, ANY)), ANY)
+
+
+@st.composite
+def events(draw: st.DrawFn) -> bytes:
+    """Events of any shape, compact or not, with their flags anywhere, with members twice or written with escapes."""
+    times = st.one_of(
+        st.integers(ms(NOON) - 10**10, ms(NOON) + 10**9), st.floats(allow_nan=False, allow_infinity=False), ANY
+    )
+    values = {
+        "eid": TEXTS,
+        "ets": times,
+        "syncts": times,
+        "context": inner("did", "x"),
+        "actor": inner("id", "type"),
+        "object": inner("id", "type", "rollup"),
+        "devicedata": ANY,
+        "flags": st.one_of(st.dictionaries(st.sampled_from(["pp_duplicate", "device_denorm"]), st.booleans()), ANY),
+        "edata": st.one_of(inner("flags", "devicedata"), st.just({"x": 1, "flags": {"pp_duplicate": True}})),
+    }
+    names = draw(st.lists(st.sampled_from(list(values)), max_size=9))
+    comma, colon = draw(st.sampled_from([(",", ":"), (", ", ": "), (",\n", ":")]))
+    escaped = draw(st.sampled_from(["", "", "flags", "devicedata", "did"]))
+    members = [json.dumps(name) + colon + json.dumps(draw(values[name]), separators=(comma, colon)) for name in names]
+    written = "{" + comma.join(members) + "}" + draw(st.sampled_from(["", "", " "]))
+    return (
+        written.replace(f'"{escaped}"', f'"\\u00{ord(escaped[0]):x}{escaped[1:]}"').encode()
+        if escaped
+        else written.encode()
+    )
+
+
+@given(events())
+@example(b'{"flags":{"pp_duplicate":true},"eid":"d","flags":{"device_denorm":true}}')
+def test_an_event_that_is_read_at_once_becomes_what_its_members_become(value: bytes) -> None:
+    """Most events are not taken apart into members: all other ways to write the same event come to the same."""
+    made, by_members = prepared(value, 1_000 * ms(NOON)), prepared(apart(value), 1_000 * ms(NOON))
+    assert isinstance(made, Left) == isinstance(by_members, Left)
+    if isinstance(made, bytes) and isinstance(by_members, bytes):
+        first, second = (Prepared.of(found) for found in (made, by_members))
+        assert first.lookups == second.lookups
+        assert json.loads(first.flags) == json.loads(second.flags)
+        assert json.loads(joined(first, KNOWN)) == json.loads(joined(second, KNOWN))
+        assert json.loads(event_of(made)) == json.loads(event_of(by_members))
+
+
+def apart(value: bytes) -> bytes:
+    """The same event, so written that it has to be taken apart: it has a member of ours, which is removed again."""
+    return b'{"l2data":0' + (b"," if value.strip() != b"{}" else b"") + value.lstrip()[1:]

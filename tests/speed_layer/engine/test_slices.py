@@ -91,6 +91,27 @@ def test_a_micro_batch_beyond_the_bound_is_read_in_slices_and_so_are_the_next_on
     assert topic.tried[6:] == [10] * 5
 
 
+def test_many_messages_are_sampled_once_and_none_is_read_in_vain() -> None:
+    topic, asked = Topic(*[100] * 40_000, task_bytes=1_000_000), []
+    topic.slices.sample = lambda *offsets: asked.append(offsets) or 100.0
+    pieces = topic.read(0, 30_000)
+    assert [offset for piece in pieces for offset in piece] == list(range(30_000))
+    assert topic.tried == [10_000] * 3
+    assert topic.read(30_000, 40_000) == [range(30_000, 40_000)]
+    assert asked == [({"a": {0: 0}}, {"a": {0: 30_000}})]
+
+
+def test_few_messages_are_not_sampled_and_a_sample_may_be_wrong() -> None:
+    topic, asked = Topic(*[1] * 10, *[1_000] * 30_000, task_bytes=1_000_000), []
+    topic.slices.sample = lambda *offsets: asked.append(offsets) or 1.0
+    assert topic.read(0, 5) == [range(5)]
+    assert not asked
+    topic.slices = Slices(topic.slices.between, topic.bounds, topic.slices.sample)
+    pieces = topic.read(5, 30_000)
+    assert [offset for piece in pieces for offset in piece] == list(range(5, 30_000))
+    assert len(asked) == 1
+
+
 def test_a_topic_without_messages_takes_no_share() -> None:
     """Agreements are read beside data records, and are seldom many."""
     size, both = 2**28, Bounds.of(2**28, cores=2, topics=2)
