@@ -5,7 +5,7 @@ A break replaces a text that a file has once, in a copy of the code. ``tests/tes
 
 from __future__ import annotations
 
-from tests.breaks import counting, processes, telemetry
+from tests.breaks import counting, processes, routing, telemetry
 from tests.breaks.rule import Break
 
-BREAKS: tuple[Break, ...] = (*counting.BREAKS, *telemetry.BREAKS, *processes.BREAKS)
+BREAKS: tuple[Break, ...] = (*counting.BREAKS, *telemetry.BREAKS, *routing.BREAKS, *processes.BREAKS)

@@ -266,4 +266,19 @@ BREAKS = (
         "tests/speed_layer/engine/test_idle.py::test_a_partition_is_idle_after_the_set_time_at_its_end",
         servers=False,
     ),
+    Break(
+        "of equal ids in a micro-batch the lowest partition and offset stays",
+        "speed_layer/dedup/identified.py",
+        'candidates["offset"], candidates["partition"], candidates["hour"]',
+        'candidates["partition"], candidates["offset"], candidates["hour"]',
+        "tests/speed_layer/dedup/test_ids.py"
+        "::test_of_equal_ids_in_one_micro_batch_the_lowest_partition_and_offset_is_counted",
+    ),
+    Break(
+        "a record behind the horizon is no duplicate, whatever its id",
+        "speed_layer/dedup/ids.py",
+        " & ~behind[records.duplicate_rows]",
+        "",
+        "tests/speed_layer/dedup/test_ids.py::test_all_duplicates_and_no_other_records_are_found",
+    ),
 )

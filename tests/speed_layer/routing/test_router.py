@@ -1,14 +1,25 @@
-"""How many bytes are sent: in stretches that Kafka's offsets can tell apart."""
+"""What is sent: in stretches that Kafka's offsets can tell apart, and noted only once Kafka has taken it."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pyarrow as pa
+import pytest
+from sqlalchemy import Engine
 
+from bytemeter.errors import TransientError
+from bytemeter.feeds import TELEMETRY
+from bytemeter.kafka import Kafka
+from bytemeter.settings import Settings
+from bytemeter.transactions import TransactionalProducer
 from speed_layer.executor.outgoing import OUTGOING
-from speed_layer.routing.router import stretches
+from speed_layer.routing.router import Router, stretches
 from tests.seeds import SEED
+
+Rows = Callable[..., list[tuple[Any, ...]]]
 
 
 def outgoing(rows: list[tuple[int, int, bytes | None]]) -> pa.Table:
@@ -40,3 +51,43 @@ def test_many_bytes_are_stretches_in_the_order_of_positions_and_a_message_is_in_
     of_parts = [{row[:2] for row in part} for part in found]
     assert sum(map(len, of_parts)) == len(positions)
     assert all(sum(len(value or b"") for *_, value in part) < 2_000 + 200 for part in found)
+
+
+@pytest.fixture
+def refused(stored: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Router]:
+    """A router of whose messages Kafka takes none."""
+
+    def refuse(*_: object) -> None:
+        raise TransientError("Kafka did not take it")
+
+    monkeypatch.setattr(TransactionalProducer, "begin", refuse)
+    router = Router(Kafka(stored), TELEMETRY)
+    yield router
+    router.close()
+
+
+def test_what_kafka_has_not_taken_is_never_noted_as_sent(refused: Router, engine: Engine, rows: Rows) -> None:
+    ledger = "insert into ledger (feed, partition, topic_id, next_offset) values ('telemetry', 0, 't', 7) returning 7"
+    assert rows(ledger) == [(7,)]
+    noted = "select partition, next_offset from routed"
+    with engine.begin() as connection:
+        refused.decide(connection, outgoing([(0, 6, b"a")]))
+        refused.note(connection)
+    assert rows(noted) == []
+    with pytest.raises(TransientError):
+        refused.send()
+    # Before it is discarded, the progress of its feed may be reported once more.
+    with engine.begin() as connection:
+        refused.note(connection)
+    assert rows(noted) == []
+
+
+def test_what_was_rolled_back_is_not_sent_after_the_next_commit(refused: Router, engine: Engine) -> None:
+    with engine.begin() as connection:
+        refused.decide(connection, outgoing([(0, 6, b"a")]))
+        connection.rollback()
+    refused.forget()
+    with engine.begin() as connection:
+        refused.note(connection)
+    # Kafka would refuse what is sent.
+    refused.send()
