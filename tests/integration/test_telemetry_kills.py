@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -152,6 +153,7 @@ def kill_at_a_random_moment(place: Settings, sent: Traffic, log: Path, rows: Row
             assert now[TELEMETRY.name] + now[TELEMETRY_UNIQUE.name] < len(sent.values) + unique, (
                 "all was sent before the kill"
             )
+            threading.Event().wait(0.02)
 
 
 def received(rows: Rows) -> Counter[str]:
