@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from bytemeter.feeds import TELEMETRY, TELEMETRY_BATCHES
 from bytemeter.kafka import Kafka
@@ -184,7 +187,7 @@ def test_what_the_simulator_says_becomes_of_its_events_is_what_the_funnel_shows(
     place: Settings, stream: Stream, rows: Rows, seed: int
 ) -> None:
     traffic = Traffic(start=NOW_S, rate=1, records=2_000, seed=seed, duplicates=0.02, invalid=0.02)
-    simulation = TelemetrySimulation(traffic, Shares(unknown=0.02, too_large=0.005, repeated=0.1))
+    simulation = TelemetrySimulation(traffic, Shares(unknown=0.02, too_large=0.01, repeated=0.1))
     kafka = Kafka(place)
     send(producer(kafka.librdkafka()), kafka.topic_name(topics.INGEST), simulation.pieces())
     stream(TELEMETRY_BATCHES, history=False)
@@ -201,6 +204,45 @@ def test_what_the_simulator_says_becomes_of_its_events_is_what_the_funnel_shows(
     assert [len(routed(place, topic)) for topic in (topics.UNIQUE, topics.DUPLICATE, topics.FAILED)] == [
         funnel[name] for name in ("unique", "duplicate", "failed")
     ]
+
+
+# Refuses what PostgreSQL is to commit, once all of it is done.
+REFUSED = """
+create function refuse() returns trigger language plpgsql as $$ begin raise 'refused at the commit'; end $$;
+create constraint trigger refused after insert or update on ledger
+deferrable initially deferred for each row execute function refuse()
+"""
+
+
+def test_nothing_is_sent_of_a_transaction_that_postgresql_does_not_commit(
+    place: Settings, put: Put, stream: Stream, rows: Rows, engine: Engine
+) -> None:
+    put([event("START", "a"), event("NOVEL", "b"), event("START", "a")], topic=topics.RAW)
+    with engine.begin() as connection:
+        connection.execute(text(REFUSED))
+    with pytest.raises(DBAPIError, match="refused at the commit"):
+        stream(TELEMETRY, history=False)
+    to_topics = (topics.UNIQUE, topics.FAILED, topics.DUPLICATE)
+    assert [routed(place, topic, uncommitted=True) for topic in to_topics] == [[], [], []]
+    with engine.begin() as connection:
+        connection.execute(text("drop trigger refused on ledger"))
+    stream(TELEMETRY, history=False)
+    assert [len(routed(place, topic, uncommitted=True)) for topic in to_topics] == [1, 1, 1]
+    assert rows(ACCOUNT, feed="telemetry") == [(3, 1, 1, 1)]
+
+
+def test_where_kafka_has_forgotten_the_group_of_the_router_nothing_is_sent_again(
+    place: Settings, put: Put, stream: Stream
+) -> None:
+    put([event("START", f"m{n}") for n in range(9)], topic=topics.RAW)
+    stream(TELEMETRY, history=False)
+    kafka = Kafka(place)
+    group = kafka.topic_name("bytemeter-route-telemetry")
+    admin = AdminClient(kafka.librdkafka())
+    admin.delete_consumer_groups([group])[group].result(30)
+    put([event("START", "later")], topic=topics.RAW)
+    stream(TELEMETRY, history=False)
+    assert mids(place, topics.UNIQUE) == ["later", *(f"m{n}" for n in range(9))]
 
 
 class KilledError(Exception):
