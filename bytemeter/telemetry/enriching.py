@@ -95,7 +95,7 @@ class Prepared(NamedTuple):
 
     Attributes:
         lookups: pairs of one of ``WANTS`` and an id.
-        flags: that the event has without these, as a compact JSON object.
+        flags: the event's own flags, without the flags that enriching sets, as a compact JSON object.
         event: all but its flags, as a JSON object.
     """
 

@@ -64,7 +64,7 @@ def facts_at_once(value: bytes) -> Facts | None:
     """
     try:
         event = _decoder()(value)
-    # msgspec's errors and those of texts that are not UTF-8; nested too deep.
+    # No JSON, other types, or not UTF-8; nested too deep.
     except (ValueError, RecursionError):
         return None
     if any(_own_of(event)):
@@ -85,7 +85,7 @@ def facts_at_once(value: bytes) -> Facts | None:
     )
 
 
-# The names of members by those of a Struct's attributes.
+# Names of members by names of a Struct's attributes.
 _RENAMED = {f"own_{name}": name for name in OWN}
 _own_of = attrgetter(*_RENAMED)
 

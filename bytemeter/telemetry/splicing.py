@@ -30,7 +30,7 @@ def spliced(value: bytes, flags: Mapping[str, bool]) -> bytes | None:
 
 
 def cut(value: bytes, names: frozenset[str]) -> tuple[bytes, bytes] | None:
-    """An event without its flags, and its flags without those of these names, as a compact JSON object.
+    """An event without its flags, and its flags but for the flags of these names, as a compact JSON object.
 
     Args:
         value: a JSON object.
