@@ -17,7 +17,7 @@ from bytemeter.telemetry import topics
 from bytemeter.telemetry.facts import OWN, Facts, facts_at_once, facts_of
 from bytemeter.telemetry.members import Members, json_of, members_of, object_of, raw, require_msgspec, text_of
 from bytemeter.telemetry.outgoing import DIALCODES
-from bytemeter.telemetry.splicing import cut
+from bytemeter.telemetry.splicing import MOST_CACHED, cut
 
 DEVICE, USER, CONTENT, DIALCODE = "device", "user", "content", "dialcode"
 REFERENCES = (DEVICE, USER, CONTENT, DIALCODE)
@@ -34,8 +34,6 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MOST_BYTES = topics.MESSAGE_BYTES[topics.DENORM] - 4_096
 _LOCATION_FLAG = "loc_denorm"
 _NOTHING, _TRUTH = b"{}", (b"false", b"true")
-# Flags that are longer are seldom the same.
-_MOST_CACHED = 200
 
 
 class Want(NamedTuple):
@@ -219,7 +217,7 @@ def _with_flags(event: bytes, flags: bytes) -> bytes:
 
 def _flagged(flags: bytes, own: tuple[tuple[str, bool], ...]) -> bytes:
     """The member with the event's flags. Most events have the same ones."""
-    return _cached_flags(flags, own) if len(flags) <= _MOST_CACHED else _made_flags(flags, own)
+    return _cached_flags(flags, own) if len(flags) <= MOST_CACHED else _made_flags(flags, own)
 
 
 def _made_flags(flags: bytes, own: tuple[tuple[str, bool], ...]) -> bytes:

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from bytemeter.telemetry import topics
 from bytemeter.telemetry.members import Members, UnreadableError, json_of, members_of, object_of, text_of, with_object
+from bytemeter.telemetry.splicing import MOST_CACHED
 
 # The types of an object that is a dialcode, in lower case.
 DIALCODES = ("dialcode", "qr")
-_MOST_CACHED = 200
 _MOST_KEY_CHARACTERS = 512
 # Besides the value a message has a key and headers.
 _MOST_FAILED_BYTES = topics.MESSAGE_BYTES[topics.FAILED] - 16_384
@@ -82,7 +82,7 @@ def _text_in(members: Members, name: str, member: str) -> str | None:
 def flagged(members: Members, flags: Mapping[str, bool]) -> None:
     """Add flags to an event. Most events have the same ones."""
     written = bytes(members.get("flags", b""))
-    if len(written) <= _MOST_CACHED:
+    if len(written) <= MOST_CACHED:
         members["flags"] = _with_flags(written, tuple(flags.items()))
     else:
         with_object(members, "flags", flags)

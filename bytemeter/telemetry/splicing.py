@@ -11,8 +11,8 @@ from functools import lru_cache
 from bytemeter.telemetry.members import Members, UnreadableError, json_of, members_of, raw
 
 _FLAGS, _NAME = b',"flags":', b'"flags"'
-# Flags that are longer are seldom the same.
-_MOST_CACHED = 200
+# Bytes of flags: longer ones are seldom the same.
+MOST_CACHED = 200
 
 
 def spliced(value: bytes, flags: Mapping[str, bool]) -> bytes | None:
@@ -49,7 +49,7 @@ def cut(value: bytes, names: frozenset[str]) -> tuple[bytes, bytes] | None:
 
 def _end_of_others(value: bytes) -> int:
     """Where the flags begin, or where they would: with a comma. 0 if that is not known."""
-    place = value.rfind(_FLAGS, -_MOST_CACHED)
+    place = value.rfind(_FLAGS, -MOST_CACHED)
     if place >= 0:
         return place
     return 0 if not value.endswith(b"}") or _may_have_flags(value) else len(value) - 1

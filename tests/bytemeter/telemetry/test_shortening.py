@@ -62,7 +62,7 @@ def test_the_list_is_that_of_the_whole_event(eid: str, seed: int, monkeypatch: p
 
 
 def _grown(random: Random, value: Any) -> Any:
-    """A value whose arrays have a random number of copies of their items, some of them spoiled."""
+    """A value whose arrays have a random number of copies of their items, some items spoiled."""
     if isinstance(value, dict):
         return {name: _grown(random, member) for name, member in value.items()}
     if not isinstance(value, list):
